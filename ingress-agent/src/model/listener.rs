@@ -1,0 +1,36 @@
+//! What listens on a VIP, and the site behind it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Certificate, Host, Route, Vip};
+
+/// A VIP and what answers there.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Where clients dial.
+    pub vip: Vip,
+    /// Whether TLS is terminated here: protocol `HTTPS` in the `VipPool`.
+    pub tls: bool,
+    /// Shared by all listeners of the same classes.
+    pub site: Arc<Site>,
+}
+
+/// Everything that is answered behind the VIPs of a set of classes.
+#[derive(Clone, Debug, Default)]
+pub struct Site {
+    /// Hosts and their routes.
+    pub hosts: BTreeMap<Host, Arc<VirtualHost>>,
+    /// What answers when no host or no path matches; `None`: 404.
+    pub default: Option<Arc<Route>>,
+    /// Which certificate is shown for which server name; never keyed by `Host::Any`. A name that is not
+    /// here gets the agent's default certificate.
+    pub certificates: BTreeMap<Host, Arc<Certificate>>,
+}
+
+/// One host's routes.
+#[derive(Clone, Debug, Default)]
+pub struct VirtualHost {
+    /// Best first: sorted by `RouteMatch`, no two alike.
+    pub routes: Vec<Arc<Route>>,
+}

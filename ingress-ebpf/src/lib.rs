@@ -1,0 +1,2 @@
+//! The packet path's decisions.
+#![no_std]
