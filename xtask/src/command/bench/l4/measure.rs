@@ -173,8 +173,8 @@ impl Loaded {
                     tested.output
                 );
                 Ok(Sample {
-                    gross: tested.nanoseconds,
-                    empty: empty.nanoseconds,
+                    restoring: restoring.nanoseconds,
+                    ..Sample::of(tested.nanoseconds, empty.nanoseconds)
                 })
             }
             Self::Direct { reason, empty } => {
@@ -183,10 +183,7 @@ impl Loaded {
                     run(agent.xdp()?, &case.input, repeat)
                 })?;
                 ensure!(tested.output == case.input, "the packet was changed");
-                Ok(Sample {
-                    gross: tested.nanoseconds,
-                    empty: empty.nanoseconds,
-                })
+                Ok(Sample::of(tested.nanoseconds, empty.nanoseconds))
             }
             Self::Own {
                 verdict,
@@ -200,10 +197,7 @@ impl Loaded {
                     "the verdict was {}, not {verdict}",
                     tested.verdict
                 );
-                Ok(Sample {
-                    gross: tested.nanoseconds,
-                    empty: empty.nanoseconds,
-                })
+                Ok(Sample::of(tested.nanoseconds, empty.nanoseconds))
             }
             Self::Steer { program, empty } => {
                 let empty = run_steer(empty, repeat)?;
@@ -214,10 +208,7 @@ impl Loaded {
                     "the chosen socket is {}, the listener {cookie}",
                     tested.cookie
                 );
-                Ok(Sample {
-                    gross: tested.nanoseconds,
-                    empty: empty.nanoseconds,
-                })
+                Ok(Sample::of(tested.nanoseconds, empty.nanoseconds))
             }
         }
     }

@@ -22,6 +22,7 @@ pub(super) fn print(rows: &[Row], as_json: bool) -> Result<()> {
             case,
             gross,
             above,
+            restore,
             min,
             mark,
             ..
