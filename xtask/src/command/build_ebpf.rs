@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         tools.linker.version
     );
 
-    let mut objects = vec![Object::Plain, Object::Harness];
+    let mut objects = vec![Object::Plain];
     if arguments.debug {
         objects.push(Object::Log);
     }

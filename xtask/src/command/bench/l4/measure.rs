@@ -21,6 +21,8 @@ pub(super) struct Row {
     pub(super) gross: i64,
     /// Median of what they are above the empty program of the same round.
     pub(super) above: i64,
+    /// Median of what of that is the harness's, giving the packet its length and bytes back.
+    pub(super) restore: i64,
     /// The least nanoseconds per packet.
     pub(super) min: i64,
     pub(super) rounds: usize,
@@ -93,7 +95,7 @@ impl Bench {
 /// Loads a case's programs, and runs the one under test once, without the harness, to see what it does.
 fn load(agent: &mut Agent, object: &[u8], case: &Case) -> Result<Loaded> {
     let tunnelled = matches!(case.program, Program::Behind(Reason::KeptTunnel));
-    let harness = || Harness::load(object, case, tunnelled);
+    let harness = || Harness::load(object, case, tunnelled, false);
     Ok(match case.program {
         Program::Behind(reason) => {
             let once = checked(agent, reason, 1, |agent| run(agent.xdp()?, &case.input, 1))?;
@@ -132,6 +134,18 @@ fn load(agent: &mut Agent, object: &[u8], case: &Case) -> Result<Loaded> {
 struct Sample {
     gross: u32,
     empty: u32,
+    /// Of the empty one, behind the harness that restores all the same.
+    restoring: u32,
+}
+
+impl Sample {
+    const fn of(gross: u32, empty: u32) -> Self {
+        Self {
+            gross,
+            empty,
+            restoring: empty,
+        }
+    }
 }
 
 impl Loaded {
@@ -159,8 +173,8 @@ impl Loaded {
                     tested.output
                 );
                 Ok(Sample {
-                    gross: tested.nanoseconds,
-                    empty: empty.nanoseconds,
+                    restoring: restoring.nanoseconds,
+                    ..Sample::of(tested.nanoseconds, empty.nanoseconds)
                 })
             }
             Self::Direct { reason, empty } => {
@@ -169,10 +183,7 @@ impl Loaded {
                     run(agent.xdp()?, &case.input, repeat)
                 })?;
                 ensure!(tested.output == case.input, "the packet was changed");
-                Ok(Sample {
-                    gross: tested.nanoseconds,
-                    empty: empty.nanoseconds,
-                })
+                Ok(Sample::of(tested.nanoseconds, empty.nanoseconds))
             }
             Self::Own {
                 verdict,
@@ -186,10 +197,7 @@ impl Loaded {
                     "the verdict was {}, not {verdict}",
                     tested.verdict
                 );
-                Ok(Sample {
-                    gross: tested.nanoseconds,
-                    empty: empty.nanoseconds,
-                })
+                Ok(Sample::of(tested.nanoseconds, empty.nanoseconds))
             }
             Self::Steer { program, empty } => {
                 let empty = run_steer(empty, repeat)?;
@@ -200,10 +208,7 @@ impl Loaded {
                     "the chosen socket is {}, the listener {cookie}",
                     tested.cookie
                 );
-                Ok(Sample {
-                    gross: tested.nanoseconds,
-                    empty: empty.nanoseconds,
-                })
+                Ok(Sample::of(tested.nanoseconds, empty.nanoseconds))
             }
         }
     }
@@ -272,8 +277,12 @@ fn row(case: &Case, samples: &[Sample]) -> Row {
         .iter()
         .map(|sample| i64::from(sample.gross) - i64::from(sample.empty))
         .collect();
+    let restore = samples
+        .iter()
+        .map(|sample| i64::from(sample.restoring) - i64::from(sample.empty));
     Row {
         case: case.name,
+        restore: median(restore.collect()),
         min: gross.iter().copied().min().unwrap_or_default(),
         gross: median(gross),
         above: median(above),

@@ -59,7 +59,9 @@ pub(super) struct Harness(Ebpf);
 
 impl Harness {
     /// Loads it with nothing behind it.
-    pub(super) fn load(object: &[u8], case: &Case, tunnelled: bool) -> Result<Self> {
+    ///
+    /// `always`: it restores the packet even if it came back as it was.
+    pub(super) fn load(object: &[u8], case: &Case, tunnelled: bool, always: bool) -> Result<Self> {
         let restored = case.input.restored(tunnelled);
         let number = |number: usize| u32::try_from(number).context("a frame is too long");
         let length = number(case.input.bytes().len())?;
@@ -73,6 +75,7 @@ impl Harness {
             .override_global("HEAD_HIGH", &restored.head_high, true)
             .override_global("HOP_AT", &hop_at, true)
             .override_global("HOP", &hop, true)
+            .override_global("ALWAYS", &u32::from(always), true)
             .override_global("FLOW_MASK", &(case.flows - 1), true)
             .override_global("SOURCE_HIGH", &high, true)
             .override_global("SOURCE_LOW", &low, true)

@@ -14,20 +14,21 @@ pub(super) fn print(rows: &[Row], as_json: bool) -> Result<()> {
         return Ok(());
     }
     println!(
-        "{:<20} {:>6} {:>6} {:>5} {:>6} {:>6} {:>8}  {}",
-        "case, ns per packet", "gross", "above", "min", "gate", "goal", "katran*", "result"
+        "{:<20} {:>6} {:>6} {:>8} {:>5} {:>6} {:>6} {:>8}  {}",
+        "case, ns per packet", "gross", "above", "restore", "min", "gate", "goal", "katran*", "result"
     );
     for row in rows {
         let Row {
             case,
             gross,
             above,
+            restore,
             min,
             mark,
             ..
         } = row;
         println!(
-            "{case:<20} {gross:>6} {above:>6} {min:>5} {:>6} {:>6} {:>8}  {}",
+            "{case:<20} {gross:>6} {above:>6} {restore:>8} {min:>5} {:>6} {:>6} {:>8}  {}",
             figure(mark.gate),
             figure(mark.goal),
             figure(mark.katran),
@@ -35,6 +36,7 @@ pub(super) fn print(rows: &[Row], as_json: bool) -> Result<()> {
         );
     }
     println!("above: above an empty program behind the same harness in the same round; medians");
+    println!("restore: what of `above` is the harness's, which gives the packet its length and bytes back");
     println!("gate and goal: for `above`");
     println!("* quoted from the project's marks, not rerun: Katran's `above`, default build, IPIP");
     Ok(())
