@@ -30,7 +30,9 @@ pub fn digest(class: IngressClass, previous: Option<&Arc<Class>>) -> Arc<Class> 
         parameters: _,
     } = spec.unwrap_or_default();
     let annotations = metadata.annotations.as_ref();
-    let is_default = annotations.and_then(|all| all.get(DEFAULT_CLASS)).is_some_and(|value| value == "true");
+    let is_default = annotations
+        .and_then(|all| all.get(DEFAULT_CLASS))
+        .is_some_and(|value| value == "true");
     let class = Class {
         object: object("IngressClass", &metadata),
         controller: Arc::from(controller.unwrap_or_default()),

@@ -39,7 +39,9 @@ pub fn digest(slice: EndpointSlice, previous: Option<&Arc<Endpoints>>) -> Arc<En
     let addresses = match address_type.as_str() {
         "IPv4" | "IPv6" => {
             let endpoints = endpoints.unwrap_or_default().into_iter().enumerate();
-            endpoints.filter_map(|(index, endpoint)| address(index, endpoint, &address_type, &mut faults)).collect()
+            endpoints
+                .filter_map(|(index, endpoint)| address(index, endpoint, &address_type, &mut faults))
+                .collect()
         }
         other => {
             faults.push(
@@ -52,7 +54,10 @@ pub fn digest(slice: EndpointSlice, previous: Option<&Arc<Endpoints>>) -> Arc<En
             Vec::new()
         }
     };
-    let service = metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
+    let service = metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(SERVICE_NAME));
     let slice = Endpoints {
         service: service.map(|name| Arc::from(name.as_str())),
         object: object("EndpointSlice", &metadata),
@@ -85,7 +90,9 @@ fn address(
     // All addresses of an endpoint are fungible and consumers take the first (`Endpoint.addresses`).
     let text = endpoint.addresses.into_iter().next().unwrap_or_default();
     match text.parse::<IpAddr>() {
-        Ok(address) if address.is_ipv4() == (address_type == "IPv4") && !is_special(address) => Some((address, state)),
+        Ok(address) if address.is_ipv4() == (address_type == "IPv4") && !is_special(address) => {
+            Some((address, state))
+        }
         Ok(_) | Err(_) => {
             faults.push(
                 Fault::refused("slice-address", format!("endpoints[{index}].addresses[0]"))

@@ -96,13 +96,18 @@ pub fn digest(ingress: ApiIngress, previous: Option<&Arc<Ingress>>) -> Arc<Ingre
         );
     }
     let annotations = metadata.annotations.as_ref();
-    let legacy = annotations.and_then(|all| all.get(LEGACY_CLASS)).filter(|class| !class.is_empty());
+    let legacy = annotations
+        .and_then(|all| all.get(LEGACY_CLASS))
+        .filter(|class| !class.is_empty());
     let class = legacy.cloned().or(ingress_class_name).map(Arc::from);
     let ingress = Ingress {
         class,
-        default_backend: default_backend.map(|backend| Target::parse(backend, "spec.defaultBackend", &mut faults)),
+        default_backend: default_backend
+            .map(|backend| Target::parse(backend, "spec.defaultBackend", &mut faults)),
         rules: each(rules, |index, entry| rule(index, entry, &mut faults)),
-        tls: each(tls.unwrap_or_default(), |index, entry| Some(tls_entry(index, entry, &mut faults))),
+        tls: each(tls.unwrap_or_default(), |index, entry| {
+            Some(tls_entry(index, entry, &mut faults))
+        }),
         annotations: metadata.annotations.iter().flatten().filter_map(ours).collect(),
         object: object("Ingress", &metadata),
         faults,
@@ -124,7 +129,12 @@ fn ours((key, value): (&String, &String)) -> Option<(Arc<str>, Arc<str>)> {
 fn rule(index: usize, rule: IngressRule, faults: &mut Vec<Fault>) -> Option<Rule> {
     let IngressRule { host, http } = rule;
     let field = format!("spec.rules[{index}]");
-    let host = read_host(host.as_deref().unwrap_or_default(), || format!("{field}.host"), "the rule is not served", faults)?;
+    let host = read_host(
+        host.as_deref().unwrap_or_default(),
+        || format!("{field}.host"),
+        "the rule is not served",
+        faults,
+    )?;
     // A rule without `http` leaves its host to the default backend; one with no paths is no rule.
     let paths = match http {
         None => Vec::new(),
@@ -200,7 +210,10 @@ fn why_not_a_path(path: &str) -> Option<&'static str> {
         Some("a path that begins with `/`")
     } else if path.chars().any(|c| c.is_control() || c.is_whitespace()) {
         Some("a path without spaces and control characters")
-    } else if ["//", "/./", "/../", "%2f"].iter().any(|part| lower.contains(part)) {
+    } else if ["//", "/./", "/../", "%2f"]
+        .iter()
+        .any(|part| lower.contains(part))
+    {
         Some("a path without `//`, `/./`, `/../` and `%2f`")
     } else if path.ends_with("/.") || path.ends_with("/..") {
         Some("a path that does not end in `/.` or `/..`")

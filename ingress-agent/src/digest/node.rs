@@ -96,7 +96,12 @@ pub fn digest(file: File, previous: Option<&Arc<Nodes>>, now: u64) -> Result<Arc
     let File { secret, nodes } = file;
     let secret = secret.map(|text| parse_secret(&text)).transpose()?;
     if nodes.is_empty() {
-        return Err(wrong("nodes", "no nodes", "at least one", "list the nodes, or remove the file to run alone"));
+        return Err(wrong(
+            "nodes",
+            "no nodes",
+            "at least one",
+            "list the nodes, or remove the file to run alone",
+        ));
     }
     if nodes.len() > 1 && secret.is_none() {
         return Err(wrong(
@@ -124,7 +129,12 @@ pub fn digest(file: File, previous: Option<&Arc<Nodes>>, now: u64) -> Result<Arc
         if !numbers.insert(node.member.number) {
             return twice("number", node.member.number.to_string());
         }
-        if let Some(address) = node.member.addresses.iter().find(|address| !addresses.insert(**address)) {
+        if let Some(address) = node
+            .member
+            .addresses
+            .iter()
+            .find(|address| !addresses.insert(**address))
+        {
             return twice("addresses", address.to_string());
         }
         read.push(node);
@@ -140,7 +150,11 @@ pub fn digest(file: File, previous: Option<&Arc<Nodes>>, now: u64) -> Result<Arc
 }
 
 fn parse_secret(text: &str) -> Result<Arc<PoolSecret>, Fault> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     let bytes = text.as_bytes().chunks(2).map(|pair| match pair {
         [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
         _ => None,
@@ -178,9 +192,15 @@ fn node(index: usize, entry: Entry) -> Result<Node, Fault> {
         }
     };
     if name.is_empty() {
-        return Err(wrong(format!("nodes[{index}].name"), "an empty name", "the node's name", "name the node"));
+        return Err(wrong(
+            format!("nodes[{index}].name"),
+            "an empty name",
+            "the node's name",
+            "name the node",
+        ));
     }
-    let unusable = |address: &&IpAddr| address.is_loopback() || address.is_unspecified() || address.is_multicast();
+    let unusable =
+        |address: &&IpAddr| address.is_loopback() || address.is_unspecified() || address.is_multicast();
     if let Some(address) = addresses.iter().find(unusable) {
         return Err(wrong(
             format!("nodes[{index}].addresses"),
@@ -215,13 +235,21 @@ fn rest(
     };
     let mut rested = previous.rested.clone();
     rested.retain(|_, (_, since)| now.saturating_sub(*since) < NUMBER_REST.as_secs());
-    rested.extend(previous.nodes.iter().map(|node| (node.member.number, (Arc::clone(&node.member.name), now))));
+    rested.extend(
+        previous
+            .nodes
+            .iter()
+            .map(|node| (node.member.number, (Arc::clone(&node.member.name), now))),
+    );
     for node in nodes {
         match rested.remove(&node.member.number) {
             Some((owner, _)) if owner != node.member.name => {
                 return Err(wrong(
                     "nodes",
-                    format!("number {} for node `{}`, which was node `{owner}`'s", node.member.number, node.member.name),
+                    format!(
+                        "number {} for node `{}`, which was node `{owner}`'s",
+                        node.member.number, node.member.name
+                    ),
                     "a number that no other node has had within the last ten minutes",
                     "give the new node a number of its own",
                 ));

@@ -52,7 +52,12 @@ pub fn digest(secret: ApiSecret, previous: Option<&Arc<Secret>>) -> Option<Arc<S
     let declared = type_.as_deref() == Some("kubernetes.io/tls");
     let mut data = data.unwrap_or_default();
     // What the API server does on a write.
-    data.extend(string_data.unwrap_or_default().into_iter().map(|(key, text)| (key, ByteString(text.into_bytes()))));
+    data.extend(
+        string_data
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(key, text)| (key, ByteString(text.into_bytes()))),
+    );
     if !declared && !data.contains_key("tls.crt") && !data.contains_key("tls.key") {
         return None;
     }
@@ -85,7 +90,11 @@ fn read(data: &BTreeMap<String, ByteString>, origin: &ObjectRef) -> Result<(Pair
             .expected("one PEM block `PRIVATE KEY`, `RSA PRIVATE KEY` or `EC PRIVATE KEY`, not encrypted")
             .change("put the private key there in PEM")
     })?;
-    let parsed = chain.iter().enumerate().map(|(index, der)| parse(index, der)).collect::<Result<Vec<_>, _>>()?;
+    let parsed = chain
+        .iter()
+        .enumerate()
+        .map(|(index, der)| parse(index, der))
+        .collect::<Result<Vec<_>, _>>()?;
     let Some(end_entity) = parsed.first() else {
         return Err(no_certificate("no certificate in PEM"));
     };
@@ -95,7 +104,9 @@ fn read(data: &BTreeMap<String, ByteString>, origin: &ObjectRef) -> Result<(Pair
             .expected("an RSA key of 2048 to 8192 bits, a P-256, P-384 or P-521 key, or an Ed25519 key")
             .change("issue the certificate anew for such a key")
     })?;
-    let belongs = signing.public_key().is_some_and(|public| *public == *end_entity.public_key().raw);
+    let belongs = signing
+        .public_key()
+        .is_some_and(|public| *public == *end_entity.public_key().raw);
     if !belongs {
         return Err(Fault::refused("tls-pair", "data.tls.key")
             .found("a private key that is not the certificate's")
@@ -116,7 +127,11 @@ fn read(data: &BTreeMap<String, ByteString>, origin: &ObjectRef) -> Result<(Pair
     Ok((pair, faults))
 }
 
-fn part<'a>(data: &'a BTreeMap<String, ByteString>, key: &str, field: &'static str) -> Result<&'a [u8], Fault> {
+fn part<'a>(
+    data: &'a BTreeMap<String, ByteString>,
+    key: &str,
+    field: &'static str,
+) -> Result<&'a [u8], Fault> {
     match data.get(key) {
         Some(ByteString(bytes)) if !bytes.is_empty() => Ok(bytes),
         Some(_) | None => Err(Fault::refused("tls-missing", field)
@@ -143,7 +158,10 @@ fn parse<'a>(index: usize, der: &'a CertificateDer<'_>) -> Result<X509Certificat
     match X509Certificate::from_der(der) {
         Ok((_, certificate)) => Ok(certificate),
         Err(error) => Err(Fault::refused("tls-certificate", "data.tls.crt")
-            .found(format!("certificate {} of the chain is not X.509 ({error})", index + 1))
+            .found(format!(
+                "certificate {} of the chain is not X.509 ({error})",
+                index + 1
+            ))
             .expected("X.509 certificates (RFC 5280)")
             .change("export the chain anew")),
     }
@@ -170,7 +188,10 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<Host> {
         return Vec::new();
     };
     let names = alternatives.value.general_names.iter();
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only DNS names name hosts (RFC 6125 section 6.4)")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "only DNS names name hosts (RFC 6125 section 6.4)"
+    )]
     let names = names.filter_map(|name| match name {
         GeneralName::DNSName(name) => Host::parse(name).ok().filter(|host| *host != Host::Any),
         _ => None,

@@ -61,12 +61,22 @@ impl Selector {
 
     /// The label keys it asks for.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.requirements.iter().map(|requirement| requirement.key.as_str())
+        self.requirements
+            .iter()
+            .map(|requirement| requirement.key.as_str())
     }
 }
 
-fn requirement(expression: LabelSelectorRequirement, field: &str, index: usize) -> Result<Requirement, Fault> {
-    let LabelSelectorRequirement { key, operator, values } = expression;
+fn requirement(
+    expression: LabelSelectorRequirement,
+    field: &str,
+    index: usize,
+) -> Result<Requirement, Fault> {
+    let LabelSelectorRequirement {
+        key,
+        operator,
+        values,
+    } = expression;
     let values = values.unwrap_or_default();
     let operator = match (operator.as_str(), values.is_empty()) {
         ("In", false) => Operator::In(values),
@@ -74,11 +84,16 @@ fn requirement(expression: LabelSelectorRequirement, field: &str, index: usize) 
         ("Exists", true) => Operator::Exists,
         ("DoesNotExist", true) => Operator::DoesNotExist,
         (_, empty) => {
-            return Err(Fault::refused("selector", format!("{field}.matchExpressions[{index}]"))
-                .found(format!("operator `{operator}` with {} values", if empty { "no" } else { "some" }))
-                .expected("`In` or `NotIn` with values, or `Exists` or `DoesNotExist` without")
-                .so("the object is not used")
-                .change("correct the operator or its values"));
+            return Err(
+                Fault::refused("selector", format!("{field}.matchExpressions[{index}]"))
+                    .found(format!(
+                        "operator `{operator}` with {} values",
+                        if empty { "no" } else { "some" }
+                    ))
+                    .expected("`In` or `NotIn` with values, or `Exists` or `DoesNotExist` without")
+                    .so("the object is not used")
+                    .change("correct the operator or its values"),
+            );
         }
     };
     Ok(Requirement { key, operator })
@@ -115,7 +130,11 @@ mod tests {
                 match_labels: None,
             };
             let matched = Selector::parse(selector, "spec.nodeSelector").ok();
-            assert_eq!(matched.map(|s| s.matches(&labels)), expected, "{operator} {values:?} {key}");
+            assert_eq!(
+                matched.map(|s| s.matches(&labels)),
+                expected,
+                "{operator} {values:?} {key}"
+            );
         }
     }
 }

@@ -41,7 +41,12 @@ pub fn digest(service: ApiService, previous: Option<&Arc<Service>>) -> Arc<Servi
     let external = spec.type_.as_deref() == Some("ExternalName");
     let service = Service {
         object: object("Service", &metadata),
-        ports: spec.ports.unwrap_or_default().into_iter().filter_map(port).collect(),
+        ports: spec
+            .ports
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(port)
+            .collect(),
         external_name: external.then(|| Arc::from(spec.external_name.unwrap_or_default())),
     };
     keep(service, previous)

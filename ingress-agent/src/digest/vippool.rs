@@ -128,7 +128,11 @@ pub struct Pool {
 
 /// Turns a VipPool into its value.
 pub fn digest(pool: VipPool, previous: Option<&Arc<Pool>>) -> Arc<Pool> {
-    let VipPool { metadata, spec, status } = pool;
+    let VipPool {
+        metadata,
+        spec,
+        status,
+    } = pool;
     let VipPoolSpec {
         addresses,
         ports,
@@ -159,14 +163,22 @@ pub fn digest(pool: VipPool, previous: Option<&Arc<Pool>>) -> Arc<Pool> {
         classes: classes.unwrap_or_default().into_iter().map(Arc::from).collect(),
         nodes,
         namespaces,
-        assignments: assignments.into_iter().enumerate().filter_map(|(i, a)| assignment(i, a, &mut faults)).collect(),
+        assignments: assignments
+            .into_iter()
+            .enumerate()
+            .filter_map(|(i, a)| assignment(i, a, &mut faults))
+            .collect(),
         faults,
     };
     keep(pool, previous)
 }
 
 /// Assignments to other objects than classes are read by those who serve such objects.
-fn assignment(index: usize, assignment: Assignment, faults: &mut Vec<Fault>) -> Option<(std::net::IpAddr, Arc<str>)> {
+fn assignment(
+    index: usize,
+    assignment: Assignment,
+    faults: &mut Vec<Fault>,
+) -> Option<(std::net::IpAddr, Arc<str>)> {
     let Assignment {
         address,
         class,
@@ -178,11 +190,14 @@ fn assignment(index: usize, assignment: Assignment, faults: &mut Vec<Fault>) -> 
         Ok(address) => Some((address, Arc::from(class))),
         Err(_) => {
             faults.push(
-                Fault::refused("assignment-address", format!("status.assignments[{index}].address"))
-                    .found(format!("`{address}`"))
-                    .expected("an IP address")
-                    .so("the assignment is not used")
-                    .change("remove the assignment, or correct its address"),
+                Fault::refused(
+                    "assignment-address",
+                    format!("status.assignments[{index}].address"),
+                )
+                .found(format!("`{address}`"))
+                .expected("an IP address")
+                .so("the assignment is not used")
+                .change("remove the assignment, or correct its address"),
             );
             None
         }

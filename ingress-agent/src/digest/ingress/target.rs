@@ -57,7 +57,10 @@ fn parse_service(service: IngressServiceBackend, field: &str) -> Result<Target, 
             .expected("a Service's name")
             .change("name the Service"));
     }
-    let ServiceBackendPort { name: port_name, number } = port.unwrap_or_default();
+    let ServiceBackendPort {
+        name: port_name,
+        number,
+    } = port.unwrap_or_default();
     let wrong = |found: String| {
         Fault::refused("backend-port", format!("{field}.service.port"))
             .found(found)
@@ -71,7 +74,9 @@ fn parse_service(service: IngressServiceBackend, field: &str) -> Result<Target, 
         },
         (None, Some(name)) => BackendPort::Name(Arc::from(name)),
         (None, None) => return Err(wrong("no port".to_owned())),
-        (Some(number), Some(name)) => return Err(wrong(format!("both the number {number} and the name `{name}`"))),
+        (Some(number), Some(name)) => {
+            return Err(wrong(format!("both the number {number} and the name `{name}`")));
+        }
     };
     Ok(Target::Service {
         name: Arc::from(name),

@@ -13,7 +13,8 @@ fn backend() -> serde_json::Value {
 fn an_equal_value_is_the_previous_pointer() {
     let spec = serde_json::json!({"defaultBackend": backend()});
     let object = |version: &str| {
-        let metadata = serde_json::json!({"name": "web", "resourceVersion": version, "annotations": {"x/y": version}});
+        let metadata =
+            serde_json::json!({"name": "web", "resourceVersion": version, "annotations": {"x/y": version}});
         serde_json::from_value(serde_json::json!({"metadata": metadata, "spec": spec})).unwrap()
     };
     let first = digest(object("1"), None);
@@ -41,21 +42,48 @@ fn paths_the_api_server_refuses_are_refused_alone() {
         let ingress = read(serde_json::json!({"rules": [{"http": {"paths": [other, good]}}]}));
         let causes: Vec<_> = ingress.faults.iter().map(|fault| fault.cause).collect();
         assert_eq!(causes, Vec::from_iter(cause), "{path} {kind}");
-        assert_eq!(ingress.rules[0].paths.last().unwrap().path, PathMatch::exact("/good"));
+        assert_eq!(
+            ingress.rules[0].paths.last().unwrap().path,
+            PathMatch::exact("/good")
+        );
     }
 }
 
 #[test]
 fn a_backend_is_exactly_one_service_port() {
     for (backend, cause) in [
-        (serde_json::json!({"service": {"name": "e", "port": {"number": 80}}}), None),
-        (serde_json::json!({"service": {"name": "e", "port": {"name": "http"}}}), None),
-        (serde_json::json!({"service": {"name": "e", "port": {"name": "http", "number": 80}}}), Some("backend-port")),
-        (serde_json::json!({"service": {"name": "e"}}), Some("backend-port")),
-        (serde_json::json!({"service": {"name": "e", "port": {"number": 65536}}}), Some("backend-port")),
-        (serde_json::json!({"service": {"name": "", "port": {"number": 80}}}), Some("backend-name")),
-        (serde_json::json!({"resource": {"kind": "Bucket", "name": "b"}}), Some("resource-backend")),
-        (serde_json::json!({"serviceName": "e", "servicePort": 80}), Some("backend-none")),
+        (
+            serde_json::json!({"service": {"name": "e", "port": {"number": 80}}}),
+            None,
+        ),
+        (
+            serde_json::json!({"service": {"name": "e", "port": {"name": "http"}}}),
+            None,
+        ),
+        (
+            serde_json::json!({"service": {"name": "e", "port": {"name": "http", "number": 80}}}),
+            Some("backend-port"),
+        ),
+        (
+            serde_json::json!({"service": {"name": "e"}}),
+            Some("backend-port"),
+        ),
+        (
+            serde_json::json!({"service": {"name": "e", "port": {"number": 65536}}}),
+            Some("backend-port"),
+        ),
+        (
+            serde_json::json!({"service": {"name": "", "port": {"number": 80}}}),
+            Some("backend-name"),
+        ),
+        (
+            serde_json::json!({"resource": {"kind": "Bucket", "name": "b"}}),
+            Some("resource-backend"),
+        ),
+        (
+            serde_json::json!({"serviceName": "e", "servicePort": 80}),
+            Some("backend-none"),
+        ),
     ] {
         let ingress = read(serde_json::json!({"defaultBackend": backend}));
         let causes: Vec<_> = ingress.faults.iter().map(|fault| fault.cause).collect();

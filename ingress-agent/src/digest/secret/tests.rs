@@ -26,9 +26,19 @@ fn a_good_pair_is_kept_with_its_names() {
     let (certificate, key) = issue(&["a.test", "*.b.test"]);
     let value = digest(secret(&certificate, &key), None).unwrap();
     assert_eq!(value.faults, []);
-    let names: Vec<_> = value.pair.as_ref().unwrap().names.iter().map(Host::to_string).collect();
+    let names: Vec<_> = value
+        .pair
+        .as_ref()
+        .unwrap()
+        .names
+        .iter()
+        .map(Host::to_string)
+        .collect();
     assert_eq!(names, ["a.test", "*.b.test"]);
-    assert!(Arc::ptr_eq(&value, &digest(secret(&certificate, &key), Some(&value)).unwrap()));
+    assert!(Arc::ptr_eq(
+        &value,
+        &digest(secret(&certificate, &key), Some(&value)).unwrap()
+    ));
 }
 
 #[test]
@@ -43,7 +53,11 @@ fn a_bad_pair_keeps_the_last_good_one_and_tells() {
         ("nonsense", &key, "tls-certificate-pem"),
         (&certificate, "nonsense", "tls-key-pem"),
         (&certificate, &certificate, "tls-key-pem"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &key, "tls-certificate"),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            &key,
+            "tls-certificate",
+        ),
     ] {
         let alone = digest(secret(certificate, key), None).unwrap();
         assert_eq!(alone.pair, None, "{cause}");
@@ -63,7 +77,9 @@ fn a_chain_out_of_order_is_told() {
     let chain = format!("{certificate}{stranger}");
     // Both are self-signed with rcgen's default subject, so that only a different subject tells them apart.
     let mut params = CertificateParams::new(vec!["c.test".to_owned()]).unwrap();
-    params.distinguished_name.push(rcgen::DnType::OrganizationName, "another");
+    params
+        .distinguished_name
+        .push(rcgen::DnType::OrganizationName, "another");
     let other = params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
     assert_eq!(digest(secret(&chain, &key), None).unwrap().faults, []);
     let value = digest(secret(&format!("{certificate}{other}"), &key), None).unwrap();

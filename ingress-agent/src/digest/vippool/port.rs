@@ -34,7 +34,10 @@ pub(super) fn parse(ports: Option<Vec<VipPort>>) -> Result<Vec<Port>, Fault> {
             number,
             tls: protocol == VipProtocol::Https,
         }),
-        Some(_) => Err(wrong(format!("spec.ports[{index}].port"), format!("{port} a second time"))),
+        Some(_) => Err(wrong(
+            format!("spec.ports[{index}].port"),
+            format!("{port} a second time"),
+        )),
         None => Err(wrong(format!("spec.ports[{index}].port"), "0".to_owned())),
     };
     ports.into_iter().enumerate().map(read).collect()

@@ -24,11 +24,25 @@ impl Range {
         self.first.is_ipv4() == address.is_ipv4() && self.first <= address && address <= self.last
     }
 
-    /// The addresses in their order.
-    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
-        let (v4, first) = number(self.first);
-        let (_, last) = number(self.last);
-        (first..=last).map(move |number| address(v4, number))
+    /// One address.
+    pub fn single(address: IpAddr) -> Self {
+        Self {
+            first: address,
+            last: address,
+        }
+    }
+
+    /// The first address that is in none of `others`. Steps over each at once: an IPv6 range is not walked.
+    pub fn first_outside(&self, others: &[Self]) -> Option<IpAddr> {
+        let mut candidate = self.first;
+        while let Some(other) = others.iter().find(|other| other.contains(candidate)) {
+            if other.last >= self.last {
+                return None;
+            }
+            let (v4, last) = number(other.last);
+            candidate = address(v4, last + 1);
+        }
+        Some(candidate)
     }
 
     /// The addresses both have.
@@ -46,7 +60,10 @@ pub(super) fn parse(entries: &[String], faults: &mut Vec<Fault>) -> Vec<Range> {
     let read = |(index, text): (usize, &String)| match entry(text) {
         Ok(range) => Some(range),
         Err(why) => {
-            let fault = wrong(format!("spec.addresses[{index}]"), format!("`{}` ({why})", text.escape_debug()));
+            let fault = wrong(
+                format!("spec.addresses[{index}]"),
+                format!("`{}` ({why})", text.escape_debug()),
+            );
             faults.push(fault.so("these addresses are not served"));
             None
         }
@@ -82,7 +99,10 @@ fn entry(text: &str) -> Result<Range, &'static str> {
     if range.first > range.last {
         return Err("the first is greater than the last");
     }
-    if FORBIDDEN.iter().any(|forbidden| range.overlap(forbidden).is_some()) {
+    if FORBIDDEN
+        .iter()
+        .any(|forbidden| range.overlap(forbidden).is_some())
+    {
         return Err("loopback, link-local, multicast, reserved and IPv4-mapped addresses are never VIPs");
     }
     Ok(range)
