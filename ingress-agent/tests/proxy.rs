@@ -14,3 +14,7 @@ mod reference;
 
 #[path = "proxy/routing.rs"]
 mod routing;
+#[path = "proxy/smuggling.rs"]
+mod smuggling;
+#[path = "proxy/tls.rs"]
+mod tls;

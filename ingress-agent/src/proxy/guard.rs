@@ -251,6 +251,3 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         this.poll_linger(cx).map(Ok)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -50,6 +50,10 @@ impl<S: Read + Write> Raw<S> {
         }
     }
 
+    pub(crate) fn stream(&self) -> &S {
+        self.stream.get_ref()
+    }
+
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         // The proxy may have answered and closed before everything was written.
         _ = self.stream.get_mut().write_all(bytes.as_ref());
