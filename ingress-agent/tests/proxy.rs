@@ -12,9 +12,13 @@ mod recorder;
 #[path = "support/reference.rs"]
 mod reference;
 
+#[path = "proxy/lifecycle.rs"]
+mod lifecycle;
 #[path = "proxy/routing.rs"]
 mod routing;
 #[path = "proxy/smuggling.rs"]
 mod smuggling;
 #[path = "proxy/tls.rs"]
 mod tls;
+#[path = "proxy/upstream.rs"]
+mod upstream;
