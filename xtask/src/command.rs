@@ -1,6 +1,8 @@
 //! One file per command.
 
 pub(crate) mod build_ebpf;
+pub(crate) mod demo;
+mod needs;
 
 use std::path::{Path, PathBuf};
 

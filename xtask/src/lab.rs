@@ -28,13 +28,14 @@ mod router;
 mod teardown;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -50,6 +51,7 @@ pub use pod::Pod;
 pub use process::Process;
 pub use router::{Entry, Router};
 pub use teardown::PREFIX;
+pub use traffic::{Sent, Traffic};
 
 use link::{End as LinkEnd, connect, pass_xdp};
 use teardown::Teardown;
@@ -113,6 +115,8 @@ impl Builder {
     /// Builds the lab, its manifests written and its pods running; no agent runs yet.
     pub fn build(self) -> Result<Lab> {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let teardown = Teardown::begin(NUMBER.fetch_add(1, Ordering::Relaxed))?;
         let guard = Guard(Arc::clone(&teardown));
         allow_many_connections()?;
@@ -140,6 +144,7 @@ impl Builder {
             pods,
             manifests,
             guard,
+            _turn: turn,
         })
     }
 }
@@ -154,6 +159,8 @@ pub struct Lab {
     manifests: Manifests,
     agent: PathBuf,
     guard: Guard,
+    /// One lab at a time in a process: tests of it run one after the other.
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Lab {

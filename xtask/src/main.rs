@@ -17,10 +17,13 @@ struct Arguments {
 enum Command {
     /// Builds the eBPF object with any toolchain that can; installs one when there is none.
     BuildEbpf(command::build_ebpf::Arguments),
+    /// Shows the whole product in a lab of network namespaces, by real requests; checks what it says.
+    Demo(command::demo::Arguments),
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::BuildEbpf(arguments) => command::build_ebpf::run(&arguments),
+        Command::Demo(arguments) => command::demo::run(&arguments),
     }
 }

@@ -122,6 +122,11 @@ impl Agent {
         )
     }
 
+    /// The command line of [`Agent::maps`], for a reader to try.
+    pub fn maps_command_line(&self) -> String {
+        format!("{} maps --pin-dir {}", self.binary.display(), self.pins.display())
+    }
+
     /// The ids of its pinned links, by the pins' names.
     pub fn links(&self) -> Result<BTreeMap<String, u64>> {
         let directory = self.pins.join("links");

@@ -108,8 +108,7 @@ impl Client {
     pub fn curl(&self, vip: IpAddr, url: &str, arguments: &[&str]) -> Result<Answer> {
         let mut command = self.namespace.command("curl");
         command
-            .args(["--silent", "--show-error", "--max-time", "20", "--noproxy", "*"])
-            .args(["--cacert", &self.authority, "--connect-to", &connect_to(vip)])
+            .args(self.arguments(vip))
             .args(["--write-out", "%{stderr}%{http_code}"])
             .args(arguments)
             .arg(url);
@@ -126,6 +125,23 @@ impl Client {
             status,
             body: output.stdout,
         })
+    }
+
+    /// What every `curl` of the lab is told: where the VIP is, whom to trust, and how long to wait.
+    pub(super) fn arguments(&self, vip: IpAddr) -> Vec<String> {
+        [
+            "--silent",
+            "--show-error",
+            "--max-time",
+            "20",
+            "--noproxy",
+            "*",
+            "--cacert",
+        ]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([self.authority.clone(), "--connect-to".to_owned(), connect_to(vip)])
+        .collect()
     }
 
     /// Asks for a URL and reads the echo.
