@@ -3,6 +3,7 @@
 pub(crate) mod build_ebpf;
 pub(crate) mod demo;
 mod needs;
+pub(crate) mod tidy;
 
 use std::path::{Path, PathBuf};
 

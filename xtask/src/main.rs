@@ -19,11 +19,14 @@ enum Command {
     BuildEbpf(command::build_ebpf::Arguments),
     /// Shows the whole product in a lab of network namespaces, by real requests; checks what it says.
     Demo(command::demo::Arguments),
+    /// Checks the project's rules of shape: boundaries, file lengths, names.
+    Tidy(command::tidy::Arguments),
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::BuildEbpf(arguments) => command::build_ebpf::run(&arguments),
         Command::Demo(arguments) => command::demo::run(&arguments),
+        Command::Tidy(arguments) => command::tidy::run(&arguments),
     }
 }
