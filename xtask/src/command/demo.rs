@@ -72,8 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Builds the object and the agent; cargo shows its progress.
 fn build() -> Result<PathBuf> {
     Tools::find_or_install(&mut |line| eprintln!("{line}"))?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = Command::new(super::cargo())
         .current_dir(super::root()?)
         .args(["build", "--locked", "--package", "ingress-agent"])
         .status()

@@ -1,4 +1,5 @@
-//! Small words that are promises: `allow` with its reason, `TODO` with its issue, `unwrap` only in tests.
+//! Small words that are promises: `allow` with its reason, work left open with its issue, `unwrap` only in
+//! tests.
 
 use super::{Breach, Source};
 
