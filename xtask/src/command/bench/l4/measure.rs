@@ -42,6 +42,7 @@ enum Loaded {
         reason: Reason,
         harness: Harness,
         empty: Harness,
+        restoring: Harness,
         output: Frame,
     },
     Direct {
@@ -102,10 +103,13 @@ fn load(agent: &mut Agent, object: &[u8], case: &Case) -> Result<Loaded> {
             judge(reason, &case.input, &once.output)?;
             let target = agent.xdp()?.fd()?.try_clone()?;
             let (harness, empty) = (harness()?.before(&target)?, harness()?.before_own("empty")?);
+            let restores = once.output.bytes().len() != case.input.bytes().len();
+            let restoring = Harness::load(object, case, tunnelled, restores)?.before_own("empty")?;
             Loaded::Behind {
                 reason,
                 harness,
                 empty,
+                restoring,
                 output: once.output,
             }
         }
@@ -155,9 +159,11 @@ impl Loaded {
                 reason,
                 harness,
                 empty,
+                restoring,
                 output,
             } => {
                 let empty = run(empty.xdp()?, &case.input, repeat)?;
+                let restoring = run(restoring.xdp()?, &case.input, repeat)?;
                 let tested = checked(agent, *reason, repeat, |_| {
                     run(harness.xdp()?, &case.input, repeat)
                 })?;
