@@ -151,7 +151,13 @@ fn socket_test(context: XdpContext) -> u32 {
     }
     // SAFETY: the bytes were just held against the frame's end, and the helper is given their number.
     let socket = unsafe {
-        bpf_skc_lookup_tcp(context.ctx.cast(), place as *mut bpf_sock_tuple, TUPLE_LENGTH, CURRENT_NETNS, 0)
+        bpf_skc_lookup_tcp(
+            context.ctx.cast(),
+            place as *mut bpf_sock_tuple,
+            TUPLE_LENGTH,
+            CURRENT_NETNS,
+            0,
+        )
     };
     if socket.is_null() {
         return xdp_action::XDP_DROP;
