@@ -188,9 +188,15 @@ pub fn build(tools: &Tools, object: Object, root: &Path, target_dir: &Path, arch
 pub fn inputs(root: &Path) -> Vec<PathBuf> {
     let shared = ["Cargo.toml", "Cargo.lock"].map(|file| root.join(file));
     let packages = ["ingress-common", "ingress-ebpf"].map(|package| root.join(package));
-    let parts = packages.iter().flat_map(|package| ["Cargo.toml", "build.rs", "src"].map(|part| package.join(part)));
+    let parts = packages
+        .iter()
+        .flat_map(|package| ["Cargo.toml", "build.rs", "src"].map(|part| package.join(part)));
     // A part that does not exist would ask for a new build every time.
-    shared.into_iter().chain(parts).filter(|path| path.exists()).collect()
+    shared
+        .into_iter()
+        .chain(parts)
+        .filter(|path| path.exists())
+        .collect()
 }
 
 fn rustflags(arch: &str) -> String {

@@ -1,5 +1,11 @@
 //! Frames, built by hand: what goes in, and what must come out.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "headers at fixed places in frames that are made here"
+)]
+#![expect(clippy::expect_used, reason = "lengths of the bench's own small frames")]
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
 use ingress_common::{Be16, Family, GUE_LEN, GueHeader, Node, TUNNEL_OVERHEAD_V4, TunnelData};
