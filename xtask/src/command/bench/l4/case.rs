@@ -23,14 +23,39 @@ pub(super) struct Case {
 /// What is run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Program {
-    /// `ingress_xdp` behind the harness, every packet ending with this reason.
-    Behind(Reason),
-    /// `ingress_xdp` without the harness, the packet being left as it is.
-    Direct(Reason),
+    /// `ingress_xdp` behind the harness, every packet ending like this.
+    Behind(End),
+    /// `ingress_xdp` without the harness, every packet ending like this, unchanged.
+    Direct(End),
     /// The harness's own program of this name, behind the harness, with this verdict.
     Own(&'static str, u32),
     /// `ingress_steer`, which is asked for a socket.
     Steer,
+}
+
+/// How a packet ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum End {
+    /// In the tunnel to another node.
+    Forwarded,
+    /// Here, as it came.
+    Kept,
+    /// Here, without the tunnel's headers.
+    KeptTunnel,
+    /// As it came: it is none of ours.
+    NotVip,
+}
+
+impl End {
+    /// What the program counts it as.
+    pub(super) const fn reason(self) -> Reason {
+        match self {
+            Self::Forwarded => Reason::Forwarded,
+            Self::Kept => Reason::Kept,
+            Self::KeptTunnel => Reason::KeptTunnel,
+            Self::NotVip => Reason::NotVip,
+        }
+    }
 }
 
 /// What a case is held against, in nanoseconds above the empty program.
@@ -49,7 +74,7 @@ const XDP_TX: u32 = 3;
 
 /// Every case, in the order in which a round runs them.
 pub(super) fn all(sockets: &Sockets) -> Vec<Case> {
-    let forwarded = Program::Behind(Reason::Forwarded);
+    let forwarded = Program::Behind(End::Forwarded);
     let (ack, syn) = (Segment::Ack, Segment::Syn);
     let v4 = |segment| Frame::v4(tables::CLIENT_V4, tables::VIP_V4, tables::FORWARDED_PORT, segment);
     let kept = Frame::v4(sockets.client(), tables::VIP_V4, tables::KEPT_PORT, ack);
@@ -100,21 +125,21 @@ pub(super) fn all(sockets: &Sockets) -> Vec<Case> {
         ),
         case(
             "v4-ack-keep",
-            Program::Behind(Reason::Kept),
+            Program::Behind(End::Kept),
             kept.clone(),
             1,
             mark(None, Some(130), None),
         ),
         case(
             "v4-ack-keep-tunnel",
-            Program::Behind(Reason::KeptTunnel),
+            Program::Behind(End::KeptTunnel),
             tables::tunnelled(&kept),
             1,
             mark(None, Some(130), None),
         ),
         case(
             "not-a-vip",
-            Program::Direct(Reason::NotVip),
+            Program::Direct(End::NotVip),
             Frame::v4(
                 tables::CLIENT_V4,
                 tables::STRANGER_V4,

@@ -1,12 +1,12 @@
 //! The rounds: every case once, each right after the empty program it is held against, all of it checked.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use aya::programs::ProgramFd;
 use ingress_common::Reason;
 use rustix::thread::CpuSet;
 
 use super::{
-    case::{Case, Mark, Program},
+    case::{Case, End, Mark, Program},
     frame::Frame,
     programs::{Agent, Harness, Outcome, action, run, run_steer},
     sockets::Sockets,
@@ -39,14 +39,14 @@ pub(super) struct Bench {
 /// The programs of a case: the one that is measured, and the empty one.
 enum Loaded {
     Behind {
-        reason: Reason,
+        end: End,
         harness: Harness,
         empty: Harness,
         restoring: Harness,
         output: Frame,
     },
     Direct {
-        reason: Reason,
+        end: End,
         empty: Harness,
     },
     Own {
@@ -95,29 +95,29 @@ impl Bench {
 
 /// Loads a case's programs, and runs the one under test once, without the harness, to see what it does.
 fn load(agent: &mut Agent, object: &[u8], case: &Case) -> Result<Loaded> {
-    let tunnelled = matches!(case.program, Program::Behind(Reason::KeptTunnel));
+    let tunnelled = matches!(case.program, Program::Behind(End::KeptTunnel));
     let harness = || Harness::load(object, case, tunnelled, false);
     Ok(match case.program {
-        Program::Behind(reason) => {
-            let once = checked(agent, reason, 1, |agent| run(agent.xdp()?, &case.input, 1))?;
-            judge(reason, &case.input, &once.output)?;
+        Program::Behind(end) => {
+            let once = checked(agent, end, 1, |agent| run(agent.xdp()?, &case.input, 1))?;
+            judge(end, &case.input, &once.output)?;
             let target = agent.xdp()?.fd()?.try_clone()?;
             let (harness, empty) = (harness()?.before(&target)?, harness()?.before_own("empty")?);
             let restores = once.output.bytes().len() != case.input.bytes().len();
             let restoring = Harness::load(object, case, tunnelled, restores)?.before_own("empty")?;
             Loaded::Behind {
-                reason,
+                end,
                 harness,
                 empty,
                 restoring,
                 output: once.output,
             }
         }
-        Program::Direct(reason) => {
-            let once = checked(agent, reason, 1, |agent| run(agent.xdp()?, &case.input, 1))?;
-            judge(reason, &case.input, &once.output)?;
+        Program::Direct(end) => {
+            let once = checked(agent, end, 1, |agent| run(agent.xdp()?, &case.input, 1))?;
+            judge(end, &case.input, &once.output)?;
             Loaded::Direct {
-                reason,
+                end,
                 empty: harness()?,
             }
         }
@@ -156,7 +156,7 @@ impl Loaded {
     fn sample(&mut self, agent: &mut Agent, case: &Case, repeat: u32, cookie: u64) -> Result<Sample> {
         match self {
             Self::Behind {
-                reason,
+                end,
                 harness,
                 empty,
                 restoring,
@@ -164,9 +164,7 @@ impl Loaded {
             } => {
                 let empty = run(empty.xdp()?, &case.input, repeat)?;
                 let restoring = run(restoring.xdp()?, &case.input, repeat)?;
-                let tested = checked(agent, *reason, repeat, |_| {
-                    run(harness.xdp()?, &case.input, repeat)
-                })?;
+                let tested = checked(agent, *end, repeat, |_| run(harness.xdp()?, &case.input, repeat))?;
                 // With several flows the last frame is another's: only its length is known.
                 let same = if case.flows == 1 {
                     tested.output == *output
@@ -183,9 +181,9 @@ impl Loaded {
                     ..Sample::of(tested.nanoseconds, empty.nanoseconds)
                 })
             }
-            Self::Direct { reason, empty } => {
+            Self::Direct { end, empty } => {
                 let empty = run(empty.own("empty")?, &case.input, repeat)?;
-                let tested = checked(agent, *reason, repeat, |agent| {
+                let tested = checked(agent, *end, repeat, |agent| {
                     run(agent.xdp()?, &case.input, repeat)
                 })?;
                 ensure!(tested.output == case.input, "the packet was changed");
@@ -220,14 +218,15 @@ impl Loaded {
     }
 }
 
-/// Runs something and holds the verdict and all counters against what `repeat` packets with this reason
+/// Runs something and holds the verdict and all counters against what `repeat` packets that end like this
 /// must make of them.
 fn checked(
     agent: &mut Agent,
-    reason: Reason,
+    end: End,
     repeat: u32,
     run: impl FnOnce(&mut Agent) -> Result<Outcome>,
 ) -> Result<Outcome> {
+    let reason = end.reason();
     let before = agent.reasons()?;
     let outcome = run(agent)?;
     let after = agent.reasons()?;
@@ -250,30 +249,21 @@ fn checked(
 }
 
 /// Holds the frame that came out against the one that must, byte for byte.
-fn judge(reason: Reason, input: &Frame, output: &Frame) -> Result<()> {
-    match reason {
-        Reason::Forwarded => {
-            let expected = tables::forwarded(input, output);
-            ensure!(
-                expected.contains(output),
-                "came out as {output:x?}, not as one of {expected:x?}"
-            );
-            let port = output.outer_source_port();
-            ensure!(
-                port >= 0xc000,
-                "the outer source port is {port}, which says nothing of the flow"
-            );
-        }
-        Reason::KeptTunnel => {
-            let expected = input.stripped();
-            ensure!(
-                *output == expected,
-                "came out as {output:x?}, not as {expected:x?}"
-            );
-        }
-        Reason::Kept | Reason::NotVip => ensure!(output == input, "the packet was changed: {output:x?}"),
-        other => bail!("no case ends as {}", other.name()),
-    }
+fn judge(end: End, input: &Frame, output: &Frame) -> Result<()> {
+    let expected = match end {
+        End::Forwarded => tables::forwarded(input, output).to_vec(),
+        End::KeptTunnel => vec![input.stripped()],
+        End::Kept | End::NotVip => vec![input.clone()],
+    };
+    ensure!(
+        expected.contains(output),
+        "came out as {output:x?}, not as one of {expected:x?}"
+    );
+    let port = output.outer_source_port();
+    ensure!(
+        end != End::Forwarded || port >= 0xc000,
+        "the outer source port is {port}, below those of flows"
+    );
     Ok(())
 }
 

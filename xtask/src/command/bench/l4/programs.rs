@@ -66,19 +66,17 @@ impl Harness {
         let number = |number: usize| u32::try_from(number).context("a frame is too long");
         let length = number(case.input.bytes().len())?;
         let (head_at, hop_at) = (number(restored.head_at)?, number(restored.hop_at)?);
-        let hop = u32::try_from(restored.hop)?;
-        let [high, low] = source(&case.input);
         let mut ebpf = EbpfLoader::new()
             .override_global("LENGTH", &length, true)
             .override_global("HEAD_AT", &head_at, true)
-            .override_global("HEAD_LOW", &restored.head_low, true)
-            .override_global("HEAD_HIGH", &restored.head_high, true)
+            .override_global("HEAD", &restored.head, true)
+            .override_global("HEAD_ENDS_SHORT", &u32::from(restored.head_ends_short), true)
             .override_global("HOP_AT", &hop_at, true)
-            .override_global("HOP", &hop, true)
+            .override_global("HOP", &restored.hop, true)
             .override_global("ALWAYS", &u32::from(always), true)
             .override_global("FLOW_MASK", &(case.flows - 1), true)
-            .override_global("SOURCE_HIGH", &high, true)
-            .override_global("SOURCE_LOW", &low, true)
+            .override_global("SOURCE", &case.input.source_v4(), true)
+            .override_global("PORT", &u32::from(tables::FORWARDED_PORT), true)
             .load(object)
             .context("loading the harness's object")?;
         xdp(&mut ebpf, "harness")?.load().context("loading the harness")?;
@@ -123,17 +121,6 @@ impl Harness {
         program.load().context("loading empty_steer")?;
         Ok(program.fd()?.try_clone()?)
     }
-}
-
-/// The halves of an IPv4 source address.
-fn source(frame: &Frame) -> [u32; 2] {
-    let half = |at| {
-        frame
-            .bytes()
-            .get(at..at + 2)
-            .map_or(0, |half| u32::from(half[0]) << 8 | u32::from(half[1]))
-    };
-    [half(26), half(28)]
 }
 
 fn xdp<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Xdp> {
