@@ -10,6 +10,7 @@
 //! ```
 
 mod annotation;
+mod audience;
 mod backends;
 mod certificates;
 mod classes;
@@ -24,13 +25,13 @@ use std::sync::Arc;
 
 use crate::model::{Listener, Model, ObjectRef, Site};
 
+use audience::Audience;
 use backends::Backends;
 use classes::Classes;
 use index::Index;
 use report::Findings;
 pub use report::{Finding, Place, Report};
 pub use snapshot::{Entry, Snapshot};
-use vips::Audience;
 
 /// `spec.controller` of the IngressClasses that are ours.
 pub const CONTROLLER: &str = "ingress-agent.dev/xdp";
@@ -59,6 +60,7 @@ pub fn translate(snapshot: &Snapshot) -> (Model, Report) {
     for class in vips.unserved(&classes) {
         site_of(&class, &classes, &index, &mut backends, &mut findings);
     }
+    audience::judge(&vips.bindings, &classes, &mut findings);
     certificates::judge(snapshot, &mut findings);
     backends::judge(snapshot, &classes, &index, &mut findings);
     let model = Model {
@@ -74,7 +76,7 @@ pub fn judged(snapshot: &Snapshot) -> impl Iterator<Item = (&ObjectRef, Option<&
     let classes = Classes::new(snapshot);
     let ingresses: Vec<_> = classes
         .ingresses()
-        .map(|entry| (&entry.value.object, entry.place.as_ref()))
+        .map(|(_, entry)| (&entry.value.object, entry.place.as_ref()))
         .collect();
     let ours: Vec<_> = classes
         .ours

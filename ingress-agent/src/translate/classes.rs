@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::vips::Audience;
+use super::audience::Audience;
 use super::{CONTROLLER, Entry, Snapshot};
 use crate::digest::{Class, Ingress};
 
@@ -42,8 +42,8 @@ impl<'a> Classes<'a> {
         ours.map(|(_, entry)| *entry)
     }
 
-    /// All our Ingresses, by precedence.
-    pub(super) fn ingresses(&self) -> impl Iterator<Item = &'a Entry<Ingress>> {
-        self.ingresses.iter().map(|(_, entry)| *entry)
+    /// All our Ingresses with their classes, by precedence.
+    pub(super) fn ingresses(&self) -> impl Iterator<Item = (&Arc<str>, &'a Entry<Ingress>)> {
+        self.ingresses.iter().map(|(class, entry)| (class, *entry))
     }
 }

@@ -8,30 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::audience::Audience;
 use super::classes::Classes;
 use super::report::Findings;
 use super::{Entry, Snapshot};
 use crate::digest::vippool::Range;
-use crate::digest::{Fault, Nodes, Selector};
+use crate::digest::{Fault, Nodes};
 use crate::model::{self, Member, Protocol, Vip};
-
-/// Every namespace has this label (Kubernetes 1.22), and a folder knows no other.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
-
-/// Who is served at a VIP: Ingresses of these classes in these namespaces.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Audience {
-    pub(super) classes: BTreeSet<Arc<str>>,
-    namespaces: Selector,
-}
-
-impl Audience {
-    /// Whether objects of a namespace are served.
-    pub(super) fn admits(&self, namespace: &str) -> bool {
-        let labels = BTreeMap::from([(NAMESPACE_NAME.to_owned(), namespace.to_owned())]);
-        self.namespaces.matches(&labels)
-    }
-}
 
 /// A VIP and what is behind it.
 pub(super) struct Binding {
@@ -58,11 +41,7 @@ impl Vips {
                 .any(|binding| binding.audience.classes.contains(class))
         };
         let unserved = classes.ours.keys().filter(|class| !served(class));
-        let alone = |class: &Arc<str>| Audience {
-            classes: BTreeSet::from([Arc::clone(class)]),
-            namespaces: Selector::default(),
-        };
-        unserved.map(alone).collect()
+        unserved.map(Audience::of).collect()
     }
 }
 
@@ -113,10 +92,7 @@ impl Vips {
     fn add(&mut self, pool: &Entry<crate::digest::Pool>, owners: Owners, members: Vec<Member>) {
         let mut vips = Vec::new();
         for (address, classes) in owners {
-            let audience = Audience {
-                classes,
-                namespaces: pool.value.namespaces.clone(),
-            };
+            let audience = Audience::new(classes, pool.value.namespaces.clone());
             for port in &pool.value.ports {
                 let vip = Vip {
                     address,

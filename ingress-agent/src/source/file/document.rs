@@ -123,6 +123,8 @@ pub(super) fn options() -> serde_saphyr::Options {
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: 100_000,
         },
+        // YAML 1.2: `y`, `no` and `on` are names like others.
+        strict_booleans: true,
         with_snippet: false,
     }
 }

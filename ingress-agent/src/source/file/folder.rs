@@ -16,6 +16,9 @@ use crate::translate::{Entry, Finding, Place, Snapshot};
 
 mod admission;
 
+/// How many bytes of a text's end are remembered: more than one rule of an Ingress has.
+const ENDING: usize = 256;
+
 /// A folder's files and fleet.
 pub(super) struct Folder {
     dir: PathBuf,
@@ -28,12 +31,54 @@ pub(super) struct Folder {
     began: Instant,
 }
 
+/// How a file's text came to be there.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Arrival {
+    /// Somebody wrote it in place and closed it. More may follow.
+    Written,
+    /// It was moved there, or nobody has written for a while: this is all.
+    Whole,
+}
+
+/// What became of a reading.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Outcome {
+    /// It counts.
+    Taken,
+    /// It looks like the beginning of a text that is still being written, and does not count yet.
+    Held,
+}
+
 /// What a file last said.
 #[derive(Default)]
 struct File {
+    shape: Shape,
     objects: Vec<Object>,
     findings: Vec<Finding>,
     foreign: BTreeSet<String>,
+}
+
+/// A text's length and end, for telling a shorter text from a beginning.
+#[derive(Default)]
+struct Shape {
+    bytes: usize,
+    end: Vec<u8>,
+}
+
+impl Shape {
+    fn of(text: &str) -> Self {
+        let end = text.len().saturating_sub(ENDING);
+        Self {
+            bytes: text.len(),
+            end: text.as_bytes().get(end..).unwrap_or_default().to_vec(),
+        }
+    }
+
+    /// Who edits a text leaves its end alone, as a rule; a text that is shorter and ends otherwise may be
+    /// the beginning of one.
+    fn may_be_a_beginning_of(&self, whole: &Self) -> bool {
+        self.bytes < whole.bytes && self.end != whole.end
+    }
 }
 
 /// An object of a file.
@@ -84,13 +129,14 @@ impl Folder {
     }
 
     /// Reads a file, for the first time or again.
-    pub(super) fn read(&mut self, name: &Arc<str>) {
+    pub(super) fn read(&mut self, name: &Arc<str>, arrival: Arrival) -> Outcome {
         match text_of(&self.dir.join(&**name)) {
             Err(Unread::Gone) => self.remove(name),
             Err(Unread::Failed(found)) => self.failed(name, &found),
             Ok(text) if **name == *NODES_FILE => self.read_nodes(&text),
-            Ok(text) => self.read_objects(name, &text),
+            Ok(text) => return self.read_objects(name, &text, arrival),
         }
+        Outcome::Taken
     }
 
     fn failed(&mut self, name: &Arc<str>, found: &str) {
@@ -123,8 +169,13 @@ impl Folder {
         }
     }
 
-    fn read_objects(&mut self, name: &Arc<str>, text: &str) {
-        let last = self.files.remove(name).unwrap_or_default();
+    fn read_objects(&mut self, name: &Arc<str>, text: &str, arrival: Arrival) -> Outcome {
+        let nothing = File::default();
+        let last = self.files.get(name).unwrap_or(&nothing);
+        let shape = Shape::of(text);
+        if arrival == Arrival::Written && shape.may_be_a_beginning_of(&last.shape) {
+            return Outcome::Held;
+        }
         let mut reading = Reading::new(name, &last.objects);
         for document in document::parse(text, name.ends_with(".json")) {
             match document {
@@ -132,7 +183,12 @@ impl Folder {
                 Err(unreadable) => reading.unreadable(unreadable),
             }
         }
-        self.files.insert(Arc::clone(name), reading.finish());
+        let file = reading.finish(shape);
+        if arrival == Arrival::Written && file.lacks_some_of(last) {
+            return Outcome::Held;
+        }
+        self.files.insert(Arc::clone(name), file);
+        Outcome::Taken
     }
 
     /// All that is known now.
@@ -175,6 +231,13 @@ impl Folder {
         }
         admission::default_class(&mut snapshot);
         snapshot
+    }
+}
+
+impl File {
+    fn lacks_some_of(&self, last: &Self) -> bool {
+        let names: HashSet<_> = self.objects.iter().map(|object| &object.name).collect();
+        last.objects.iter().any(|object| !names.contains(&object.name))
     }
 }
 
@@ -281,7 +344,8 @@ impl<'a> Reading<'a> {
     }
 
     /// Objects that were in a file which now has holes, or nothing in it at all, stay.
-    fn finish(mut self) -> File {
+    fn finish(mut self, shape: Shape) -> File {
+        self.file.shape = shape;
         let emptied = self.position == 0 && self.file.findings.is_empty() && self.file.foreign.is_empty();
         if emptied && !self.last.is_empty() {
             let fault = Fault::degraded("file-empty", "")

@@ -14,6 +14,11 @@ use crate::digest::vippool::VipPool;
 use crate::digest::{self, Class, Endpoints, Fault, Ingress, Pool, Precedence, Secret, Service};
 use crate::model::ObjectRef;
 
+/// What a document holds that does not say.
+const UNKNOWN: &str = "Object";
+/// How an object without a name is named; no Kubernetes name has parentheses.
+const UNNAMED: &str = "(unnamed)";
+
 /// An object's value.
 #[derive(Clone, Debug)]
 pub(super) enum Digest {
@@ -55,9 +60,15 @@ pub(super) fn read<'a>(
     position: usize,
     last: impl Fn(&ObjectRef) -> Option<&'a Digest>,
 ) -> Read {
-    let head = Head::deserialize(&value).unwrap_or_default();
+    // A sequence would do for a struct, but is no object.
+    let head = if value.is_object() {
+        Head::deserialize(&value)
+    } else {
+        Ok(Head::default())
+    };
+    let head = head.unwrap_or_default();
     let (Value::String(version), Value::String(kind)) = (&head.api_version, &head.kind) else {
-        return Read::Refused(name("Object", &head), no_kind(), None);
+        return Read::Refused(name(UNKNOWN, &head), no_kind(), None);
     };
     macro_rules! known {
         ($kind:literal, $api:ty, $digest:ident: $digested:expr) => {
@@ -112,10 +123,8 @@ pub(super) fn read<'a>(
 /// The value by its type, and its name.
 fn typed<T: DeserializeOwned>(value: Value, kind: &'static str, head: &Head) -> Result<(T, ObjectRef), Read> {
     let named = name(kind, head);
-    if named.name.is_empty() {
-        return Err(Read::Refused(named, no_name(), None));
-    }
     match serde_path_to_error::deserialize(value) {
+        Ok(_) if *named.name == *UNNAMED => Err(Read::Refused(named, no_name(), None)),
         Ok(object) => Ok((object, named)),
         Err(error) => {
             let fault = Fault::refused("type", error.path().to_string())
@@ -142,13 +151,13 @@ fn name(kind: &'static str, head: &Head) -> ObjectRef {
             .filter(|text| !text.is_empty())
     };
     let namespace = match kind {
-        "IngressClass" | "VipPool" => "",
+        "IngressClass" | "VipPool" | UNKNOWN | "List" => "",
         _ => text("namespace").unwrap_or("default"),
     };
     ObjectRef {
         kind,
         namespace: Arc::from(namespace),
-        name: Arc::from(text("name").unwrap_or_default()),
+        name: Arc::from(text("name").unwrap_or(UNNAMED)),
     }
 }
 

@@ -1,0 +1,11 @@
+//! Folders of manifests in, model facts and report words out: a test per clause of `Ingress` v1, and the
+//! corpus of broken manifests.
+
+mod bad_input;
+mod certificates;
+mod endpoints;
+mod folder;
+mod order;
+mod routes;
+mod vips;
+mod watching;
