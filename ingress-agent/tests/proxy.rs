@@ -3,6 +3,14 @@
 //! Every test of the protocol asserts the reply, the backend's bytes, and that a clean request afterwards
 //! answers 200.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, also in what its functions share"
+)]
+
 #[path = "support/bed.rs"]
 mod bed;
 #[path = "support/raw.rs"]

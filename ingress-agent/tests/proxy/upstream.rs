@@ -121,7 +121,15 @@ fn a_silent_pod_costs_504() {
 /// H1-20: what a hostile pod says reaches neither this client broken nor the next one at all.
 #[test]
 fn a_hostile_pod_harms_nobody() {
-    let answers: [(&str, &[u8]); 9] = [
+    let answers: [(&str, &[u8]); 11] = [
+        (
+            "a length and chunks",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        ),
+        (
+            "chunks twice",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
         ("garbage", b"\x16\x03\x01 garbage\r\n\r\n"),
         ("no status", b"HTTP/1.1\r\n\r\n"),
         (
