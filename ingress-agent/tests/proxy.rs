@@ -20,6 +20,8 @@ mod recorder;
 #[path = "support/reference.rs"]
 mod reference;
 
+#[path = "proxy/access.rs"]
+mod access;
 #[path = "proxy/lifecycle.rs"]
 mod lifecycle;
 #[path = "proxy/routing.rs"]

@@ -50,6 +50,7 @@ pub(super) async fn serve(
         Err(error) => {
             let response = error.response();
             record.status = Some(response.status());
+            record.error = Some(error);
             record.end = End::Complete;
             response.map(|bytes| ResponseBody::own(bytes, record))
         }
@@ -68,7 +69,7 @@ async fn respond(
 
     let hop = Hop {
         forwarded: &client.forwarded,
-        host: authority.host,
+        host: authority.host.unwrap_or_else(|| client.own_host()),
         chunked: !body.is_end_stream() && body.size_hint().exact().is_none(),
     };
     header::request(&mut parts.headers, hop, || client.worker.ids.next());

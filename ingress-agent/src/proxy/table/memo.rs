@@ -124,3 +124,6 @@ impl<K, V: Clone> Kept<K, V> {
         self.round += 1;
     }
 }
+
+#[cfg(test)]
+mod tests;
