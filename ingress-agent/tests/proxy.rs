@@ -22,6 +22,8 @@ mod reference;
 
 #[path = "proxy/access.rs"]
 mod access;
+#[path = "proxy/corpus.rs"]
+mod corpus;
 #[path = "proxy/lifecycle.rs"]
 mod lifecycle;
 #[path = "proxy/routing.rs"]
