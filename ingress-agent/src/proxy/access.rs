@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 
 use super::client::Client;
+use super::error::ProxyError;
 use super::router::Rule;
 
 /// nginx's status for a client that left before its answer began.
@@ -29,6 +30,8 @@ pub(super) struct Record {
     pub(super) status: Option<StatusCode>,
     /// Bytes of the answer's body.
     pub(super) bytes: u64,
+    /// Why the agent answered itself, if it did.
+    pub(super) error: Option<ProxyError>,
     pub(super) end: End,
 }
 
@@ -72,6 +75,7 @@ impl Record {
             retries: 0,
             status: None,
             bytes: 0,
+            error: None,
             end: End::ClientGone,
         }
     }
@@ -103,6 +107,7 @@ impl Record {
             route = self.rule.as_ref().map(|rule| tracing::field::display(&rule.route.origin)),
             upstream = self.endpoint.map(tracing::field::display),
             retries = self.retries,
+            error = self.error.map(tracing::field::display),
             end = self.end.name(),
         );
     }

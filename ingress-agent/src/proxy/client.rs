@@ -33,7 +33,6 @@ impl Client {
         tls: bool,
         watch: Arc<Watch>,
     ) -> Self {
-        let text = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
         let forwarded = Forwarded {
             client: text(peer.ip().to_string()),
             port: HeaderValue::from(local.port()),
@@ -47,6 +46,11 @@ impl Client {
             watch,
             requests: Cell::new(0),
         }
+    }
+
+    /// The Host of a request that names none, which HTTP/1.0 allows and a pod does not: the VIP.
+    pub(super) fn own_host(&self) -> HeaderValue {
+        text(self.local.to_string())
     }
 
     /// The number of the request that has just arrived, from 0.
@@ -67,4 +71,9 @@ impl Client {
             self.watch.expect_within(now, self.worker.options.idle);
         }
     }
+}
+
+/// Of an address, which has only bytes a field may have.
+fn text(address: String) -> HeaderValue {
+    HeaderValue::try_from(address).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
 
 use self::body::{Progress, Relay};
@@ -50,6 +50,7 @@ pub(super) async fn serve(
         Err(error) => {
             let response = error.response();
             record.status = Some(response.status());
+            record.error = Some(error);
             record.end = End::Complete;
             response.map(|bytes| ResponseBody::own(bytes, record))
         }
@@ -68,7 +69,7 @@ async fn respond(
 
     let hop = Hop {
         forwarded: &client.forwarded,
-        host: authority.host,
+        host: authority.host.unwrap_or_else(|| client.own_host()),
         chunked: !body.is_end_stream() && body.size_hint().exact().is_none(),
     };
     header::request(&mut parts.headers, hop, || client.worker.ids.next());
@@ -77,8 +78,8 @@ async fn respond(
 
     let (response, connection, progress) = exchange(client, &rule, parts, body, record).await?;
     let (mut parts, body) = response.into_parts();
-    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-        // Nobody asked: `Upgrade` does not reach the pod.
+    // Nobody asked to switch: `Upgrade` does not reach the pod.
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS || !is_plainly_framed(&parts.headers) {
         return Err(ProxyError::Upstream);
     }
     header::response(&mut parts.headers);
@@ -86,6 +87,19 @@ async fn respond(
     parts.extensions.clear();
     let relay = Relay::new(body, connection, progress);
     Ok((Response::from_parts(parts, ()), relay))
+}
+
+/// Whether a pod's answer has one length: hyper takes more than one coding, and a length beside it.
+fn is_plainly_framed(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(http::header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => {
+            coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+                && !headers.contains_key(http::header::CONTENT_LENGTH)
+        }
+        (Some(_), Some(_)) => false,
+    }
 }
 
 /// Finds the rule, and makes the target what was matched.

@@ -19,7 +19,7 @@ pub(in crate::proxy) struct Paths {
 struct Node {
     exact: Option<Ranked>,
     prefix: Option<Ranked>,
-    children: BTreeMap<Box<str>, Node>,
+    children: BTreeMap<Box<str>, Self>,
 }
 
 /// A rule and its place among the host's routes; 0 is the best.

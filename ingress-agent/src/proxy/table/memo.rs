@@ -66,7 +66,7 @@ impl Memo {
             .as_ref()
             .map(|route| compile_route(route, &mut upstream));
         let certificates = site.certificates.iter().filter_map(|(pattern, certificate)| {
-            let key = keys.get(certificate, |certificate| tls::certified_key(certificate));
+            let key = keys.get(certificate, tls::certified_key);
             key.map(|key| (pattern.clone(), key))
         });
         let certificates = certificates.collect();
@@ -124,3 +124,6 @@ impl<K, V: Clone> Kept<K, V> {
         self.round += 1;
     }
 }
+
+#[cfg(test)]
+mod tests;
