@@ -196,6 +196,19 @@ impl Lab {
         &self.pods
     }
 
+    /// The pods, to stop one.
+    pub fn pods_mut(&mut self) -> &mut [Pod] {
+        &mut self.pods
+    }
+
+    /// Attaches a program that is not the agent's to a node's NIC, until the descriptor is closed.
+    pub fn attach_foreign_xdp(&self, number: u8) -> Result<OwnedFd> {
+        pass_xdp(LinkEnd {
+            namespace: self.node(number)?,
+            name: NIC,
+        })
+    }
+
     /// The folder of YAML that every agent follows.
     pub fn manifests(&self) -> &Manifests {
         &self.manifests
