@@ -12,6 +12,7 @@
 //! Start with [`model`] and one test.
 
 pub mod app;
+pub mod check;
 pub mod config;
 pub mod digest;
 pub mod model;

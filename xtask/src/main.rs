@@ -17,6 +17,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measures, and holds the figures against the project's marks.
+    Bench(command::bench::Arguments),
     /// Builds the eBPF object with any toolchain that can; installs one when there is none.
     BuildEbpf(command::build_ebpf::Arguments),
     /// Shows the whole product in a lab of network namespaces, by real requests; checks what it says.
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
+        Command::Bench(arguments) => command::bench::run(&arguments),
         Command::BuildEbpf(arguments) => command::build_ebpf::run(&arguments),
         Command::Demo(arguments) => command::demo::run(&arguments),
         Command::Test(arguments) => command::test::run(&arguments),
