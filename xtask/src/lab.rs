@@ -224,6 +224,11 @@ impl Lab {
         self.directory().join(format!("bpf/node{number}"))
     }
 
+    /// What a node's XDP programs counted, whether its agent lives or not.
+    pub fn counters(&self, number: u8) -> Result<Counters> {
+        Counters::read(&self.pins(number))
+    }
+
     /// Starts an agent on a node, with further arguments, and waits until it serves.
     pub fn spawn_agent(&self, number: u8, arguments: &[&str]) -> Result<Agent> {
         let agent = self.try_agent(number, arguments)?;

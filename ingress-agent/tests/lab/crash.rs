@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use ingress_common::Reason;
 use xtask::lab::{Connections, Entry, Ping, VIP_V4, VIP_V6, node_addresses};
 
 use super::Running;
@@ -16,7 +17,9 @@ fn a_killed_agent_loses_only_its_own_connections() {
     let Some(mut running) = Running::start() else {
         return;
     };
+    let counters = || [1, 2, 3].map(|node| running.lab.counters(node).unwrap());
     running.lab.router().enter_at(Entry::Node(1)).unwrap();
+    let before = counters();
     let pace = Duration::from_millis(250);
     let open = |vip| {
         Connections::open(
@@ -31,7 +34,7 @@ fn a_killed_agent_loses_only_its_own_connections() {
     let pings = node_addresses(1)
         .map(|node| Ping::start(running.lab.client(), node, Duration::from_millis(20)).unwrap());
 
-    let victim = running.take(1);
+    let victim = running.agents.remove(0);
     let links = victim.links().unwrap();
     assert!(!links.is_empty());
     let start = Instant::now();
@@ -82,4 +85,16 @@ fn a_killed_agent_loses_only_its_own_connections() {
             assert!(held.owner == Some(1) || held.end.is_none(), "{held:?}");
         }
     }
+
+    // TCP would hide a lost packet by sending it again; the counters do not.
+    std::thread::sleep(Duration::from_millis(500));
+    let counted: Vec<_> = counters()
+        .iter()
+        .zip(&before)
+        .map(|(after, before)| after.since(before))
+        .collect();
+    let sum = |reason| counted.iter().map(|node| node.get(reason)).sum::<u64>();
+    assert!(sum(Reason::Forwarded) > 0);
+    assert_eq!(sum(Reason::Forwarded), sum(Reason::KeptTunnel), "{counted:?}");
+    assert!(counted.iter().all(|node| node.dropped() == 0), "{counted:?}");
 }

@@ -71,3 +71,14 @@ fn a_pin_of_another_shape_is_named_and_left_alone() {
     fs::remove_file(pin).unwrap();
     lab.spawn_agent(1, &[]).unwrap();
 }
+
+#[test]
+fn check_finds_nothing_wrong_with_the_labs_manifests() {
+    let Some(lab) = lab() else { return };
+    let folder = lab.manifests().directory().to_str().unwrap();
+    let said = lab
+        .node(1)
+        .unwrap()
+        .output(env!("CARGO_BIN_EXE_ingress-agent"), &["check", "-f", folder]);
+    eprintln!("{}", said.unwrap());
+}
