@@ -50,7 +50,7 @@ pub use ping::{Ping, Pings};
 pub use pod::Pod;
 pub use process::Process;
 pub use router::{Entry, Router};
-pub use teardown::PREFIX;
+pub use teardown::{PREFIX, remove_dead_labs};
 pub use traffic::{Sent, Traffic};
 
 use link::{End as LinkEnd, connect, pass_xdp};
@@ -196,6 +196,19 @@ impl Lab {
         &self.pods
     }
 
+    /// The pods, to stop one.
+    pub fn pods_mut(&mut self) -> &mut [Pod] {
+        &mut self.pods
+    }
+
+    /// Attaches a program that is not the agent's to a node's NIC, until the descriptor is closed.
+    pub fn attach_foreign_xdp(&self, number: u8) -> Result<OwnedFd> {
+        pass_xdp(LinkEnd {
+            namespace: self.node(number)?,
+            name: NIC,
+        })
+    }
+
     /// The folder of YAML that every agent follows.
     pub fn manifests(&self) -> &Manifests {
         &self.manifests
@@ -209,6 +222,11 @@ impl Lab {
     /// The directory on the lab's bpffs where a node's agent pins.
     pub fn pins(&self, number: u8) -> PathBuf {
         self.directory().join(format!("bpf/node{number}"))
+    }
+
+    /// What a node's XDP programs counted, whether its agent lives or not.
+    pub fn counters(&self, number: u8) -> Result<Counters> {
+        Counters::read(&self.pins(number))
     }
 
     /// Starts an agent on a node, with further arguments, and waits until it serves.

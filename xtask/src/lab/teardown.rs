@@ -98,7 +98,7 @@ fn remove(prefix: &str, directory: &Path) {
 }
 
 /// Removes what labs left behind whose process was killed.
-fn remove_dead_labs() {
+pub fn remove_dead_labs() {
     let mut prefixes: Vec<_> = names(Path::new(DIRECTORY))
         .chain(names(&std::env::temp_dir()))
         .filter_map(|name| {

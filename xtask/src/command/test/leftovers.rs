@@ -7,8 +7,8 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use rustix::process::{WaitOptions, getpid};
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, WaitOptions, getpid};
 use serde_json::Value;
 
 use super::isolation::NAMESPACES;
@@ -33,15 +33,20 @@ impl Leftovers {
         for kind in ["prog", "link", "map"] {
             lines.extend(bpf_objects(kind)?);
         }
-        lines.extend(children()?);
+        lines.extend(
+            children()?
+                .into_iter()
+                .map(|(pid, name)| format!("process {pid} {name}")),
+        );
         Ok(Self(lines))
     }
 
-    /// Waits until nothing is there that was not there before.
+    /// Waits until nothing is there that was not there before; what stays is then removed: processes and
+    /// labs here, the rest with this process's mounts.
     ///
     /// # Errors
     ///
-    /// Names what stays.
+    /// Names what stayed.
     pub(super) fn nothing_new(&self) -> Result<()> {
         let until = Instant::now() + FREED;
         loop {
@@ -51,7 +56,13 @@ impl Leftovers {
                 eprintln!("nothing");
                 return Ok(());
             }
-            ensure!(Instant::now() < until, "left behind:\n{}", new.join("\n"));
+            if Instant::now() > until {
+                for (pid, _) in children()? {
+                    rustix::process::kill_process(pid, Signal::KILL).ok();
+                }
+                xtask::lab::remove_dead_labs();
+                bail!("left behind, and removed now:\n{}", new.join("\n"));
+            }
             sleep(Duration::from_millis(200));
         }
     }
@@ -82,11 +93,11 @@ fn bpf_objects(kind: &str) -> Result<Vec<String>> {
 }
 
 /// The processes whose parent we are; orphans of the tests come to us. Reaps those that have ended.
-fn children() -> Result<Vec<String>> {
+fn children() -> Result<Vec<(Pid, String)>> {
     while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
     let own = getpid().to_string();
     let mut children = Vec::new();
-    for pid in names("/proc", "").filter(|name| name.parse::<u32>().is_ok()) {
+    for pid in names("/proc", "").filter_map(|name| Pid::from_raw(name.parse().ok()?)) {
         // A process that ended meanwhile has no status, and is no leftover.
         let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
             continue;
@@ -99,7 +110,7 @@ fn children() -> Result<Vec<String>> {
                 .trim()
         };
         if field("PPid") == own && !field("State").starts_with('Z') {
-            children.push(format!("process {pid} {}", field("Name")));
+            children.push((pid, field("Name").to_owned()));
         }
     }
     Ok(children)

@@ -103,7 +103,13 @@ const RULES: &[Rule] = &[
 ];
 
 /// The files of the crate `ingress-ebpf` that are its binary, the only ones that may name aya.
-const EBPF_BINARY: [&str; 2] = ["ingress-ebpf/src/main", "ingress-ebpf/src/maps"];
+const EBPF_BINARY: [&str; 5] = [
+    "ingress-ebpf/src/main",
+    "ingress-ebpf/src/maps",
+    "ingress-ebpf/src/frame",
+    "ingress-ebpf/src/sockets",
+    "ingress-ebpf/src/stack",
+];
 /// The file of its library that may hold `unsafe`.
 const EBPF_CURSOR: &str = "ingress-ebpf/src/cursor";
 
