@@ -1,1 +1,26 @@
-fn main() {}
+//! The project's own commands.
+
+mod command;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Builds the eBPF object with any toolchain that can; installs one when there is none.
+    BuildEbpf(command::build_ebpf::Arguments),
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::BuildEbpf(arguments) => command::build_ebpf::run(&arguments),
+    }
+}

@@ -1,0 +1,24 @@
+//! One file per command.
+
+pub(crate) mod build_ebpf;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// The workspace.
+fn root() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("xtask lies in no workspace")
+}
+
+/// Cargo's target directory: this program is `TARGET_DIR/PROFILE/xtask`.
+fn target_dir() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("cannot tell where this program lies")?;
+    let folder = program
+        .ancestors()
+        .nth(2)
+        .with_context(|| format!("{} lies in no target directory", program.display()))?;
+    Ok(folder.to_owned())
+}
