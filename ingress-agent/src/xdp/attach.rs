@@ -101,13 +101,32 @@ pub fn attach(
             None => create(programs, pins, interface, undo)?,
         }
     }
-    for left in pinned {
-        retire(pins, &left)?;
+    for left in pinned.iter().filter(|left| left.info.target != 0) {
+        left.link.detach()?;
+        tracing::info!(interface = left.name, "XDP program detached: the interface is no longer listed");
+    }
+    for name in pins.linked_interfaces()? {
+        if !interfaces.iter().any(|interface| interface.name == name) {
+            sys::remove(&pins.xdp_link(&name))?;
+        }
     }
     Ok(())
 }
 
-/// Our links, without those whose interface is gone.
+/// Attaches to interfaces that have nothing; those that have our program are left as they are.
+pub fn attach_more(
+    programs: &mut Programs,
+    pins: &Pins,
+    interfaces: &[Interface],
+    undo: &mut Undo,
+) -> Result<(), AttachError> {
+    for interface in interfaces.iter().filter(|interface| interface.xdp.is_none() && interface.up) {
+        create(programs, pins, interface, undo)?;
+    }
+    Ok(())
+}
+
+/// Our links, with those whose interface is gone.
 fn pinned(pins: &Pins) -> Result<Vec<Pinned>, SysError> {
     let mut pinned = Vec::new();
     for name in pins.linked_interfaces()? {
@@ -121,7 +140,8 @@ fn pinned(pins: &Pins) -> Result<Vec<Pinned>, SysError> {
 fn replace(programs: &mut Programs, pins: &Pins, interface: &Interface, ours: &Pinned) -> Result<(), AttachError> {
     let entry = first_that_works(interface, |entry| Ok(ours.link.update(programs.xdp(entry)?)))?;
     if ours.name != interface.name {
-        sys::rename(&pins.xdp_link(&ours.name), &pins.xdp_link(&interface.name))?;
+        // The interface was renamed. Its old name's pin is cleared at the end, unless it is another's by now.
+        ours.link.pin(&pins.xdp_link(&interface.name))?;
     }
     tracing::info!(interface = interface.name, ?entry, link = ours.info.id, "XDP program replaced in place");
     Ok(())
@@ -133,15 +153,13 @@ fn create(
     interface: &Interface,
     undo: &mut Undo,
 ) -> Result<(), AttachError> {
-    let pin = pins.xdp_link(&interface.name);
-    // A link of this name that is not on this interface is on one that is gone: only then is the name taken.
-    sys::remove(&pin)?;
     let mut made = None;
     let entry = first_that_works(interface, |entry| {
         let point = AttachPoint::Interface(interface.index);
         Ok(Link::create(programs.xdp(entry)?, point).map(|link| made = Some(link)))
     })?;
     if let Some(link) = made {
+        let pin = pins.xdp_link(&interface.name);
         link.pin(&pin)?;
         undo.made(pin);
     }
@@ -164,15 +182,6 @@ fn first_that_works(
 
 fn foreign(interface: &Interface, program: u32) -> AttachError {
     AttachError::Foreign { interface: interface.name.clone(), program, name: sys::program_name(program) }
-}
-
-/// Ends a link of ours on an interface that is no longer listed, or that is gone.
-fn retire(pins: &Pins, left: &Pinned) -> Result<(), SysError> {
-    if left.info.target != 0 {
-        left.link.detach()?;
-        tracing::info!(interface = left.name, "XDP program detached: the interface is no longer listed");
-    }
-    sys::remove(&pins.xdp_link(&left.name))
 }
 
 fn steer(programs: &mut Programs, pins: &Pins, undo: &mut Undo) -> Result<(), AttachError> {

@@ -31,6 +31,8 @@ pub struct Interface {
     pub mtu: u32,
     /// Whether it is set up (`ip link set up`), with or without carrier.
     pub up: bool,
+    /// Whether it is a loopback interface.
+    pub loopback: bool,
     /// The number of the XDP program on it, ours or not.
     pub xdp: Option<u32>,
     /// `net.ipv4.conf.INTERFACE.*`.
@@ -76,8 +78,8 @@ pub struct Changes {
     messages: UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>,
 }
 
-/// What may have changed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// What may have changed; the later ones include the earlier ones.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Change {
     /// A neighbour's state or address only.
     Neighbour,
@@ -141,13 +143,16 @@ impl Changes {
     /// ended.
     pub async fn next(&mut self) -> Option<Change> {
         let (first, _) = self.messages.next().await?;
-        let mut change = meaning(&first);
+        Some(self.gathered().map_or(meaning(&first), |more| more.max(meaning(&first))))
+    }
+
+    /// What has come by now, without waiting.
+    pub fn gathered(&mut self) -> Option<Change> {
+        let mut change = None;
         while let Ok((next, _)) = self.messages.try_recv() {
-            if meaning(&next) == Change::Any {
-                change = Change::Any;
-            }
+            change = change.max(Some(meaning(&next)));
         }
-        Some(change)
+        change
     }
 }
 
@@ -167,6 +172,7 @@ fn interface(message: LinkMessage) -> Interface {
         mac: [0; 6],
         mtu: 0,
         up: message.header.flags.contains(LinkFlags::Up),
+        loopback: message.header.flags.contains(LinkFlags::Loopback),
         xdp: None,
         conf: InetDevConf::default(),
     };

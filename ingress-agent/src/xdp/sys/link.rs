@@ -78,9 +78,9 @@ impl Link {
         Ok(Self { fd: object::open(path, object::Kind::Link)? })
     }
 
-    /// Pins it, so that it outlives this process.
+    /// Pins it in place of what has this pin, so that it outlives this process.
     pub fn pin(&self, path: &Path) -> Result<(), SysError> {
-        object::pin(self.fd.as_fd(), path)
+        object::pin_over(self.fd.as_fd(), path)
     }
 
     /// Replaces its program: each packet meets the old one or the new one.

@@ -192,9 +192,9 @@ impl Map {
         self.value_length
     }
 
-    /// Pins it.
+    /// Pins it, in place of what has this pin.
     pub fn pin(&self, path: &Path) -> Result<(), SysError> {
-        object::pin(self.fd.as_fd(), path)
+        object::pin_over(self.fd.as_fd(), path)
     }
 
     /// Reads a value; `false` when the key is not there.

@@ -21,13 +21,23 @@ struct PinAttributes {
 }
 
 /// Pins an object at a path of a bpffs where nothing is yet.
-pub(super) fn pin(fd: BorrowedFd<'_>, path: &Path) -> Result<(), SysError> {
+fn pin(fd: BorrowedFd<'_>, path: &Path) -> Result<(), SysError> {
     let text = c_path(path)?;
     let mut attributes =
         PinAttributes { path: text.as_ptr() as u64, fd: fd.as_raw_fd().cast_unsigned(), flags: 0 };
     // SAFETY: `text` is a C string that outlives the call.
     unsafe { bpf(bpf_cmd::BPF_OBJ_PIN, &mut attributes) }.map_err(SysError::new("BPF_OBJ_PIN", path.display()))?;
     Ok(())
+}
+
+/// Pins an object in place of what has this path, so that at every moment one of them is there.
+pub(super) fn pin_over(fd: BorrowedFd<'_>, path: &Path) -> Result<(), SysError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = Path::new(&beside);
+    remove(beside)?;
+    pin(fd, beside)?;
+    fs::rename(beside, path).map_err(SysError::new("rename", format_args!("{} to {}", beside.display(), path.display())))
 }
 
 /// What an object is, as /proc/self/fd names its descriptor.
@@ -73,11 +83,6 @@ pub fn remove(path: &Path) -> Result<(), SysError> {
         }
         _ => Ok(()),
     }
-}
-
-/// Gives a pin another name, in place of what has that name.
-pub fn rename(from: &Path, to: &Path) -> Result<(), SysError> {
-    fs::rename(from, to).map_err(SysError::new("rename", format!("{} to {}", from.display(), to.display())))
 }
 
 /// Whether a path lies on a mounted bpffs.
