@@ -110,7 +110,9 @@ pub enum OpenError {
         present: String,
     },
     /// Attaching to loopback breaks the node.
-    #[error("interface {interface} is loopback, where XDP must not be attached; list interfaces that face the network")]
+    #[error(
+        "interface {interface} is loopback, where XDP must not be attached; list interfaces that face the network"
+    )]
     Loopback {
         /// The interface.
         interface: String,
@@ -153,8 +155,10 @@ impl Dataplane {
     /// Each condition that is missing has its own; nothing is half done.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         privilege::check()?;
-        std::fs::create_dir_all(&options.run_dir)
-            .map_err(|cause| OpenError::RunDir { dir: options.run_dir.clone(), cause })?;
+        std::fs::create_dir_all(&options.run_dir).map_err(|cause| OpenError::RunDir {
+            dir: options.run_dir.clone(),
+            cause,
+        })?;
         let (pins, undo) = Pins::prepare(&options.pin_dir)?;
         let lock = Lock::take(&options.run_dir, &options.pin_dir)?;
         // Declared after the lock, so that what is undone is undone under it.
@@ -175,7 +179,12 @@ impl Dataplane {
         let state = State::new(options, pins, netlink, programs, writer);
         let state = Arc::new(Mutex::new(state));
         let watcher = tokio::spawn(watch(Arc::clone(&state), changes));
-        Ok(Self { state, maps, watcher, _lock: lock })
+        Ok(Self {
+            state,
+            maps,
+            watcher,
+            _lock: lock,
+        })
     }
 
     /// Makes the kernel do what the plan says, from now on, whatever the network does.
@@ -229,13 +238,20 @@ fn find(names: &[String], present: &[Interface]) -> Result<Vec<Interface>, OpenE
     for name in names {
         let Some(interface) = present.iter().find(|interface| interface.name == *name) else {
             let present: Vec<&str> = present.iter().map(|interface| interface.name.as_str()).collect();
-            return Err(OpenError::UnknownInterface { interface: name.clone(), present: present.join(", ") });
+            return Err(OpenError::UnknownInterface {
+                interface: name.clone(),
+                present: present.join(", "),
+            });
         };
         if interface.loopback {
-            return Err(OpenError::Loopback { interface: name.clone() });
+            return Err(OpenError::Loopback {
+                interface: name.clone(),
+            });
         }
         if !interface.up {
-            return Err(OpenError::Down { interface: name.clone() });
+            return Err(OpenError::Down {
+                interface: name.clone(),
+            });
         }
         if !found.iter().any(|other| other.index == interface.index) {
             found.push(interface.clone());

@@ -95,7 +95,9 @@ pub fn attach(
     let mut pinned = pinned(pins)?;
     steer(programs, pins, undo)?;
     for interface in interfaces {
-        let ours = pinned.iter().position(|pinned| pinned.info.target == interface.index);
+        let ours = pinned
+            .iter()
+            .position(|pinned| pinned.info.target == interface.index);
         match ours.map(|index| pinned.swap_remove(index)) {
             Some(ours) => replace(programs, pins, interface, &ours)?,
             None => create(programs, pins, interface, undo)?,
@@ -103,7 +105,10 @@ pub fn attach(
     }
     for left in pinned.iter().filter(|left| left.info.target != 0) {
         left.link.detach()?;
-        tracing::info!(interface = left.name, "XDP program detached: the interface is no longer listed");
+        tracing::info!(
+            interface = left.name,
+            "XDP program detached: the interface is no longer listed"
+        );
     }
     for name in pins.linked_interfaces()? {
         if !interfaces.iter().any(|interface| interface.name == name) {
@@ -120,7 +125,10 @@ pub fn attach_more(
     interfaces: &[Interface],
     undo: &mut Undo,
 ) -> Result<(), AttachError> {
-    for interface in interfaces.iter().filter(|interface| interface.xdp.is_none() && interface.up) {
+    for interface in interfaces
+        .iter()
+        .filter(|interface| interface.xdp.is_none() && interface.up)
+    {
         create(programs, pins, interface, undo)?;
     }
     Ok(())
@@ -137,13 +145,23 @@ fn pinned(pins: &Pins) -> Result<Vec<Pinned>, SysError> {
     Ok(pinned)
 }
 
-fn replace(programs: &mut Programs, pins: &Pins, interface: &Interface, ours: &Pinned) -> Result<(), AttachError> {
+fn replace(
+    programs: &mut Programs,
+    pins: &Pins,
+    interface: &Interface,
+    ours: &Pinned,
+) -> Result<(), AttachError> {
     let entry = first_that_works(interface, |entry| Ok(ours.link.update(programs.xdp(entry)?)))?;
     if ours.name != interface.name {
         // The interface was renamed. Its old name's pin is cleared at the end, unless it is another's by now.
         ours.link.pin(&pins.xdp_link(&interface.name))?;
     }
-    tracing::info!(interface = interface.name, ?entry, link = ours.info.id, "XDP program replaced in place");
+    tracing::info!(
+        interface = interface.name,
+        ?entry,
+        link = ours.info.id,
+        "XDP program replaced in place"
+    );
     Ok(())
 }
 
@@ -172,16 +190,29 @@ fn first_that_works(
     interface: &Interface,
     mut attempt: impl FnMut(Entry) -> Result<Result<(), SysError>, LoadError>,
 ) -> Result<Entry, AttachError> {
-    let Err(plain) = attempt(Entry::Plain)? else { return Ok(Entry::Plain) };
+    let Err(plain) = attempt(Entry::Plain)? else {
+        return Ok(Entry::Plain);
+    };
     if matches!(plain.errno(), Some(libc::EBUSY | libc::EEXIST)) {
         return Err(foreign(interface, interface.xdp.unwrap_or_default()));
     }
-    let Err(frags) = attempt(Entry::Frags)? else { return Ok(Entry::Frags) };
-    Err(AttachError::NoNative { interface: interface.name.clone(), mtu: interface.mtu, plain, frags })
+    let Err(frags) = attempt(Entry::Frags)? else {
+        return Ok(Entry::Frags);
+    };
+    Err(AttachError::NoNative {
+        interface: interface.name.clone(),
+        mtu: interface.mtu,
+        plain,
+        frags,
+    })
 }
 
 fn foreign(interface: &Interface, program: u32) -> AttachError {
-    AttachError::Foreign { interface: interface.name.clone(), program, name: sys::program_name(program) }
+    AttachError::Foreign {
+        interface: interface.name.clone(),
+        program,
+        name: sys::program_name(program),
+    }
 }
 
 fn steer(programs: &mut Programs, pins: &Pins, undo: &mut Undo) -> Result<(), AttachError> {
@@ -197,7 +228,10 @@ fn steer(programs: &mut Programs, pins: &Pins, undo: &mut Undo) -> Result<(), At
             return Ok(());
         }
         if info.target != 0 {
-            return Err(AttachError::Namespace { pin: pin.display().to_string(), namespace: info.target });
+            return Err(AttachError::Namespace {
+                pin: pin.display().to_string(),
+                namespace: info.target,
+            });
         }
         sys::remove(&pin)?;
     }

@@ -49,9 +49,17 @@ impl Types {
             ],
         );
         let slots = blob.array(slot, index, SLOTS);
-        let slot_table =
-            blob.structure("SlotTable", size_of::<SlotTable>(), &[("slots", slots, offset_of!(SlotTable, slots))]);
-        Ok(Self { btf: Btf::load(&blob.finish())?, index, backend, slot_table })
+        let slot_table = blob.structure(
+            "SlotTable",
+            size_of::<SlotTable>(),
+            &[("slots", slots, offset_of!(SlotTable, slots))],
+        );
+        Ok(Self {
+            btf: Btf::load(&blob.finish())?,
+            index,
+            backend,
+            slot_table,
+        })
     }
 }
 

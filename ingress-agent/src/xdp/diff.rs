@@ -12,10 +12,16 @@ pub struct Diff<K, V> {
 }
 
 /// From what is held to what is wanted. What is the same is in neither list.
-pub fn diff<K: Ord + Clone, V: PartialEq + Clone>(held: &BTreeMap<K, V>, wanted: &BTreeMap<K, V>) -> Diff<K, V> {
+pub fn diff<K: Ord + Clone, V: PartialEq + Clone>(
+    held: &BTreeMap<K, V>,
+    wanted: &BTreeMap<K, V>,
+) -> Diff<K, V> {
     let changed = wanted.iter().filter(|(key, value)| held.get(key) != Some(value));
     let gone = held.keys().filter(|key| !wanted.contains_key(key));
-    Diff { put: changed.map(|(key, value)| (key.clone(), value.clone())).collect(), remove: gone.cloned().collect() }
+    Diff {
+        put: changed.map(|(key, value)| (key.clone(), value.clone())).collect(),
+        remove: gone.cloned().collect(),
+    }
 }
 
 #[cfg(test)]

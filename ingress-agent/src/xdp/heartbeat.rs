@@ -18,7 +18,12 @@ impl HeartbeatWriter {
 
     /// New connections may come: to be called every 100 ms while they may.
     pub fn beat(&self) -> Result<(), SysError> {
-        self.table.put(&0, &Heartbeat { monotonic_ns: monotonic_ns() })
+        self.table.put(
+            &0,
+            &Heartbeat {
+                monotonic_ns: monotonic_ns(),
+            },
+        )
     }
 
     /// No new connections from now on.

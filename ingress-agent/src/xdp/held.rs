@@ -53,9 +53,15 @@ impl Held {
     pub fn restore(maps: &Maps, pins: &Pins) -> Result<Self, SysError> {
         let settings = maps.config.get(&0)?.unwrap_or_default();
         let nodes = maps.nodes.entries()?;
-        let nodes = nodes.into_iter().filter(|(_, node)| node.state != NodeState::Absent as u8);
-        let addresses: BTreeMap<IpAddr, VipAddress> =
-            maps.vip_addrs.entries()?.into_iter().map(|(ip, value)| (IpAddr::from(ip), value)).collect();
+        let nodes = nodes
+            .into_iter()
+            .filter(|(_, node)| node.state != NodeState::Absent as u8);
+        let addresses: BTreeMap<IpAddr, VipAddress> = maps
+            .vip_addrs
+            .entries()?
+            .into_iter()
+            .map(|(ip, value)| (IpAddr::from(ip), value))
+            .collect();
 
         let mut backends = BTreeMap::new();
         let mut vip_numbers = Vec::new();
@@ -66,7 +72,11 @@ impl Held {
             }
         }
         // An address may name a VIP whose pin is lost: its number stays taken until the address is written again.
-        vip_numbers.extend(addresses.iter().flat_map(|(address, value)| numbers_of(*address, value)));
+        vip_numbers.extend(
+            addresses
+                .iter()
+                .flat_map(|(address, value)| numbers_of(*address, value)),
+        );
 
         let mut slots = BTreeMap::new();
         let mut pool_numbers = Vec::new();
@@ -77,8 +87,15 @@ impl Held {
         }
         Ok(Self {
             settings,
-            nodes: nodes.filter_map(|(number, node)| Some((u16::try_from(number).ok()?, node))).collect(),
-            peers: maps.peers.entries()?.into_iter().map(|(ip, peer)| (IpAddr::from(ip), peer)).collect(),
+            nodes: nodes
+                .filter_map(|(number, node)| Some((u16::try_from(number).ok()?, node)))
+                .collect(),
+            peers: maps
+                .peers
+                .entries()?
+                .into_iter()
+                .map(|(ip, peer)| (IpAddr::from(ip), peer))
+                .collect(),
             addresses,
             vips: Numbers::restore(1, limit(MAX_VIPS), vip_numbers),
             backends,
@@ -121,7 +138,9 @@ impl Backends {
         let table: Table<u32, Backend> = Table::new(map);
         let entries = table.entries()?;
         let entries = entries.into_iter().filter(|(_, backend)| backend.node != 0);
-        let entries = entries.filter_map(|(number, backend)| Some((u16::try_from(number).ok()?, backend))).collect();
+        let entries = entries
+            .filter_map(|(number, backend)| Some((u16::try_from(number).ok()?, backend)))
+            .collect();
         Ok(Self { table, entries })
     }
 }
@@ -130,15 +149,27 @@ impl Slots {
     fn read(map: Map) -> Result<Self, SysError> {
         let mut table: Box<SlotTable> = bytemuck::allocation::zeroed_box();
         map.lookup(&0u32.to_ne_bytes(), bytemuck::bytes_of_mut(&mut *table))?;
-        Ok(Self { map, digest: rendezvous::digest(&table), built: None })
+        Ok(Self {
+            map,
+            digest: rendezvous::digest(&table),
+            built: None,
+        })
     }
 }
 
 /// The VIPs and numbers that an address's value names.
 pub fn numbers_of(address: IpAddr, value: &VipAddress) -> impl Iterator<Item = (Vip, u16)> {
-    let ports = value.ports.iter().take(usize::from(value.count)).filter(|port| port.proto == PORT_TCP);
+    let ports = value
+        .ports
+        .iter()
+        .take(usize::from(value.count))
+        .filter(|port| port.proto == PORT_TCP);
     ports.filter_map(move |port| {
-        let vip = Vip { address, port: NonZeroU16::new(port.port.get())?, protocol: Protocol::Tcp };
+        let vip = Vip {
+            address,
+            port: NonZeroU16::new(port.port.get())?,
+            protocol: Protocol::Tcp,
+        };
         Some((vip, port.vip))
     })
 }
@@ -147,7 +178,11 @@ pub fn numbers_of(address: IpAddr, value: &VipAddress) -> impl Iterator<Item = (
 pub fn parse_vip(pin: &str) -> Option<Vip> {
     let (rest, protocol) = pin.rsplit_once('-')?;
     let (address, port) = rest.rsplit_once('-')?;
-    let vip = Vip { address: address.parse().ok()?, port: port.parse().ok()?, protocol: Protocol::Tcp };
+    let vip = Vip {
+        address: address.parse().ok()?,
+        port: port.parse().ok()?,
+        protocol: Protocol::Tcp,
+    };
     (protocol == Protocol::Tcp.to_string()).then_some(vip)
 }
 
@@ -160,7 +195,13 @@ mod tests {
         for text in ["192.0.2.10-80-tcp", "2001:db8::10-443-tcp"] {
             assert_eq!(parse_vip(text).unwrap().to_string(), text);
         }
-        for text in ["192.0.2.10-80-udp", "192.0.2.10-0-tcp", "192.0.2.10-80", "x-80-tcp", "192.0.2.10-80-tcp.new"] {
+        for text in [
+            "192.0.2.10-80-udp",
+            "192.0.2.10-0-tcp",
+            "192.0.2.10-80",
+            "x-80-tcp",
+            "192.0.2.10-80-tcp.new",
+        ] {
             assert_eq!(parse_vip(text), None, "{text}");
         }
     }

@@ -81,7 +81,10 @@ impl Programs {
         let object = aya_obj::Object::parse(OBJECT)?;
         let mut loader = EbpfLoader::new();
         for name in name::ALL {
-            let map = object.maps.get(name).ok_or(LoadError::Object { what: "map", name })?;
+            let map = object
+                .maps
+                .get(name)
+                .ok_or(LoadError::Object { what: "map", name })?;
             let pin = pins.map(name);
             if pin.exists() {
                 compare(&pin, Map::open(&pin)?.shape(), map)?;
@@ -90,7 +93,9 @@ impl Programs {
             }
             loader.map_pin_path(name, pin);
         }
-        Ok(Self { ebpf: loader.load(OBJECT)? })
+        Ok(Self {
+            ebpf: loader.load(OBJECT)?,
+        })
     }
 
     /// An XDP program.
@@ -101,7 +106,9 @@ impl Programs {
         };
         let program: &mut Xdp = self.program(name)?;
         if program.fd().is_err() {
-            program.load().map_err(|cause| LoadError::Program { name, cause })?;
+            program
+                .load()
+                .map_err(|cause| LoadError::Program { name, cause })?;
         }
         let fd = program.fd().map_err(|cause| LoadError::Program { name, cause })?;
         Ok(fd.as_fd())
@@ -112,7 +119,9 @@ impl Programs {
         let name = "ingress_steer";
         let program: &mut SkLookup = self.program(name)?;
         if program.fd().is_err() {
-            program.load().map_err(|cause| LoadError::Program { name, cause })?;
+            program
+                .load()
+                .map_err(|cause| LoadError::Program { name, cause })?;
         }
         let fd = program.fd().map_err(|cause| LoadError::Program { name, cause })?;
         Ok(fd.as_fd())
@@ -122,8 +131,13 @@ impl Programs {
     where
         &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
     {
-        let program = self.ebpf.program_mut(name).ok_or(LoadError::Object { what: "program", name })?;
-        program.try_into().map_err(|cause| LoadError::Program { name, cause })
+        let program = self.ebpf.program_mut(name).ok_or(LoadError::Object {
+            what: "program",
+            name,
+        })?;
+        program
+            .try_into()
+            .map_err(|cause| LoadError::Program { name, cause })
     }
 }
 
@@ -131,7 +145,10 @@ impl Programs {
 pub fn inner_shape(name: &'static str) -> Result<Shape, LoadError> {
     let object = aya_obj::Object::parse(OBJECT)?;
     let inner = object.maps.get(name).and_then(aya_obj::Map::inner);
-    inner.map(|inner| expected(&inner)).ok_or(LoadError::Object { what: "map of maps", name })
+    inner.map(|inner| expected(&inner)).ok_or(LoadError::Object {
+        what: "map of maps",
+        name,
+    })
 }
 
 fn expected(map: &aya_obj::Map) -> Shape {
@@ -156,6 +173,11 @@ fn compare(pin: &std::path::Path, found: &Shape, map: &aya_obj::Map) -> Result<(
     ];
     match fields.into_iter().find(|(_, found, expected)| found != expected) {
         None => Ok(()),
-        Some((field, found, expected)) => Err(LoadError::Pin { pin: pin.to_owned(), field, found, expected }),
+        Some((field, found, expected)) => Err(LoadError::Pin {
+            pin: pin.to_owned(),
+            field,
+            found,
+            expected,
+        }),
     }
 }

@@ -51,26 +51,46 @@ impl Lock {
             .truncate(false)
             .write(true)
             .open(&path)
-            .map_err(|cause| LockError::Io { call: "open", path: path.clone(), cause })?;
+            .map_err(|cause| LockError::Io {
+                call: "open",
+                path: path.clone(),
+                cause,
+            })?;
         let run = hold(file, path)?;
         let path = pin_dir.to_owned();
-        let file = File::open(&path).map_err(|cause| LockError::Io { call: "open", path: path.clone(), cause })?;
-        Ok(Self { _files: [run, hold(file, path)?] })
+        let file = File::open(&path).map_err(|cause| LockError::Io {
+            call: "open",
+            path: path.clone(),
+            cause,
+        })?;
+        Ok(Self {
+            _files: [run, hold(file, path)?],
+        })
     }
 }
 
 fn hold(file: File, path: PathBuf) -> Result<File, LockError> {
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(LockError::Held { holder: holder(&file), path }),
-        Err(errno) => Err(LockError::Io { call: "flock", path, cause: errno.into() }),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(LockError::Held {
+            holder: holder(&file),
+            path,
+        }),
+        Err(errno) => Err(LockError::Io {
+            call: "flock",
+            path,
+            cause: errno.into(),
+        }),
     }
 }
 
 /// Who holds the lock, by /proc/locks.
 fn holder(file: &File) -> Option<u32> {
     let metadata = file.metadata().ok()?;
-    let (major, minor) = (rustix::fs::major(metadata.dev()), rustix::fs::minor(metadata.dev()));
+    let (major, minor) = (
+        rustix::fs::major(metadata.dev()),
+        rustix::fs::minor(metadata.dev()),
+    );
     let place = format!("{major:02x}:{minor:02x}:{}", metadata.ino());
     let locks = fs::read_to_string("/proc/locks").ok()?;
     holder_in(&locks, &place)
@@ -93,7 +113,11 @@ mod tests {
 
     #[test]
     fn a_second_lock_names_the_first_s_process() {
-        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let dirs = [
+            tempfile::tempdir().unwrap(),
+            tempfile::tempdir().unwrap(),
+            tempfile::tempdir().unwrap(),
+        ];
         let [run, pins, other] = dirs.each_ref().map(|dir| dir.path());
         let lock = Lock::take(run, pins).unwrap();
         for (run_dir, pin_dir, held) in [(run, other, run.join("lock")), (other, pins, pins.to_owned())] {

@@ -27,7 +27,17 @@ pub mod name {
 
     /// All of them.
     pub const ALL: [&str; 11] = [
-        VIP_ADDRS, SLOTS, BACKENDS, NODES, PEERS, CONFIG, HEARTBEAT, REASONS, VIP_TRAFFIC, NODE_TRAFFIC, LISTENERS,
+        VIP_ADDRS,
+        SLOTS,
+        BACKENDS,
+        NODES,
+        PEERS,
+        CONFIG,
+        HEARTBEAT,
+        REASONS,
+        VIP_TRAFFIC,
+        NODE_TRAFFIC,
+        LISTENERS,
     ];
 }
 
@@ -77,7 +87,10 @@ pub struct Table<K, V> {
 impl<K: Pod, V: Pod> Table<K, V> {
     /// Takes a map for one of these types; the first access tells if it is not.
     pub const fn new(map: Map) -> Self {
-        Self { map, types: PhantomData }
+        Self {
+            map,
+            types: PhantomData,
+        }
     }
 
     /// Another handle on the same map.
@@ -88,13 +101,16 @@ impl<K: Pod, V: Pod> Table<K, V> {
     /// A value; `None` when the key is not there.
     pub fn get(&self, key: &K) -> Result<Option<V>, SysError> {
         let mut value = V::zeroed();
-        let found = self.map.lookup(bytemuck::bytes_of(key), bytemuck::bytes_of_mut(&mut value))?;
+        let found = self
+            .map
+            .lookup(bytemuck::bytes_of(key), bytemuck::bytes_of_mut(&mut value))?;
         Ok(found.then_some(value))
     }
 
     /// Writes a value.
     pub fn put(&self, key: &K, value: &V) -> Result<(), SysError> {
-        self.map.update(bytemuck::bytes_of(key), bytemuck::bytes_of(value))
+        self.map
+            .update(bytemuck::bytes_of(key), bytemuck::bytes_of(value))
     }
 
     /// Removes a key, if it is there.
@@ -125,7 +141,9 @@ impl MapOfMaps {
     /// The number that the kernel gave to the inner map at an index.
     pub fn inner_id(&self, index: u16) -> Result<Option<u32>, SysError> {
         let mut id = 0u32;
-        let found = self.0.lookup(&u32::from(index).to_ne_bytes(), bytemuck::bytes_of_mut(&mut id))?;
+        let found = self
+            .0
+            .lookup(&u32::from(index).to_ne_bytes(), bytemuck::bytes_of_mut(&mut id))?;
         Ok(found.then_some(id))
     }
 
@@ -143,7 +161,11 @@ impl MapOfMaps {
             batch.values.extend(map.fd().as_raw_fd().to_ne_bytes());
             batch.count += 1;
         }
-        if batch.count == 0 { Ok(()) } else { self.0.update_batch(&batch) }
+        if batch.count == 0 {
+            Ok(())
+        } else {
+            self.0.update_batch(&batch)
+        }
     }
 
     /// Takes the inner map at an index out; returns when no program sees it any more.
@@ -160,7 +182,8 @@ impl PerCpu {
     /// A counter's sum over all CPUs.
     pub fn sum(&self, index: u32) -> Result<Traffic, SysError> {
         let mut values = vec![Traffic::zeroed(); self.0.value_length() / size_of::<Traffic>()];
-        self.0.lookup(&index.to_ne_bytes(), bytemuck::cast_slice_mut(&mut values))?;
+        self.0
+            .lookup(&index.to_ne_bytes(), bytemuck::cast_slice_mut(&mut values))?;
         Ok(values.iter().fold(Traffic::zeroed(), |sum, value| Traffic {
             packets: sum.packets.wrapping_add(value.packets),
             bytes: sum.bytes.wrapping_add(value.bytes),
@@ -169,6 +192,7 @@ impl PerCpu {
 
     /// Sets a counter to zero, for a number that has a new meaning.
     pub fn clear(&self, index: u32) -> Result<(), SysError> {
-        self.0.update(&index.to_ne_bytes(), &vec![0; self.0.value_length()])
+        self.0
+            .update(&index.to_ne_bytes(), &vec![0; self.0.value_length()])
     }
 }

@@ -64,7 +64,11 @@ fn read_hop(route: &RouteMessage, peer: IpAddr) -> Option<NextHop> {
     if route.header.kind != RouteType::Unicast {
         return None;
     }
-    let mut hop = NextHop { interface: 0, neighbour: peer, mtu: None };
+    let mut hop = NextHop {
+        interface: 0,
+        neighbour: peer,
+        mtu: None,
+    };
     for attribute in &route.attributes {
         if let RouteAttribute::Oif(interface) = attribute {
             hop.interface = *interface;
@@ -74,7 +78,11 @@ fn read_hop(route: &RouteMessage, peer: IpAddr) -> Option<NextHop> {
             hop.neighbour = IpAddr::V6(*gateway);
         } else if let RouteAttribute::Metrics(metrics) = attribute {
             hop.mtu = metrics.iter().find_map(|metric| {
-                if let RouteMetric::Mtu(mtu) = metric { (*mtu != 0).then_some(*mtu) } else { None }
+                if let RouteMetric::Mtu(mtu) = metric {
+                    (*mtu != 0).then_some(*mtu)
+                } else {
+                    None
+                }
             });
         }
     }
@@ -96,14 +104,22 @@ pub async fn list(netlink: &Netlink) -> Result<BTreeMap<NeighbourKey, Neighbour>
 
 fn read_neighbour(message: &NeighbourMessage) -> Option<(NeighbourKey, Neighbour)> {
     let mut address = None;
-    let mut neighbour = Neighbour { mac: None, managed: false, ours: false };
+    let mut neighbour = Neighbour {
+        mac: None,
+        managed: false,
+        ours: false,
+    };
     for attribute in &message.attributes {
         if let NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) = attribute {
             address = Some(IpAddr::V4(*v4));
         } else if let NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) = attribute {
             address = Some(IpAddr::V6(*v6));
         } else if let NeighbourAttribute::LinkLayerAddress(bytes) = attribute {
-            neighbour.mac = bytes.as_slice().try_into().ok().filter(|_| usable(message.header.state));
+            neighbour.mac = bytes
+                .as_slice()
+                .try_into()
+                .ok()
+                .filter(|_| usable(message.header.state));
         } else if let NeighbourAttribute::ExtFlags(flags) = attribute {
             neighbour.managed = flags.contains(NeighbourExtFlags::Managed);
         } else if let NeighbourAttribute::Protocol(protocol) = attribute {
@@ -134,12 +150,18 @@ pub async fn manage(
 ) -> Result<bool, NetlinkError> {
     let mut changed = false;
     for (interface, address) in wanted {
-        if !present.get(&(*interface, *address)).is_some_and(|neighbour| neighbour.managed) {
+        if !present
+            .get(&(*interface, *address))
+            .is_some_and(|neighbour| neighbour.managed)
+        {
             add(netlink, *interface, *address).await?;
             changed = true;
         }
     }
-    for (key, _) in present.iter().filter(|(key, neighbour)| neighbour.ours && !wanted.contains(key)) {
+    for (key, _) in present
+        .iter()
+        .filter(|(key, neighbour)| neighbour.ours && !wanted.contains(key))
+    {
         remove(netlink, *key).await?;
         changed = true;
     }
@@ -147,8 +169,12 @@ pub async fn manage(
 }
 
 async fn add(netlink: &Netlink, interface: u32, address: IpAddr) -> Result<(), NetlinkError> {
-    let mut request =
-        netlink.handle().neighbours().add(interface, address).state(NeighbourState::None).replace();
+    let mut request = netlink
+        .handle()
+        .neighbours()
+        .add(interface, address)
+        .state(NeighbourState::None)
+        .replace();
     request.message_mut().attributes.extend([
         NeighbourAttribute::ExtFlags(NeighbourExtFlags::Managed),
         NeighbourAttribute::Protocol(RouteProtocol::Other(PROTOCOL)),
@@ -161,10 +187,12 @@ async fn remove(netlink: &Netlink, (interface, address): NeighbourKey) -> Result
     let mut message = NeighbourMessage::default();
     message.header.family = family(address);
     message.header.ifindex = interface;
-    message.attributes.push(NeighbourAttribute::Destination(match address {
-        IpAddr::V4(v4) => NeighbourAddress::Inet(v4),
-        IpAddr::V6(v6) => NeighbourAddress::Inet6(v6),
-    }));
+    message
+        .attributes
+        .push(NeighbourAttribute::Destination(match address {
+            IpAddr::V4(v4) => NeighbourAddress::Inet(v4),
+            IpAddr::V6(v6) => NeighbourAddress::Inet6(v6),
+        }));
     let result = netlink.handle().neighbours().del(message).execute().await;
     match result.map_err(NetlinkError::new(format_args!("remove neighbour {address}"))) {
         // The neighbour or its interface is gone.

@@ -53,10 +53,16 @@ impl NetlinkError {
     pub fn new(what: impl fmt::Display) -> impl FnOnce(rtnetlink::Error) -> Self {
         move |error| {
             let (cause, code) = match &error {
-                rtnetlink::Error::NetlinkError(message) => (message.to_io().to_string(), Some(-message.raw_code())),
+                rtnetlink::Error::NetlinkError(message) => {
+                    (message.to_io().to_string(), Some(-message.raw_code()))
+                }
                 other => (other.to_string(), None),
             };
-            Self { what: what.to_string(), cause, code }
+            Self {
+                what: what.to_string(),
+                cause,
+                code,
+            }
         }
     }
 
@@ -98,9 +104,12 @@ impl Netlink {
             MulticastGroup::Ipv4Route,
             MulticastGroup::Ipv6Route,
         ];
-        let (connection, handle, messages) = rtnetlink::new_multicast_connection(&groups).map_err(|error| {
-            NetlinkError { what: "socket(AF_NETLINK)".to_owned(), cause: error.to_string(), code: error.raw_os_error() }
-        })?;
+        let (connection, handle, messages) =
+            rtnetlink::new_multicast_connection(&groups).map_err(|error| NetlinkError {
+                what: "socket(AF_NETLINK)".to_owned(),
+                cause: error.to_string(),
+                code: error.raw_os_error(),
+            })?;
         tokio::spawn(connection);
         Ok((Self { handle }, Changes { messages }))
     }
@@ -112,15 +121,31 @@ impl Netlink {
 
     /// All interfaces, by number.
     pub async fn interfaces(&self) -> Result<BTreeMap<u32, Interface>, NetlinkError> {
-        let links: Vec<LinkMessage> =
-            self.handle.link().get().execute().try_collect().await.map_err(NetlinkError::new("list interfaces"))?;
-        Ok(links.into_iter().map(interface).map(|interface| (interface.index, interface)).collect())
+        let links: Vec<LinkMessage> = self
+            .handle
+            .link()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(NetlinkError::new("list interfaces"))?;
+        Ok(links
+            .into_iter()
+            .map(interface)
+            .map(|interface| (interface.index, interface))
+            .collect())
     }
 
     /// All of the namespace's own addresses, with their interfaces.
     pub async fn addresses(&self) -> Result<BTreeMap<IpAddr, u32>, NetlinkError> {
-        let messages: Vec<_> =
-            self.handle.address().get().execute().try_collect().await.map_err(NetlinkError::new("list addresses"))?;
+        let messages: Vec<_> = self
+            .handle
+            .address()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(NetlinkError::new("list addresses"))?;
         let mut addresses = BTreeMap::new();
         for message in messages {
             let mut address = None;
@@ -143,7 +168,10 @@ impl Changes {
     /// ended.
     pub async fn next(&mut self) -> Option<Change> {
         let (first, _) = self.messages.next().await?;
-        Some(self.gathered().map_or(meaning(&first), |more| more.max(meaning(&first))))
+        Some(
+            self.gathered()
+                .map_or(meaning(&first), |more| more.max(meaning(&first))),
+        )
     }
 
     /// What has come by now, without waiting.
@@ -193,7 +221,9 @@ fn interface(message: LinkMessage) -> Interface {
 }
 
 fn program(part: &LinkXdp) -> Option<u32> {
-    if let LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) | LinkXdp::HwProgId(id) = part {
+    if let LinkXdp::ProgId(id) | LinkXdp::DrvProgId(id) | LinkXdp::SkbProgId(id) | LinkXdp::HwProgId(id) =
+        part
+    {
         (*id != 0).then_some(*id)
     } else {
         None
@@ -201,8 +231,16 @@ fn program(part: &LinkXdp) -> Option<u32> {
 }
 
 fn conf(family: &AfSpecUnspec) -> Option<InetDevConf> {
-    let AfSpecUnspec::Inet(parts) = family else { return None };
-    parts.iter().find_map(|part| if let AfSpecInet::DevConf(conf) = part { Some(*conf) } else { None })
+    let AfSpecUnspec::Inet(parts) = family else {
+        return None;
+    };
+    parts.iter().find_map(|part| {
+        if let AfSpecInet::DevConf(conf) = part {
+            Some(*conf)
+        } else {
+            None
+        }
+    })
 }
 
 /// An address's family, as netlink names it.

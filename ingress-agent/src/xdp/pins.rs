@@ -69,12 +69,18 @@ impl Pins {
     /// Makes the directory on its bpffs, unless it is there.
     pub fn prepare(dir: &Path) -> Result<(Self, Undo), PinsError> {
         let pins = Self::at(dir);
-        let present = dir.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/"));
+        let present = dir
+            .ancestors()
+            .find(|ancestor| ancestor.exists())
+            .unwrap_or(Path::new("/"));
         if !is_bpffs(present)? {
             return Err(PinsError::NotBpffs { dir: dir.to_owned() });
         }
         let mut undo = Undo::default();
-        let missing: Vec<&Path> = dir.ancestors().take_while(|ancestor| *ancestor != present).collect();
+        let missing: Vec<&Path> = dir
+            .ancestors()
+            .take_while(|ancestor| *ancestor != present)
+            .collect();
         for missing in missing.into_iter().rev() {
             undo.directory(missing, 0o700)?;
         }
@@ -87,13 +93,20 @@ impl Pins {
         match fs::read_link(&link) {
             Ok(found) if found.to_str() == Some(&LAYOUT_VERSION.to_string()) => {}
             Ok(found) => {
-                return Err(PinsError::Layout { dir: self.dir.clone(), found: found.display().to_string() });
+                return Err(PinsError::Layout {
+                    dir: self.dir.clone(),
+                    found: found.display().to_string(),
+                });
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if super::maps::name::ALL.iter().any(|name| self.map(name).exists()) {
-                    return Err(PinsError::Layout { dir: self.dir.clone(), found: "unknown".to_owned() });
+                    return Err(PinsError::Layout {
+                        dir: self.dir.clone(),
+                        found: "unknown".to_owned(),
+                    });
                 }
-                symlink(LAYOUT_VERSION.to_string(), &link).map_err(SysError::new("symlink", link.display()))?;
+                symlink(LAYOUT_VERSION.to_string(), &link)
+                    .map_err(SysError::new("symlink", link.display()))?;
                 undo.made(link);
             }
             Err(error) => return Err(SysError::new("readlink", link.display())(error).into()),
@@ -127,7 +140,11 @@ impl Pins {
     /// The interfaces whose links are pinned.
     pub fn linked_interfaces(&self) -> Result<Vec<String>, SysError> {
         let names = self.list("links")?;
-        Ok(names.iter().filter_map(|name| name.strip_prefix(XDP)).map(str::to_owned).collect())
+        Ok(names
+            .iter()
+            .filter_map(|name| name.strip_prefix(XDP))
+            .map(str::to_owned)
+            .collect())
     }
 
     /// The pin of a VIP's backend map.

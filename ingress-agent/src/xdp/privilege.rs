@@ -24,16 +24,27 @@ const ALL: &str = "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_DAC_OVERRIDE";
 
 /// By their numbers in include/uapi/linux/capability.h. `CAP_DAC_OVERRIDE` is for pins with dots in their names;
 /// `CAP_PERFMON` for pointer arithmetic in the programs.
-const NEEDED: [(u32, &str); 4] =
-    [(39, "CAP_BPF"), (12, "CAP_NET_ADMIN"), (38, "CAP_PERFMON"), (1, "CAP_DAC_OVERRIDE")];
+const NEEDED: [(u32, &str); 4] = [
+    (39, "CAP_BPF"),
+    (12, "CAP_NET_ADMIN"),
+    (38, "CAP_PERFMON"),
+    (1, "CAP_DAC_OVERRIDE"),
+];
 
 /// Names every capability that is needed and not effective.
 pub fn check() -> Result<(), PrivilegeError> {
     let status = fs::read_to_string("/proc/self/status").map_err(PrivilegeError::Unknown)?;
-    let effective = effective(&status)
-        .ok_or_else(|| PrivilegeError::Unknown(io::Error::other("there is no line CapEff with a hexadecimal number")))?;
+    let effective = effective(&status).ok_or_else(|| {
+        PrivilegeError::Unknown(io::Error::other(
+            "there is no line CapEff with a hexadecimal number",
+        ))
+    })?;
     let missing = missing(effective);
-    if missing.is_empty() { Ok(()) } else { Err(PrivilegeError::Missing { missing }) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(PrivilegeError::Missing { missing })
+    }
 }
 
 fn effective(status: &str) -> Option<u64> {
@@ -42,7 +53,11 @@ fn effective(status: &str) -> Option<u64> {
 }
 
 fn missing(effective: u64) -> Vec<&'static str> {
-    NEEDED.iter().filter(|(bit, _)| effective >> bit & 1 == 0).map(|(_, name)| *name).collect()
+    NEEDED
+        .iter()
+        .filter(|(bit, _)| effective >> bit & 1 == 0)
+        .map(|(_, name)| *name)
+        .collect()
 }
 
 #[cfg(test)]
@@ -55,7 +70,13 @@ mod tests {
         assert_eq!(missing(effective(status).unwrap()), ["CAP_PERFMON"]);
         assert_eq!(missing(0).len(), 4);
         assert!(missing(u64::MAX).is_empty());
-        let error = PrivilegeError::Missing { missing: missing(1 << 39) }.to_string();
-        assert!(error.starts_with("missing CAP_NET_ADMIN, CAP_PERFMON, CAP_DAC_OVERRIDE: run as root"), "{error}");
+        let error = PrivilegeError::Missing {
+            missing: missing(1 << 39),
+        }
+        .to_string();
+        assert!(
+            error.starts_with("missing CAP_NET_ADMIN, CAP_PERFMON, CAP_DAC_OVERRIDE: run as root"),
+            "{error}"
+        );
     }
 }

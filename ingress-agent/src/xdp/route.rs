@@ -57,7 +57,10 @@ pub async fn add(netlink: &Netlink, vip: IpAddr, source: Option<IpAddr>) -> Resu
         .replace()
         .execute()
         .await
-        .map_err(NetlinkError::new(format_args!("add route local {vip} dev lo{}", from(source))))
+        .map_err(NetlinkError::new(format_args!(
+            "add route local {vip} dev lo{}",
+            from(source)
+        )))
 }
 
 /// Removes a VIP's route. One that is gone already is fine.
@@ -89,7 +92,9 @@ fn message(vip: IpAddr, source: Option<IpAddr>) -> RouteMessage {
     message.header.kind = RouteType::Local;
     message.attributes.push(RouteAttribute::Destination(vip.into()));
     message.attributes.push(RouteAttribute::Oif(LOOPBACK));
-    message.attributes.extend(source.map(|source| RouteAttribute::PrefSource(source.into())));
+    message
+        .attributes
+        .extend(source.map(|source| RouteAttribute::PrefSource(source.into())));
     message
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use ingress_common::{Be16, Be32, Ip, Settings};
 use tokio::sync::Mutex;
 
+use super::Options;
 use super::attach::{self, AttachError};
 use super::load::Programs;
 use super::neighbour::{self, NextHop};
@@ -22,7 +23,6 @@ use super::route;
 use super::sys::SysError;
 use super::sysctl;
 use super::writer::{Wanted, WriteError, Writer};
-use super::Options;
 use crate::model::{PoolName, Vip};
 
 /// How often everything is read again though nobody told of a change.
@@ -104,7 +104,13 @@ pub struct State {
 }
 
 impl State {
-    pub(super) fn new(options: Options, pins: Pins, netlink: Netlink, programs: Programs, writer: Writer) -> Self {
+    pub(super) fn new(
+        options: Options,
+        pins: Pins,
+        netlink: Netlink,
+        programs: Programs,
+        writer: Writer,
+    ) -> Self {
         Self {
             options,
             pins,
@@ -125,7 +131,10 @@ impl State {
 
     /// The listeners' MSS for what the maps hold.
     pub(super) fn mss(&self) -> Option<Mss> {
-        let listed = self.interfaces.values().filter(|interface| self.is_listed(interface));
+        let listed = self
+            .interfaces
+            .values()
+            .filter(|interface| self.is_listed(interface));
         let fallback = listed.map(|interface| interface.mtu).min().unwrap_or(1500);
         node::mss(&self.writer.held().nodes, fallback)
     }
@@ -133,7 +142,9 @@ impl State {
     /// Brings everything in line with the plan and the network as they are now.
     async fn settle(&mut self) -> Result<Applied, ApplyError> {
         let start = Instant::now();
-        let Some(plan) = self.plan.clone() else { return Ok(Applied::default()) };
+        let Some(plan) = self.plan.clone() else {
+            return Ok(Applied::default());
+        };
         self.interfaces = self.netlink.interfaces().await?;
         self.attach_again()?;
         let unsafe_for_vips = self.make_safe().await.err();
@@ -146,7 +157,10 @@ impl State {
         vips.retain(|vip, _| match addresses.get(&vip.address) {
             None => unsafe_for_vips.is_none(),
             Some(interface) => {
-                refused.push(Refused::Own { vip: *vip, interface: self.interface_name(*interface) });
+                refused.push(Refused::Own {
+                    vip: *vip,
+                    interface: self.interface_name(*interface),
+                });
                 false
             }
         });
@@ -165,12 +179,19 @@ impl State {
             return Err(ApplyError::Unsafe(error));
         }
         self.tell(&refused);
-        Ok(Applied { vips: served, refused, mss: self.mss(), took: start.elapsed() })
+        Ok(Applied {
+            vips: served,
+            refused,
+            mss: self.mss(),
+            took: start.elapsed(),
+        })
     }
 
     /// Brings the MAC addresses in line with the neighbours.
     async fn settle_neighbours(&mut self) -> Result<(), ApplyError> {
-        let Some(plan) = self.plan.clone() else { return Ok(()) };
+        let Some(plan) = self.plan.clone() else {
+            return Ok(());
+        };
         let reach = self.reach().await?;
         self.writer.put_nodes(&node::nodes(&plan, &reach))?;
         Ok(())
@@ -178,8 +199,12 @@ impl State {
 
     /// A listed interface that came back has no program yet.
     fn attach_again(&mut self) -> Result<(), AttachError> {
-        let listed: Vec<Interface> =
-            self.interfaces.values().filter(|interface| self.is_listed(interface)).cloned().collect();
+        let listed: Vec<Interface> = self
+            .interfaces
+            .values()
+            .filter(|interface| self.is_listed(interface))
+            .cloned()
+            .collect();
         if listed.iter().all(|interface| interface.xdp.is_some()) {
             return Ok(());
         }
@@ -191,23 +216,38 @@ impl State {
     }
 
     async fn make_safe(&self) -> Result<(), NetlinkError> {
-        for interface in self.interfaces.values().filter(|interface| self.is_listed(interface)) {
+        for interface in self
+            .interfaces
+            .values()
+            .filter(|interface| self.is_listed(interface))
+        {
             if sysctl::ensure(&self.netlink, interface).await? {
-                tracing::info!(interface = interface.name, "arp_ignore=1, arp_announce=2, rp_filter=2 set");
+                tracing::info!(
+                    interface = interface.name,
+                    "arp_ignore=1, arp_announce=2, rp_filter=2 set"
+                );
             }
         }
         Ok(())
     }
 
     /// How the kernel would send to each peer.
-    async fn find_hops(&self, plan: &Plan) -> Result<BTreeMap<u16, Result<NextHop, PeerProblem>>, NetlinkError> {
-        let Some(own) = plan.own.and_then(|own| plan.nodes.get(&own)) else { return Ok(BTreeMap::new()) };
+    async fn find_hops(
+        &self,
+        plan: &Plan,
+    ) -> Result<BTreeMap<u16, Result<NextHop, PeerProblem>>, NetlinkError> {
+        let Some(own) = plan.own.and_then(|own| plan.nodes.get(&own)) else {
+            return Ok(BTreeMap::new());
+        };
         let mut hops = BTreeMap::new();
         for (number, peer) in plan.nodes.iter().filter(|(number, _)| plan.own != Some(**number)) {
             let hop = match node::outer(own, peer) {
                 None => Err(PeerProblem::NoFamily),
                 Some((_, address)) => match neighbour::next_hop(&self.netlink, address).await {
-                    Err(error) => Err(PeerProblem::NoRoute { address, cause: error.to_string() }),
+                    Err(error) => Err(PeerProblem::NoRoute {
+                        address,
+                        cause: error.to_string(),
+                    }),
                     Ok(None) => Err(PeerProblem::Own(address)),
                     Ok(Some(hop)) => self.on_listed(address, hop),
                 },
@@ -220,14 +260,21 @@ impl State {
     fn on_listed(&self, address: IpAddr, hop: NextHop) -> Result<NextHop, PeerProblem> {
         match self.interfaces.get(&hop.interface) {
             Some(interface) if self.is_listed(interface) => Ok(hop),
-            _ => Err(PeerProblem::Interface { address, interface: self.interface_name(hop.interface) }),
+            _ => Err(PeerProblem::Interface {
+                address,
+                interface: self.interface_name(hop.interface),
+            }),
         }
     }
 
     /// How each peer is reached, with its next hop's MAC address as it is now.
     async fn reach(&self) -> Result<BTreeMap<u16, Reach>, NetlinkError> {
-        let wanted: BTreeSet<_> =
-            self.hops.values().flatten().map(|hop| (hop.interface, hop.neighbour)).collect();
+        let wanted: BTreeSet<_> = self
+            .hops
+            .values()
+            .flatten()
+            .map(|hop| (hop.interface, hop.neighbour))
+            .collect();
         let mut present = neighbour::list(&self.netlink).await?;
         if neighbour::manage(&self.netlink, &wanted, &present).await? {
             present = neighbour::list(&self.netlink).await?;
@@ -241,7 +288,9 @@ impl State {
                     Reach::Hop {
                         interface: hop.interface,
                         smac: interface.map(|interface| interface.mac).unwrap_or_default(),
-                        dmac: present.get(&(hop.interface, hop.neighbour)).and_then(|neighbour| neighbour.mac),
+                        dmac: present
+                            .get(&(hop.interface, hop.neighbour))
+                            .and_then(|neighbour| neighbour.mac),
                         mtu: hop.mtu.map_or(mtu, |own| own.min(mtu)),
                     }
                 }
@@ -254,7 +303,10 @@ impl State {
     fn refused_peers(&self, plan: &Plan) -> Vec<Refused> {
         let problems = self.hops.iter().filter_map(|(number, hop)| {
             let problem = hop.as_ref().err()?.clone();
-            Some(Refused::Peer { node: Arc::clone(&plan.nodes.get(number)?.name), problem })
+            Some(Refused::Peer {
+                node: Arc::clone(&plan.nodes.get(number)?.name),
+                problem,
+            })
         });
         problems.collect()
     }
@@ -297,7 +349,9 @@ impl State {
     }
 
     fn interface_name(&self, index: u32) -> String {
-        self.interfaces.get(&index).map_or_else(|| format!("number {index}"), |interface| interface.name.clone())
+        self.interfaces
+            .get(&index)
+            .map_or_else(|| format!("number {index}"), |interface| interface.name.clone())
     }
 }
 
@@ -308,7 +362,9 @@ fn routes(
 ) -> BTreeMap<IpAddr, Option<IpAddr>> {
     let own = plan.own.and_then(|own| plan.nodes.get(&own));
     let source = |vip| own.and_then(|own| route::source(vip, own.outer(), present));
-    vips.keys().map(|vip| (vip.address, source(vip.address))).collect()
+    vips.keys()
+        .map(|vip| (vip.address, source(vip.address)))
+        .collect()
 }
 
 /// Follows the network for as long as the data plane is open.
@@ -320,10 +376,16 @@ pub(super) async fn watch(state: Arc<Mutex<State>>, mut changes: Changes) {
             Err(_) => Change::Any,
             Ok(Some(change)) => {
                 tokio::time::sleep(GATHER).await;
-                if changes.gathered() == Some(Change::Any) { Change::Any } else { change }
+                if changes.gathered() == Some(Change::Any) {
+                    Change::Any
+                } else {
+                    change
+                }
             }
             Ok(None) => {
-                tracing::error!("the kernel's word of network changes ended; reading everything every {RECHECK:?}");
+                tracing::error!(
+                    "the kernel's word of network changes ended; reading everything every {RECHECK:?}"
+                );
                 tokio::time::sleep(RECHECK).await;
                 Change::Any
             }

@@ -33,7 +33,11 @@ pub struct SysError {
 impl SysError {
     /// For use in `map_err`.
     pub fn new(call: &'static str, object: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
-        move |cause| Self { call, object: object.to_string(), cause }
+        move |cause| Self {
+            call,
+            object: object.to_string(),
+            cause,
+        }
     }
 
     /// The error's number, if the kernel gave one.
@@ -52,7 +56,12 @@ unsafe fn bpf<T: Pod>(command: bpf_cmd, attributes: &mut T) -> io::Result<i32> {
     // SAFETY: the kernel reads and writes `size_of::<T>()` bytes at most of `attributes`, which is a live value
     // without padding; the caller answers for the pointers in it.
     let result = unsafe {
-        libc::syscall(libc::SYS_bpf, command as libc::c_long, std::ptr::from_mut(attributes), size_of::<T>())
+        libc::syscall(
+            libc::SYS_bpf,
+            command as libc::c_long,
+            std::ptr::from_mut(attributes),
+            size_of::<T>(),
+        )
     };
     if result < 0 {
         return Err(io::Error::last_os_error());
@@ -98,11 +107,19 @@ fn info<T: Pod>(fd: i32) -> io::Result<T> {
 fn short_name(name: &str) -> [u8; 16] {
     let mut short = [0; 16];
     for (to, from) in short.iter_mut().take(15).zip(name.bytes()) {
-        *to = if from.is_ascii_alphanumeric() || from == b'_' || from == b'.' { from } else { b'_' };
+        *to = if from.is_ascii_alphanumeric() || from == b'_' || from == b'.' {
+            from
+        } else {
+            b'_'
+        };
     }
     short
 }
 
 fn long_name(short: &[u8; 16]) -> String {
-    short.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect()
+    short
+        .iter()
+        .take_while(|byte| **byte != 0)
+        .map(|byte| char::from(*byte))
+        .collect()
 }

@@ -24,9 +24,20 @@ pub async fn ensure(netlink: &Netlink, interface: &Interface) -> Result<bool, Ne
     message.header.index = interface.index;
     message
         .attributes
-        .push(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet(vec![AfSpecInet::DevConfRequest(conf)])]));
-    let what = format!("set arp_ignore, arp_announce and rp_filter of interface {}", interface.name);
-    netlink.handle().link().set(message).execute().await.map_err(NetlinkError::new(what))?;
+        .push(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet(vec![
+            AfSpecInet::DevConfRequest(conf),
+        ])]));
+    let what = format!(
+        "set arp_ignore, arp_announce and rp_filter of interface {}",
+        interface.name
+    );
+    netlink
+        .handle()
+        .link()
+        .set(message)
+        .execute()
+        .await
+        .map_err(NetlinkError::new(what))?;
     Ok(true)
 }
 

@@ -72,7 +72,14 @@ impl Writer {
         let maps = Maps::open(&pins)?;
         let held = Held::restore(&maps, &pins)?;
         let (backends, slots) = (inner_shape(name::BACKENDS)?, inner_shape(name::SLOTS)?);
-        Ok(Self { maps, pins, types: Types::load()?, backends, slots, held })
+        Ok(Self {
+            maps,
+            pins,
+            types: Types::load()?,
+            backends,
+            slots,
+            held,
+        })
     }
 
     /// The maps.
@@ -157,7 +164,12 @@ impl Writer {
     fn put_backends(&mut self, wanted: &Wanted<'_>) -> Result<(), WriteError> {
         let mut fresh = Vec::new();
         for (vip, pool) in &wanted.vips {
-            let entries = wanted.plan.pools.get(pool).map(|members| backends(members)).unwrap_or_default();
+            let entries = wanted
+                .plan
+                .pools
+                .get(pool)
+                .map(|members| backends(members))
+                .unwrap_or_default();
             if let Some(held) = self.held.backends.get_mut(vip) {
                 for (number, backend) in diff(&held.entries, &entries).put {
                     held.table.put(&u32::from(number), &backend)?;
@@ -165,14 +177,24 @@ impl Writer {
                 }
                 continue;
             }
-            let number = self.held.vips.take(vip).ok_or_else(|| WriteError::Numbers(vip.to_string()))?;
+            let number = self
+                .held
+                .vips
+                .take(vip)
+                .ok_or_else(|| WriteError::Numbers(vip.to_string()))?;
             self.maps.vip_traffic.clear(u32::from(number))?;
             fresh.push((*vip, number, self.new_backends(*vip, &entries)?, entries));
         }
         let inner = fresh.iter().map(|(_, number, map, _)| (*number, map));
         self.maps.backends.put(inner)?;
         for (vip, _, map, entries) in fresh {
-            self.held.backends.insert(vip, Backends { table: Table::new(map), entries });
+            self.held.backends.insert(
+                vip,
+                Backends {
+                    table: Table::new(map),
+                    entries,
+                },
+            );
         }
         Ok(())
     }
@@ -190,7 +212,12 @@ impl Writer {
 
     fn remove_backends(&mut self, wanted: &Wanted<'_>) -> Result<(), SysError> {
         for (vip, pool) in &wanted.vips {
-            let entries = wanted.plan.pools.get(pool).map(|members| backends(members)).unwrap_or_default();
+            let entries = wanted
+                .plan
+                .pools
+                .get(pool)
+                .map(|members| backends(members))
+                .unwrap_or_default();
             if let Some(held) = self.held.backends.get_mut(vip) {
                 for number in diff(&held.entries, &entries).remove {
                     held.table.put(&u32::from(number), &Backend::default())?;
@@ -218,7 +245,11 @@ impl Writer {
         for (pool, members) in &plan.pools {
             let key = plan.keys.slot;
             let built = Some((key, members.clone()));
-            let number = self.held.pools.take(pool).ok_or_else(|| WriteError::Numbers(pool.to_string()))?;
+            let number = self
+                .held
+                .pools
+                .take(pool)
+                .ok_or_else(|| WriteError::Numbers(pool.to_string()))?;
             if let Some(held) = self.held.slots.get(pool)
                 && held.built == built
             {
@@ -238,7 +269,12 @@ impl Writer {
             map.pin(&self.pins.slots(pool))?;
             self.maps.slots.put([(number, &map)])?;
             self.held.slots.insert(pool.clone(), Slots { map, digest, built });
-            tracing::info!(pool = &**pool, members = members.len(), digest, "slot table swapped");
+            tracing::info!(
+                pool = &**pool,
+                members = members.len(),
+                digest,
+                "slot table swapped"
+            );
         }
         Ok(())
     }
@@ -267,11 +303,21 @@ impl Writer {
             let missing = || WriteError::Numbers(vip.to_string());
             let number = self.held.vips.get(vip).ok_or_else(missing)?;
             let pool = self.held.pools.get(pool).ok_or_else(missing)?;
-            let address = addresses
-                .entry(vip.address)
-                .or_insert(VipAddress { policy: PortPolicy::Drop as u8, ..VipAddress::default() });
-            let port = VipPort { port: Be16::new(vip.port.get()), proto: PORT_TCP, flags: 0, vip: number, pool };
-            *address.ports.get_mut(usize::from(address.count)).ok_or_else(missing)? = port;
+            let address = addresses.entry(vip.address).or_insert(VipAddress {
+                policy: PortPolicy::Drop as u8,
+                ..VipAddress::default()
+            });
+            let port = VipPort {
+                port: Be16::new(vip.port.get()),
+                proto: PORT_TCP,
+                flags: 0,
+                vip: number,
+                pool,
+            };
+            *address
+                .ports
+                .get_mut(usize::from(address.count))
+                .ok_or_else(missing)? = port;
             address.count += 1;
         }
         Ok(addresses)
@@ -304,8 +350,19 @@ impl Writer {
 /// A pool's members as the entries of a VIP's backend map.
 fn backends(members: &[Candidate]) -> BTreeMap<u16, Backend> {
     let entry = |member: &Candidate| {
-        let state = if member.active { BackendState::Active } else { BackendState::Draining };
-        (member.number, Backend { node: member.number, state: state as u8, reserved: 0 })
+        let state = if member.active {
+            BackendState::Active
+        } else {
+            BackendState::Draining
+        };
+        (
+            member.number,
+            Backend {
+                node: member.number,
+                state: state as u8,
+                reserved: 0,
+            },
+        )
     };
     members.iter().map(entry).collect()
 }

@@ -66,7 +66,12 @@ impl Link {
             AttachPoint::Namespace(fd) => (fd.as_raw_fd().cast_unsigned(), bpf_attach_type::BPF_SK_LOOKUP, 0),
         };
         let program = program.as_raw_fd().cast_unsigned();
-        let mut attributes = CreateAttributes { program, target, attach_type: attach_type as u32, flags };
+        let mut attributes = CreateAttributes {
+            program,
+            target,
+            attach_type: attach_type as u32,
+            flags,
+        };
         // SAFETY: there is no pointer in the attributes; the command answers with a descriptor.
         let fd = unsafe { bpf_fd(bpf_cmd::BPF_LINK_CREATE, &mut attributes) }
             .map_err(SysError::new("BPF_LINK_CREATE", format_args!("{point:?}")))?;
@@ -75,7 +80,9 @@ impl Link {
 
     /// Opens a pinned link.
     pub fn open(path: &Path) -> Result<Self, SysError> {
-        Ok(Self { fd: object::open(path, object::Kind::Link)? })
+        Ok(Self {
+            fd: object::open(path, object::Kind::Link)?,
+        })
     }
 
     /// Pins it in place of what has this pin, so that it outlives this process.
@@ -92,8 +99,10 @@ impl Link {
             old_program: 0,
         };
         // SAFETY: there is no pointer in the attributes.
-        unsafe { bpf(bpf_cmd::BPF_LINK_UPDATE, &mut attributes) }
-            .map_err(SysError::new("BPF_LINK_UPDATE", format_args!("link {}", self.id())))?;
+        unsafe { bpf(bpf_cmd::BPF_LINK_UPDATE, &mut attributes) }.map_err(SysError::new(
+            "BPF_LINK_UPDATE",
+            format_args!("link {}", self.id()),
+        ))?;
         Ok(())
     }
 
@@ -101,8 +110,10 @@ impl Link {
     pub fn detach(&self) -> Result<(), SysError> {
         let mut attributes = self.fd.as_raw_fd().cast_unsigned();
         // SAFETY: the member's only field is the link's descriptor.
-        unsafe { bpf(bpf_cmd::BPF_LINK_DETACH, &mut attributes) }
-            .map_err(SysError::new("BPF_LINK_DETACH", format_args!("link {}", self.id())))?;
+        unsafe { bpf(bpf_cmd::BPF_LINK_DETACH, &mut attributes) }.map_err(SysError::new(
+            "BPF_LINK_DETACH",
+            format_args!("link {}", self.id()),
+        ))?;
         Ok(())
     }
 
@@ -134,7 +145,11 @@ struct IdAttributes {
 
 /// A program's name by its number; `None` where the kernel does not tell (it asks for CAP_SYS_ADMIN).
 pub fn program_name(id: u32) -> Option<String> {
-    let mut attributes = IdAttributes { id, next: 0, flags: 0 };
+    let mut attributes = IdAttributes {
+        id,
+        next: 0,
+        flags: 0,
+    };
     // SAFETY: there is no pointer in the attributes; the command answers with a descriptor.
     let fd = unsafe { bpf_fd(bpf_cmd::BPF_PROG_GET_FD_BY_ID, &mut attributes) }.ok()?;
     let info: ProgramInfo = info(fd.as_raw_fd()).ok()?;

@@ -156,14 +156,17 @@ impl Map {
     }
 
     fn from_fd(fd: OwnedFd) -> Result<Self, SysError> {
-        let shape: Shape =
-            info(fd.as_raw_fd()).map_err(SysError::new("BPF_OBJ_GET_INFO_BY_FD", "a map"))?;
+        let shape: Shape = info(fd.as_raw_fd()).map_err(SysError::new("BPF_OBJ_GET_INFO_BY_FD", "a map"))?;
         let value_length = if shape.kind == bpf_map_type::BPF_MAP_TYPE_PERCPU_ARRAY as u32 {
             (shape.value_size as usize).next_multiple_of(8) * cpus()?
         } else {
             shape.value_size as usize
         };
-        Ok(Self { fd, shape, value_length })
+        Ok(Self {
+            fd,
+            shape,
+            value_length,
+        })
     }
 
     /// Another handle on the same map.
@@ -237,13 +240,17 @@ impl Map {
         }
         // SAFETY: the kernel reads a key, or none from a null pointer, and writes one to `next`, which has its size.
         let result = unsafe { bpf(bpf_cmd::BPF_MAP_GET_NEXT_KEY, &mut attributes) };
-        Ok(self.unless_missing("BPF_MAP_GET_NEXT_KEY", result)?.then_some(next))
+        Ok(self
+            .unless_missing("BPF_MAP_GET_NEXT_KEY", result)?
+            .then_some(next))
     }
 
     /// Writes many values by one call, which for a map of maps waits for running programs once and not once per value.
     pub fn update_batch(&self, batch: &Batch) -> Result<(), SysError> {
         let count = batch.count as usize;
-        if batch.keys.len() != count * self.shape.key_size as usize || batch.values.len() != count * self.value_length {
+        if batch.keys.len() != count * self.shape.key_size as usize
+            || batch.values.len() != count * self.value_length
+        {
             return Err(self.misfit());
         }
         let mut attributes = BatchAttributes {
@@ -264,7 +271,13 @@ impl Map {
 
     fn element(&self, key: &[u8], value: u64) -> ElementAttributes {
         let map = self.fd.as_raw_fd().cast_unsigned();
-        ElementAttributes { map, reserved: 0, key: key.as_ptr() as u64, value, flags: 0 }
+        ElementAttributes {
+            map,
+            reserved: 0,
+            key: key.as_ptr() as u64,
+            value,
+            flags: 0,
+        }
     }
 
     fn fits(&self, key: &[u8], value_length: usize) -> Result<(), SysError> {
@@ -275,21 +288,36 @@ impl Map {
     fn misfit(&self) -> SysError {
         let cause = io::Error::new(
             io::ErrorKind::InvalidInput,
-            format!("its keys have {} bytes and its values {}", self.shape.key_size, self.value_length),
+            format!(
+                "its keys have {} bytes and its values {}",
+                self.shape.key_size, self.value_length
+            ),
         );
-        SysError { call: "bpf", object: self.name(), cause }
+        SysError {
+            call: "bpf",
+            object: self.name(),
+            cause,
+        }
     }
 
     fn unless_missing(&self, call: &'static str, result: io::Result<i32>) -> Result<bool, SysError> {
         match result {
             Ok(_) => Ok(true),
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
-            Err(cause) => Err(SysError { call, object: self.name(), cause }),
+            Err(cause) => Err(SysError {
+                call,
+                object: self.name(),
+                cause,
+            }),
         }
     }
 }
 
 /// The number of possible CPUs, which per-CPU maps have a value for each.
 pub fn cpus() -> Result<usize, SysError> {
-    aya::util::nr_cpus().map_err(|(path, cause)| SysError { call: "read", object: path.to_owned(), cause })
+    aya::util::nr_cpus().map_err(|(path, cause)| SysError {
+        call: "read",
+        object: path.to_owned(),
+        cause,
+    })
 }

@@ -23,10 +23,14 @@ struct PinAttributes {
 /// Pins an object at a path of a bpffs where nothing is yet.
 fn pin(fd: BorrowedFd<'_>, path: &Path) -> Result<(), SysError> {
     let text = c_path(path)?;
-    let mut attributes =
-        PinAttributes { path: text.as_ptr() as u64, fd: fd.as_raw_fd().cast_unsigned(), flags: 0 };
+    let mut attributes = PinAttributes {
+        path: text.as_ptr() as u64,
+        fd: fd.as_raw_fd().cast_unsigned(),
+        flags: 0,
+    };
     // SAFETY: `text` is a C string that outlives the call.
-    unsafe { bpf(bpf_cmd::BPF_OBJ_PIN, &mut attributes) }.map_err(SysError::new("BPF_OBJ_PIN", path.display()))?;
+    unsafe { bpf(bpf_cmd::BPF_OBJ_PIN, &mut attributes) }
+        .map_err(SysError::new("BPF_OBJ_PIN", path.display()))?;
     Ok(())
 }
 
@@ -37,7 +41,10 @@ pub(super) fn pin_over(fd: BorrowedFd<'_>, path: &Path) -> Result<(), SysError> 
     let beside = Path::new(&beside);
     remove(beside)?;
     pin(fd, beside)?;
-    fs::rename(beside, path).map_err(SysError::new("rename", format_args!("{} to {}", beside.display(), path.display())))
+    fs::rename(beside, path).map_err(SysError::new(
+        "rename",
+        format_args!("{} to {}", beside.display(), path.display()),
+    ))
 }
 
 /// What an object is, as /proc/self/fd names its descriptor.
@@ -50,19 +57,28 @@ pub(super) enum Kind {
 /// Opens what is pinned at a path, which must be of this kind.
 pub(super) fn open(path: &Path, kind: Kind) -> Result<OwnedFd, SysError> {
     let text = c_path(path)?;
-    let mut attributes = PinAttributes { path: text.as_ptr() as u64, fd: 0, flags: 0 };
+    let mut attributes = PinAttributes {
+        path: text.as_ptr() as u64,
+        fd: 0,
+        flags: 0,
+    };
     // SAFETY: `text` is a C string that outlives the call, which answers with a descriptor.
     let fd = unsafe { bpf_fd(bpf_cmd::BPF_OBJ_GET, &mut attributes) }
         .map_err(SysError::new("BPF_OBJ_GET", path.display()))?;
     let expected = match kind {
-        Kind::Map => "anon_inode:bpf-map",
-        Kind::Link => "anon_inode:bpf_link",
+        Kind::Map => "bpf-map",
+        Kind::Link => "bpf-link",
     };
     let found = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))
         .map_err(SysError::new("readlink /proc/self/fd of", path.display()))?;
-    if found.as_os_str() != expected {
-        let cause = io::Error::other(format!("it is {}, and {expected} is expected", found.display()));
-        return Err(SysError { call: "BPF_OBJ_GET", object: path.display().to_string(), cause });
+    // Kernels write `bpf_link` too.
+    if !found.to_string_lossy().replace('_', "-").ends_with(expected) {
+        let cause = io::Error::other(format!("it is {}, and a {expected} is expected", found.display()));
+        return Err(SysError {
+            call: "BPF_OBJ_GET",
+            object: path.display().to_string(),
+            cause,
+        });
     }
     Ok(fd)
 }
@@ -78,16 +94,19 @@ fn c_path(path: &Path) -> Result<CString, SysError> {
 /// Removes a pin; the object lives on while something else holds it. Nothing there is fine.
 pub fn remove(path: &Path) -> Result<(), SysError> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(SysError { call: "unlink", object: path.display().to_string(), cause: error })
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SysError {
+            call: "unlink",
+            object: path.display().to_string(),
+            cause: error,
+        }),
         _ => Ok(()),
     }
 }
 
 /// Whether a path lies on a mounted bpffs.
 pub fn is_bpffs(path: &Path) -> Result<bool, SysError> {
-    let stat = rustix::fs::statfs(path).map_err(|errno| SysError::new("statfs", path.display())(errno.into()))?;
+    let stat =
+        rustix::fs::statfs(path).map_err(|errno| SysError::new("statfs", path.display())(errno.into()))?;
     Ok(stat.f_type == libc::BPF_FS_MAGIC)
 }
 
