@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod bench;
 pub(crate) mod build_ebpf;
 
 use std::path::{Path, PathBuf};

@@ -15,12 +15,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measures, and holds the figures against the project's marks.
+    Bench(command::bench::Arguments),
     /// Builds the eBPF object with any toolchain that can; installs one when there is none.
     BuildEbpf(command::build_ebpf::Arguments),
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
+        Command::Bench(arguments) => command::bench::run(&arguments),
         Command::BuildEbpf(arguments) => command::build_ebpf::run(&arguments),
     }
 }

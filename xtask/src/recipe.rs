@@ -186,17 +186,17 @@ pub fn build(tools: &Tools, object: Object, root: &Path, target_dir: &Path, arch
 
 /// The files and folders an object is made of; a change of any of them asks for a new build.
 pub fn inputs(root: &Path) -> Vec<PathBuf> {
-    [
-        "Cargo.toml",
-        "Cargo.lock",
-        "ingress-common/Cargo.toml",
-        "ingress-common/src",
-        "ingress-ebpf/Cargo.toml",
-    ]
-    .into_iter()
-    .chain(["ingress-ebpf/src"])
-    .map(|path| root.join(path))
-    .collect()
+    let shared = ["Cargo.toml", "Cargo.lock"].map(|file| root.join(file));
+    let packages = ["ingress-common", "ingress-ebpf"].map(|package| root.join(package));
+    let parts = packages
+        .iter()
+        .flat_map(|package| ["Cargo.toml", "build.rs", "src"].map(|part| package.join(part)));
+    // A part that does not exist would ask for a new build every time.
+    shared
+        .into_iter()
+        .chain(parts)
+        .filter(|path| path.exists())
+        .collect()
 }
 
 fn rustflags(arch: &str) -> String {
