@@ -14,9 +14,13 @@ pub struct FilterError {
 
 /// Starts logging for the whole process. Call once.
 pub fn start(args: &LogArgs) -> Result<(), FilterError> {
-    let filter = EnvFilter::try_new(&args.log)
-        .map_err(|source| FilterError { filter: args.log.clone(), source })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(&args.log).map_err(|source| FilterError {
+        filter: args.log.clone(),
+        source,
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),

@@ -23,7 +23,7 @@ use super::client::Client;
 use super::error::ProxyError;
 use super::header::{self, Hop};
 use super::path;
-use super::router::Rule;
+use super::router::{Rule, Upstream};
 use super::upstream::{self, ConnectError, Connection, Failure, Tried, is_idempotent};
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -66,6 +66,7 @@ async fn respond(
     let authority = Authority::of(&parts).map_err(|_| ProxyError::Authority)?;
     let rule = route(client, &mut parts, &authority)?;
     record.rule = Some(Arc::clone(&rule));
+    let targets = rule.upstream.as_deref().ok_or(ProxyError::NotHonoured)?;
 
     let hop = Hop {
         forwarded: &client.forwarded,
@@ -76,7 +77,7 @@ async fn respond(
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
-    let (response, connection, progress) = exchange(client, &rule, parts, body, record).await?;
+    let (response, connection, progress) = exchange(client, targets, parts, body, record).await?;
     let (mut parts, body) = response.into_parts();
     // Nobody asked to switch: `Upgrade` does not reach the pod.
     if parts.status == StatusCode::SWITCHING_PROTOCOLS || !is_plainly_framed(&parts.headers) {
@@ -128,7 +129,7 @@ type Exchanged = (Response<Incoming>, Connection, Option<Rc<Progress>>);
 /// Sends the request to one endpoint after the other until one answers, as far as that is allowed.
 async fn exchange(
     client: &Client,
-    rule: &Rule,
+    targets: &Upstream,
     parts: Parts,
     body: Incoming,
     record: &mut Record,
@@ -140,7 +141,7 @@ async fn exchange(
     let mut tried = Tried::default();
     let mut error = ProxyError::NoEndpoint;
     let mut fresh = false;
-    while let Some(endpoint) = worker.cursors.pick(&rule.upstream, &mut tried) {
+    while let Some(endpoint) = worker.cursors.pick(targets, &mut tried) {
         if record.endpoint.replace(endpoint).is_some() {
             record.retries += 1;
         }

@@ -27,7 +27,8 @@ pub(super) struct Site {
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) route: Arc<model::Route>,
-    pub(super) upstream: Arc<Upstream>,
+    /// `None`: the route refuses.
+    pub(super) upstream: Option<Arc<Upstream>>,
 }
 
 /// A backend's endpoints by state.
