@@ -2,7 +2,8 @@
 
 mod command;
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// The project's own commands.
@@ -21,9 +22,16 @@ enum Command {
     BuildEbpf(command::build_ebpf::Arguments),
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
         Command::Bench(arguments) => command::bench::run(&arguments),
         Command::BuildEbpf(arguments) => command::build_ebpf::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
