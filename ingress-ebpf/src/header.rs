@@ -16,7 +16,7 @@ use ingress_common::{Be16, Family, Ip, Reason, Settings, SlotKey};
 use crate::Cursor;
 use crate::checksum::Sum;
 
-pub use eth::{EthHeader, VlanTag, ethertype};
+pub use eth::{EthHeader, Macs, VlanTag, ethertype};
 pub use gue::tunnel_header;
 pub use ipv4::Ipv4Header;
 pub use ipv6::Ipv6Header;

@@ -27,6 +27,7 @@ pub const TARGET: &str = "bpfel-unknown-none";
 const RUSTFLAGS: &[&str] = &[
     "-Clinker=bpf-linker",
     "-Cdebuginfo=2",
+    "-Ctarget-cpu=v3",
     "-Clink-arg=--btf",
     "-Csplit-debuginfo=off",
 ];

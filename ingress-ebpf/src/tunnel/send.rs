@@ -5,7 +5,7 @@ use ingress_common::{
 };
 
 use crate::checksum::Sum;
-use crate::header::{EthHeader, IpHeader, Ipv4Header, Ipv6Header, UdpHeader, protocol, tunnel_header};
+use crate::header::{EthHeader, IpHeader, Ipv4Header, Ipv6Header, Macs, UdpHeader, protocol, tunnel_header};
 use crate::parse::{Link, Tags};
 use crate::select::Target;
 use crate::{Cursor, Packet};
@@ -40,7 +40,7 @@ pub(crate) fn send<H: IpHeader, P: Packet>(
     } else {
         TUNNEL_OVERHEAD_V4
     };
-    if node.dmac == [0; 6] {
+    if !Macs::towards(node).resolved() {
         return Err(Reason::NoNeighbour);
     }
     if node.ifindex != packet.ifindex() {
@@ -164,10 +164,9 @@ const OUTER_TTL: u8 = 64;
 const UDP_OVERHEAD: u32 = (size_of::<UdpHeader>() + size_of::<GueHeader>()) as u32;
 
 #[inline(always)]
-const fn link_header(node: &Node, ethertype: Be16) -> EthHeader {
+fn link_header(node: &Node, ethertype: Be16) -> EthHeader {
     EthHeader {
-        destination: node.dmac,
-        source: node.smac,
+        macs: Macs::towards(node),
         ethertype,
     }
 }
