@@ -261,8 +261,8 @@ fn rest(
 }
 
 fn wrong(
-    field: impl Into<std::borrow::Cow<'static, str>>,
-    found: impl Into<std::borrow::Cow<'static, str>>,
+    field: impl Into<Arc<str>>,
+    found: impl Into<Arc<str>>,
     expected: &'static str,
     change: &'static str,
 ) -> Fault {

@@ -68,6 +68,3 @@ fn is_read(name: &str) -> bool {
         .and_then(|extension| extension.to_str());
     !name.starts_with('.') && matches!(extension, Some("yaml" | "yml" | "json"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -75,7 +75,7 @@ fn a_wrong_file_is_refused_whole() {
             "10.0.0.1 a second time",
         ),
     ] {
-        assert_eq!(read(nodes, None, 0).unwrap_err().found, found);
+        assert_eq!(&*read(nodes, None, 0).unwrap_err().found, found);
     }
 }
 
