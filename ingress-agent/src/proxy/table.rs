@@ -59,10 +59,18 @@ fn compile_host(host: &VirtualHost, upstreams: &mut dyn FnMut(&Arc<Backend>) -> 
 }
 
 fn compile_route(route: &Arc<Route>, upstreams: &mut dyn FnMut(&Arc<Backend>) -> Arc<Upstream>) -> Arc<Rule> {
-    let Action::Forward(backend) = &route.action;
+    let upstream = match &route.action {
+        Action::Forward(backend) => upstreams(backend),
+        // Nobody to call: 503.
+        Action::Refuse => Arc::new(Upstream {
+            ready: Box::default(),
+            draining: Box::default(),
+            cursor: 0,
+        }),
+    };
     Arc::new(Rule {
         route: Arc::clone(route),
-        upstream: upstreams(backend),
+        upstream,
     })
 }
 

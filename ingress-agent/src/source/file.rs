@@ -14,6 +14,7 @@ mod document;
 mod folder;
 mod locate;
 mod object;
+mod unknown;
 mod watch;
 
 use std::io;

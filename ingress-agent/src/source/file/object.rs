@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::unknown;
 use crate::digest::vippool::VipPool;
 use crate::digest::{self, Class, Endpoints, Fault, Ingress, Pool, Precedence, Secret, Service};
 use crate::model::ObjectRef;
@@ -32,8 +33,8 @@ pub(super) enum Digest {
 
 /// What a document's object turned out to be.
 pub(super) enum Read {
-    /// An object we know.
-    Object(ObjectRef, Precedence, Digest),
+    /// An object we know, and what its digest could not see.
+    Object(ObjectRef, Precedence, Digest, Vec<Fault>),
     /// An object we know, that we have no use for.
     Unused,
     /// A list: its items.
@@ -79,11 +80,20 @@ pub(super) fn read<'a>(
     let (Value::String(version), Value::String(kind)) = (&head.api_version, &head.kind) else {
         return refused(name(UNKNOWN, &head), no_kind());
     };
+    // Of what may protect something, a slip is told.
+    let written = matches!(kind.as_str(), "Ingress" | "VipPool").then(|| value.clone());
     macro_rules! known {
         ($kind:literal, $api:ty, $digest:ident: $digested:expr) => {
             match typed::<$api>(value, $kind, &head) {
                 Ok((mut object, named)) => {
                     admit(&mut object.metadata, &named);
+                    let slips = written
+                        .map(|written| unknown::fields(&written, &object))
+                        .unwrap_or_default();
+                    if let ("VipPool", Some(slip)) = ($kind, slips.first()) {
+                        return refused(named, unknown::refusal(slip.clone()));
+                    }
+                    let slips = slips.into_iter().map(unknown::fault).collect();
                     let precedence = Precedence::new(&object.metadata, file, position);
                     let previous = match last(&named) {
                         Some(Digest::$digest(previous)) => Some(previous),
@@ -91,7 +101,7 @@ pub(super) fn read<'a>(
                     };
                     let digested: Option<_> = $digested(object, previous).into();
                     match digested {
-                        Some(value) => Read::Object(named, precedence, Digest::$digest(value)),
+                        Some(value) => Read::Object(named, precedence, Digest::$digest(value), slips),
                         None => Read::Unused,
                     }
                 }

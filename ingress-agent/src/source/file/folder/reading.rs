@@ -47,8 +47,13 @@ impl<'a> Reading<'a> {
         };
         let last = |name: &ObjectRef| self.by_name.get(name).map(|object| &object.digest);
         match object::read(value, self.name, self.position, last) {
-            Read::Object(name, precedence, digest) => {
+            Read::Object(name, precedence, digest, faults) => {
                 self.position += 1;
+                self.file.findings.extend(faults.into_iter().map(|fault| Finding {
+                    object: name.clone(),
+                    place: Some(place.clone()),
+                    fault,
+                }));
                 self.file.objects.push(Object {
                     name,
                     precedence,
