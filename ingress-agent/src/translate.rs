@@ -39,9 +39,14 @@ pub const CONTROLLER: &str = "ingress-agent.dev/xdp";
 /// The model of a snapshot, and what is to be said about its objects.
 pub fn translate(snapshot: &Snapshot) -> (Model, Report) {
     let mut findings = Findings::default();
-    findings.extend(&snapshot.findings);
     let index = Index::new(snapshot);
     let classes = Classes::new(snapshot);
+    findings.extend(
+        snapshot
+            .findings
+            .iter()
+            .filter(|finding| !classes.are_others(&finding.object)),
+    );
     let vips = vips::assign(snapshot, &classes, &mut findings);
     let mut backends = Backends::new(&index);
     let mut sites: BTreeMap<&Audience, Arc<Site>> = BTreeMap::new();

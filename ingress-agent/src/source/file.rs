@@ -14,6 +14,7 @@ mod document;
 mod folder;
 mod locate;
 mod object;
+mod unknown;
 mod watch;
 
 use std::io;
@@ -68,6 +69,3 @@ fn is_read(name: &str) -> bool {
         .and_then(|extension| extension.to_str());
     !name.starts_with('.') && matches!(extension, Some("yaml" | "yml" | "json"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -104,6 +104,14 @@ const BROKEN: &[(&str, &[&str])] = &[
         "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x}\nspec: {ingressClassName: ours, defaultBackend: {serviceName: s, servicePort: 80}}\n",
         &["v1beta1", "service: {name: NAME"],
     ),
+    (
+        "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: x}\nspec: {ingressClassName: ours, rules: [{host: a.test, htpp: {}, paths: [1]}]}\n",
+        &["spec.rules[0].paths", "correct its name or its indentation"],
+    ),
+    (
+        "apiVersion: ingress-agent.dev/v1alpha1\nkind: VipPool\nmetadata: {name: x}\nspec: {addresses: [192.0.2.1], nodeSelector: {zone: a}}\n",
+        &["VipPool x", "spec.nodeSelector.zone", "the pool is not used"],
+    ),
 ];
 
 #[test]
@@ -332,6 +340,10 @@ fn check_judges_no_endpoints_or_secrets_where_there_are_none() {
 
 #[test]
 fn check_does_not_judge_other_classes() {
+    let slip = ingress("slip", "b.test", &[("Prefix", "/", "s")])
+        .replace("ingressClassName: ours", "ingressClassName: nginx\n  slip: 1");
+    let (_, text) = checked(&[("base.yaml", BASE), ("slip.yaml", &slip)]);
+    assert!(!text.contains("slip"), "{text}");
     let other = ingress("theirs", "b..c", &[("Odd", "x", "y")]).replace("ours", "nginx");
     let (outcome, text) = checked(&[("base.yaml", BASE), ("other.yaml", &other)]);
     assert_eq!(outcome, check::Outcome::Passed);
