@@ -239,20 +239,23 @@ fn a_pod_may_answer_early() {
     let mut client = bed.connect();
     client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 6\r\n\r\nabc");
     let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na";
-    let (mut first, _) = listener.accept().unwrap();
-    let mut seen = Vec::new();
-    while !seen.ends_with(b"\r\n\r\nabc") {
-        let mut chunk = [0; 1024];
-        let count = first.read(&mut chunk).unwrap();
-        seen.extend_from_slice(&chunk[..count]);
-    }
-    first.write_all(ok).unwrap();
+    let answer_after = |end: &[u8]| {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(end) {
+            let mut chunk = [0; 1024];
+            let count = stream.read(&mut chunk).unwrap();
+            seen.extend_from_slice(&chunk[..count]);
+        }
+        stream.write_all(ok).unwrap();
+        stream
+    };
+    let mut first = answer_after(b"\r\n\r\nabc");
     assert_eq!(client.reply().unwrap().status, 200);
     // Another client's request meanwhile must dial.
     let mut other = bed.connect();
     other.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    let (mut second, _) = listener.accept().unwrap();
-    second.write_all(ok).unwrap();
+    let _second = answer_after(b"\r\n\r\n");
     assert_eq!(other.reply().unwrap().status, 200);
     client.send("def");
     let mut rest = Vec::new();
