@@ -143,6 +143,11 @@ fn slow_heads_and_idle_connections_end() {
     // The idle deadline does not run while a request is answered.
     a.script([Answer::After(Duration::from_millis(500))]);
     assert_eq!(bed.connect().get("a.test", "/").status, 200);
+    // Nor while one is answered that came together with the one before.
+    a.script([Answer::Ok, Answer::After(Duration::from_millis(500))]);
+    let mut both = bed.connect();
+    both.send(format!("{GET}{GET}"));
+    assert_eq!([(); 2].map(|()| both.reply().unwrap().status), [200, 200]);
     // A second head has its own deadline, from its first byte.
     let mut second = bed.connect();
     assert_eq!(second.get("a.test", "/").status, 200);
