@@ -90,8 +90,8 @@ fn chunks_are_exact() {
         let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
         let mut framer = Framer::new();
         let found = framer.follow(format!("{head}{body}").as_bytes()).refusal;
-        assert_eq!(found, expected, "{}", body.escape_ascii());
-        assert_eq!(framer.in_body(), expected.is_some(), "{}", body.escape_ascii());
+        assert_eq!(found, expected, "{body:?}");
+        assert_eq!(framer.in_body(), expected.is_some(), "{body:?}");
     }
 }
 
