@@ -44,7 +44,7 @@ pub(super) struct Upstream {
 
 impl Site {
     /// The rule that answers, or `None`. `path` is canonical.
-    pub(super) fn route(&self, host: Option<&HostName>, path: &str) -> Option<&Arc<Rule>> {
+    pub(super) fn route(&self, host: Option<HostName<'_>>, path: &str) -> Option<&Arc<Rule>> {
         self.hosts
             .get(host)
             .and_then(|paths| paths.get(path))
