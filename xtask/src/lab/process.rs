@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal};
 
+/// What marks the log line of a request.
+pub(super) const ACCESS: &str = " access: ";
+/// How many lines of a log an error shows.
+const LAST_WORDS: usize = 20;
 /// How often a wait looks.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -59,6 +63,19 @@ impl Process {
     /// Everything it printed so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// The end of what it printed, for an error: without the line of every request.
+    fn last_words(&self) -> String {
+        let log = self.log();
+        let mut lines: Vec<_> = log
+            .lines()
+            .rev()
+            .filter(|line| !line.contains(ACCESS))
+            .take(LAST_WORDS)
+            .collect();
+        lines.reverse();
+        lines.join("\n")
     }
 
     /// Waits until its log, from the byte `from` on, holds `text`.
