@@ -83,21 +83,15 @@ impl Process {
         let until = Instant::now() + deadline;
         loop {
             let ended = self.ended()?;
-            let log = self.log();
-            if log.get(from..).is_some_and(|new| new.contains(text)) {
+            if self.log().get(from..).is_some_and(|new| new.contains(text)) {
                 return Ok(());
             }
+            let (name, words) = (&self.name, self.last_words());
             if let Some(status) = ended {
-                bail!(
-                    "{} ended ({status}) before it said \"{text}\"; its log:\n{log}",
-                    self.name
-                );
+                bail!("{name} ended ({status}) before it said \"{text}\":\n{words}");
             }
             if Instant::now() > until {
-                bail!(
-                    "{} did not say \"{text}\" within {deadline:?}; its log:\n{log}",
-                    self.name
-                );
+                bail!("{name} did not say \"{text}\" within {deadline:?}:\n{words}");
             }
             sleep(LOOK);
         }
@@ -120,9 +114,9 @@ impl Process {
             }
             if Instant::now() > until {
                 bail!(
-                    "{} did not end within {deadline:?}; its log:\n{}",
+                    "{} did not end within {deadline:?}:\n{}",
                     self.name,
-                    self.log()
+                    self.last_words()
                 );
             }
             sleep(LOOK);
