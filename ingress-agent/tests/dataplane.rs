@@ -8,6 +8,7 @@ use std::fs;
 
 use bed::{Bed, bpftool, mac, privileged, run, try_run};
 use ingress_agent::xdp::attach::AttachError;
+use ingress_agent::xdp::describe::describe;
 use ingress_agent::xdp::load::LoadError;
 use ingress_agent::xdp::lock::LockError;
 use ingress_agent::xdp::node::{Mss, PeerProblem};
@@ -425,7 +426,7 @@ fn an_interface_that_is_no_longer_listed_is_let_go() {
             interfaces: vec!["up0".into(), "side0".into()],
             ..bed.options()
         };
-        drop(Dataplane::open(both).await.unwrap());
+        drop(bed.open_with(both).await.unwrap());
         assert!(run("ip link show side0").contains("xdp"));
         drop(bed.open().await.unwrap());
         assert!(!run("ip link show side0").contains("xdp"));
@@ -471,5 +472,44 @@ fn listeners_are_named_and_may_be_named_again() {
             let v6 = std::net::TcpListener::bind("[::1]:0").unwrap();
             dataplane.set_listeners(v4.as_fd(), v6.as_fd()).unwrap();
         }
+    });
+}
+
+#[test]
+fn the_maps_are_told_in_words_with_and_without_an_agent() {
+    privileged(async |bed: &Bed| {
+        let dir = std::path::PathBuf::from(bed.pin(""));
+        assert!(describe(&dir).unwrap_err().to_string().contains("no pins"));
+        let mut dataplane = bed.open().await.unwrap();
+        assert!(describe(&dir).unwrap().to_string().contains("not configured"));
+        dataplane
+            .apply(&bed.plan(&["192.0.2.10", "2001:db8::10"]))
+            .await
+            .unwrap();
+        dataplane.heartbeat().unwrap().beat().unwrap();
+        let text = describe(&dir).unwrap().to_string();
+        for part in [
+            "this node: number 1, tunnels from 10.77.0.1 and fd77::1 port 6080",
+            "takes new connections",
+            "  1  local  10.77.0.1\n",
+            "  2  peer  10.77.0.2 from 10.77.0.1 by interface ",
+            "  192.0.2.10-80-tcp  pool p; node 1 active, node 2 active; received ",
+            "  2001:db8::10-443-tcp  pool p; ",
+            "  p  node 1 ",
+        ] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+        assert!(!text.contains("key"), "no secrets");
+        drop(dataplane);
+        let again = describe(&dir).unwrap();
+        assert_eq!(
+            (again.vips.len(), again.pools["p"].slots.values().sum::<usize>()),
+            (4, 65_536)
+        );
+        assert!(
+            serde_json::to_string(&again)
+                .unwrap()
+                .contains("\"tunnel_port\":6080")
+        );
     });
 }

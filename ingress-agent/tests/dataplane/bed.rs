@@ -115,7 +115,21 @@ impl Bed {
     }
 
     pub(crate) async fn open(&self) -> Result<Dataplane, OpenError> {
-        Dataplane::open(self.options()).await
+        self.open_with(self.options()).await
+    }
+
+    /// Opens a data plane, after waiting for locks that a test gave up just now: a process that another test forks holds
+    /// copies of their descriptors until it executes its program.
+    pub(crate) async fn open_with(&self, options: Options) -> Result<Dataplane, OpenError> {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            match Dataplane::open(options.clone()).await {
+                Err(OpenError::Lock(_)) if Instant::now() < end => {
+                    tokio::time::sleep(Duration::from_millis(5)).await
+                }
+                result => return result,
+            }
+        }
     }
 
     pub(crate) fn pin(&self, name: &str) -> String {
