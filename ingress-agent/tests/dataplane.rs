@@ -5,15 +5,16 @@
 mod bed;
 
 use std::fs;
+use std::time::Duration;
 
-use bed::{Bed, bpftool, mac, privileged, run, try_run};
+use bed::{Bed, NoNetAdmin, bpftool, mac, privileged, run, try_run};
 use ingress_agent::xdp::attach::AttachError;
 use ingress_agent::xdp::describe::describe;
 use ingress_agent::xdp::load::LoadError;
 use ingress_agent::xdp::lock::LockError;
 use ingress_agent::xdp::node::{Mss, PeerProblem};
 use ingress_agent::xdp::pins::PinsError;
-use ingress_agent::xdp::{Dataplane, OpenError, Options, Plan, Refused};
+use ingress_agent::xdp::{ApplyError, Dataplane, OpenError, Options, Plan, Refused};
 use ingress_common::{Ip, NodeState};
 
 #[test]
@@ -186,6 +187,73 @@ fn a_peer_s_mac_address_is_found_and_followed() {
 }
 
 #[test]
+fn an_interface_that_comes_back_gets_the_program_again() {
+    privileged(async |bed: &Bed| {
+        let mut dataplane = bed.open().await.unwrap();
+        dataplane.apply(&bed.plan(&["192.0.2.10"])).await.unwrap();
+        let state = || dataplane.maps().nodes.get(&2).unwrap().unwrap().state;
+        run("ip link del up0");
+        bed.until("no way is left", || state() == NodeState::Down as u8)
+            .await;
+        bed.connect();
+        bed.until("the program is back", || run("ip link show up0").contains("xdp"))
+            .await;
+        bed.until("the way is back", || state() == NodeState::Peer as u8)
+            .await;
+        let arp_ignore = || fs::read_to_string("/proc/sys/net/ipv4/conf/up0/arp_ignore").unwrap();
+        bed.until("arp_ignore is set", || arp_ignore() == "1\n").await;
+        let link = bpftool(&["link", "show", "pinned", &bed.pin("links/xdp-up0")]);
+        let shown = run("ip link show up0");
+        assert!(
+            shown.contains(&format!("prog/xdp id {}", link["prog_id"])),
+            "the new link is pinned: {link} {shown}"
+        );
+    });
+}
+
+#[test]
+fn nothing_is_served_while_an_interface_is_not_safe() {
+    privileged(async |bed: &Bed| {
+        let mut dataplane = bed.open().await.unwrap();
+        dataplane.apply(&bed.plan(&["192.0.2.10"])).await.unwrap();
+        fs::write("/proc/sys/net/ipv4/conf/up0/arp_announce", "0").unwrap();
+        let without = NoNetAdmin::new();
+        let error = dataplane.apply(&bed.plan(&["192.0.2.10"])).await.unwrap_err();
+        assert!(
+            matches!(&error, ApplyError::Unsafe(_)) && error.to_string().contains("up0"),
+            "{error}"
+        );
+        assert!(dataplane.maps().vip_addrs.entries().unwrap().is_empty());
+        drop(without);
+        bed.until("it is served again", || {
+            !dataplane.maps().vip_addrs.entries().unwrap().is_empty()
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_thousand_vips_are_one_swap() {
+    privileged(async |bed: &Bed| {
+        let mut dataplane = bed.open().await.unwrap();
+        let addresses: Vec<String> = (0..500)
+            .map(|index| format!("198.51.{}.{}", index / 250, index % 250))
+            .collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        let applied = dataplane.apply(&bed.plan(&addresses)).await.unwrap();
+        assert_eq!(applied.vips, 1000);
+        println!("1,000 VIPs took {:?}", applied.took);
+        let again = dataplane.apply(&bed.plan(&addresses)).await.unwrap();
+        println!("the same plan took {:?}", again.took);
+        assert!(
+            applied.took < Duration::from_secs(5),
+            "{:?}: one wait for running programs per VIP would be 11 s",
+            applied.took
+        );
+    });
+}
+
+#[test]
 fn a_peer_behind_an_interface_that_is_not_listed_is_refused_alone() {
     privileged(async |bed: &Bed| {
         run("ip link add side0 type veth peer name side1");
@@ -314,6 +382,8 @@ fn another_program_is_refused_and_stays() {
         assert_eq!(run("ip link show up0"), before);
         assert!(!fs::exists(bed.pin("")).unwrap(), "nothing of the start is left");
         other.detach();
+        bed.until("it is detached", || !run("ip link show up0").contains("xdp"))
+            .await;
         bed.open().await.unwrap();
     });
 }

@@ -20,19 +20,28 @@ use crate::model::{PoolName, Protocol, Vip};
 /// What the maps hold.
 #[derive(Debug)]
 pub struct Held {
+    /// The value of `CONFIG`.
     pub settings: Settings,
+    /// `NODES` by number, without the absent ones.
     pub nodes: BTreeMap<u16, Node>,
+    /// `PEERS`.
     pub peers: BTreeMap<IpAddr, Peer>,
+    /// `VIP_ADDRS`.
     pub addresses: BTreeMap<IpAddr, VipAddress>,
+    /// The VIPs' numbers.
     pub vips: Numbers<Vip>,
+    /// The inner maps of `BACKENDS`.
     pub backends: BTreeMap<Vip, Backends>,
+    /// The pools' numbers.
     pub pools: Numbers<PoolName>,
+    /// The inner maps of `SLOTS`.
     pub slots: BTreeMap<PoolName, Slots>,
 }
 
 /// A VIP's backend map.
 #[derive(Debug)]
 pub struct Backends {
+    /// The inner map.
     pub table: Table<u32, Backend>,
     /// By node number, without the absent ones.
     pub entries: BTreeMap<u16, Backend>,
@@ -137,7 +146,7 @@ fn inner(
         return Ok(Vec::new());
     }
     let mut numbers = BTreeMap::new();
-    for number in 0..limit(outer.len()) {
+    for number in 0..limit(outer.capacity()) {
         if let Some(id) = outer.inner_id(number)? {
             numbers.insert(id, number);
         }

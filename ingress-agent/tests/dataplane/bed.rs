@@ -12,7 +12,7 @@ use ingress_agent::model::vip::PoolSecret;
 use ingress_agent::model::{Member, MemberState, Model, Pool, Protocol, Vip};
 use ingress_agent::xdp::{Dataplane, OpenError, Options, Plan, object::OBJECT};
 use rustix::mount::{MountFlags, MountPropagationFlags};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags, capabilities, set_capabilities};
 use tempfile::TempDir;
 
 /// Runs a test in a thread with namespaces of its own; `up0` (10.77.0.1, fd77::1) faces `peer0` (10.77.0.2, fd77::2).
@@ -81,18 +81,23 @@ impl Bed {
             neighbour: Neighbour(child),
         };
         run("ip link set lo up");
+        bed.peer("ip link set lo up");
+        bed.connect();
+        bed
+    }
+
+    /// Makes the pair of interfaces.
+    pub(crate) fn connect(&self) {
         run(&format!(
             "ip link add up0 type veth peer name peer0 netns {}",
-            bed.neighbour.0.id()
+            self.neighbour.0.id()
         ));
         run("ip link set up0 up");
         run("ip address add 10.77.0.1/24 dev up0");
         run("ip address add fd77::1/64 dev up0 nodad");
-        bed.peer("ip link set lo up");
-        bed.peer("ip link set peer0 up");
-        bed.peer("ip address add 10.77.0.2/24 dev peer0");
-        bed.peer("ip address add fd77::2/64 dev peer0 nodad");
-        bed
+        self.peer("ip link set peer0 up");
+        self.peer("ip address add 10.77.0.2/24 dev peer0");
+        self.peer("ip address add fd77::2/64 dev peer0 nodad");
     }
 
     /// A command in the neighbour's network namespace.
@@ -192,6 +197,27 @@ impl Bed {
         program.load().unwrap();
         program.attach(interface, XdpMode::Driver).unwrap();
         Foreign(Some(ebpf))
+    }
+}
+
+/// While this lives, this thread may not configure the network.
+pub(crate) struct NoNetAdmin(CapabilitySets);
+
+impl NoNetAdmin {
+    pub(crate) fn new() -> Self {
+        let all = capabilities(None).unwrap();
+        let fewer = CapabilitySets {
+            effective: all.effective - CapabilitySet::NET_ADMIN,
+            ..all
+        };
+        set_capabilities(None, fewer).unwrap();
+        Self(all)
+    }
+}
+
+impl Drop for NoNetAdmin {
+    fn drop(&mut self) {
+        set_capabilities(None, self.0).unwrap();
     }
 }
 
