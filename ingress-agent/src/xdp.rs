@@ -23,6 +23,7 @@ pub mod held;
 pub mod keys;
 pub mod load;
 pub mod lock;
+mod log;
 pub mod maps;
 pub mod neighbour;
 pub mod netlink;

@@ -1,10 +1,17 @@
 //! The kernel's side of the agent against the kernel: each test in network and mount namespaces of its own, with a
 //! bpffs of its own, all of which end with the test's thread.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test's support fails the test; figures go with its output"
+)]
+
 #[path = "dataplane/bed.rs"]
 mod bed;
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use bed::{Bed, NoNetAdmin, bpftool, mac, privileged, run, try_run};
@@ -532,11 +539,66 @@ fn the_heartbeat_is_the_kernel_s_clock_and_stops() {
     });
 }
 
+/// The programs, the maps and the routes together: a connection from the neighbour to a VIP that no interface has.
+#[test]
+fn a_connection_to_a_vip_reaches_the_listener() {
+    privileged(async |bed: &Bed| {
+        let mut dataplane = bed.open().await.unwrap();
+        dataplane
+            .apply(&bed.plan_alone(&["192.0.2.10", "2001:db8::10"]))
+            .await
+            .unwrap();
+        bed.peer("ip route add 192.0.2.10 via 10.77.0.1");
+        bed.peer("ip -6 route add 2001:db8::10 via fd77::1");
+        let v4 = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let v6 = tokio::net::TcpListener::bind("[::1]:0").await.unwrap();
+        dataplane.set_listeners(v4.as_fd(), v6.as_fd()).unwrap();
+        let writer = dataplane.heartbeat().unwrap();
+        for (listener, url, vip) in [
+            (&v4, "http://192.0.2.10/", "192.0.2.10:80"),
+            (&v6, "http://[2001:db8::10]:443/", "[2001:db8::10]:443"),
+        ] {
+            let mut client = bed.peer_spawn(&format!("curl --silent --http0.9 --max-time 5 {url}"));
+            let accepted = loop {
+                writer.beat().unwrap();
+                if let Ok(accepted) =
+                    tokio::time::timeout(Duration::from_millis(100), listener.accept()).await
+                {
+                    break accepted;
+                }
+                assert!(
+                    client.try_wait().unwrap().is_none(),
+                    "{url}: no connection\n{}",
+                    describe(&bed.pins()).unwrap()
+                );
+            };
+            let (stream, from) = accepted.unwrap();
+            assert_eq!(stream.local_addr().unwrap().to_string(), vip);
+            assert!(
+                ["10.77.0.2", "fd77::2"].contains(&from.ip().to_string().as_str()),
+                "{from}"
+            );
+            stream.try_write(b"hello").unwrap();
+            drop(stream);
+            client.wait().unwrap();
+        }
+        let text = describe(&bed.pins()).unwrap();
+        assert!(text.reasons["kept"].packets >= 6, "{text}");
+        assert!(text.vips["192.0.2.10-80-tcp"].received.packets >= 3, "{text}");
+
+        let refused = bed
+            .peer_spawn("curl --silent --max-time 2 http://192.0.2.10:81/")
+            .wait()
+            .unwrap();
+        assert!(!refused.success(), "a port that no VIP has");
+        assert!(describe(&bed.pins()).unwrap().reasons["no_port"].packets > 0);
+    });
+}
+
 #[test]
 fn listeners_are_named_and_may_be_named_again() {
     privileged(async |bed: &Bed| {
         let dataplane = bed.open().await.unwrap();
-        use std::os::fd::AsFd;
         for _ in 0..2 {
             let v4 = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let v6 = std::net::TcpListener::bind("[::1]:0").unwrap();
@@ -548,7 +610,7 @@ fn listeners_are_named_and_may_be_named_again() {
 #[test]
 fn the_maps_are_told_in_words_with_and_without_an_agent() {
     privileged(async |bed: &Bed| {
-        let dir = std::path::PathBuf::from(bed.pin(""));
+        let dir = bed.pins();
         assert!(describe(&dir).unwrap_err().to_string().contains("no pins"));
         let mut dataplane = bed.open().await.unwrap();
         assert!(describe(&dir).unwrap().to_string().contains("not configured"));

@@ -93,9 +93,10 @@ impl Programs {
             }
             loader.map_pin_path(name, pin);
         }
-        let ebpf = loader
+        let mut ebpf = loader
             .load(OBJECT)
             .map_err(|error| LoadError::Maps(Box::new(error)))?;
+        super::log::follow(&mut ebpf);
         Ok(Self { ebpf })
     }
 

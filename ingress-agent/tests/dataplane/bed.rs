@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -106,6 +106,14 @@ impl Bed {
         run(&format!("nsenter -t {pid} -n {command}"))
     }
 
+    /// The same, without waiting for its end.
+    pub(crate) fn peer_spawn(&self, command: &str) -> Child {
+        let pid = self.neighbour.0.id().to_string();
+        let mut process = Command::new("nsenter");
+        process.args(["-t", &pid, "-n"]).args(command.split_whitespace());
+        process.stdout(Stdio::null()).spawn().unwrap()
+    }
+
     pub(crate) fn root(&self) -> &Path {
         self.dir.path()
     }
@@ -137,6 +145,10 @@ impl Bed {
         }
     }
 
+    pub(crate) fn pins(&self) -> PathBuf {
+        self.root().join("bpf/ingress")
+    }
+
     pub(crate) fn pin(&self, name: &str) -> String {
         self.root().join("bpf/ingress").join(name).display().to_string()
     }
@@ -147,38 +159,17 @@ impl Bed {
     }
 
     pub(crate) fn plan_with(&self, vips: &[&str], more: &[(u16, &str, &[&str])]) -> Plan {
-        let mut members = vec![
-            member(1, "a", &["10.77.0.1", "fd77::1"]),
-            member(2, "b", &["10.77.0.2", "fd77::2"]),
-        ];
+        let mut members = vec![own(), member(2, "b", &["10.77.0.2", "fd77::2"])];
         members.extend(
             more.iter()
                 .map(|(number, name, addresses)| member(*number, name, addresses)),
         );
-        let vip = |address: &&str, port| Vip {
-            address: address.parse().unwrap(),
-            port: NonZeroU16::new(port).unwrap(),
-            protocol: Protocol::Tcp,
-        };
-        let vips = vips
-            .iter()
-            .flat_map(|address| [vip(address, 80), vip(address, 443)])
-            .collect();
-        let pool = Pool {
-            name: Arc::from("p"),
-            vips,
-            members,
-        };
-        let secret = Some(Arc::new(PoolSecret([7; 32])));
-        Plan::new(
-            &Model {
-                pools: vec![Arc::new(pool)],
-                secret,
-                ..Model::default()
-            },
-            "a",
-        )
-        .unwrap()
+        plan(vips, members)
+    }
+
+    /// The same with this node alone.
+    pub(crate) fn plan_alone(&self, vips: &[&str]) -> Plan {
+        plan(vips, vec![own()])
     }
 
     /// Waits for at most ten seconds.
@@ -228,6 +219,37 @@ impl Foreign {
     pub(crate) fn detach(&mut self) {
         self.0 = None;
     }
+}
+
+fn plan(vips: &[&str], members: Vec<Member>) -> Plan {
+    let vip = |address: &&str, port| Vip {
+        address: address.parse().unwrap(),
+        port: NonZeroU16::new(port).unwrap(),
+        protocol: Protocol::Tcp,
+    };
+    let vips = vips
+        .iter()
+        .flat_map(|address| [vip(address, 80), vip(address, 443)])
+        .collect();
+    let pool = Pool {
+        name: Arc::from("p"),
+        vips,
+        members,
+    };
+    let secret = Some(Arc::new(PoolSecret([7; 32])));
+    Plan::new(
+        &Model {
+            pools: vec![Arc::new(pool)],
+            secret,
+            ..Model::default()
+        },
+        "a",
+    )
+    .unwrap()
+}
+
+fn own() -> Member {
+    member(1, "a", &["10.77.0.1", "fd77::1"])
 }
 
 fn member(number: u16, name: &str, addresses: &[&str]) -> Member {
