@@ -15,7 +15,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// connection, terminates TLS there, routes by host and path, and calls the pod. Replies go straight to
 /// the client.
 #[derive(Debug, Parser)]
-#[command(name = "ingress-agent", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    name = "ingress-agent",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -68,18 +73,34 @@ pub struct RunArgs {
     pub node: String,
 
     /// The interfaces that VIP packets come in by, and that lead to the other nodes.
-    #[arg(long, env = "INGRESS_AGENT_INTERFACE", value_name = "NAME,...", value_delimiter = ',', required = true)]
+    #[arg(
+        long,
+        env = "INGRESS_AGENT_INTERFACE",
+        value_name = "NAME,...",
+        value_delimiter = ',',
+        required = true
+    )]
     pub interface: Vec<String>,
 
     #[command(flatten)]
     pub pins: PinArgs,
 
     /// Run-time files: the lock; later the admin socket and keys. A tmpfs.
-    #[arg(long, env = "INGRESS_AGENT_RUN_DIR", value_name = "DIR", default_value = "/run/ingress-agent")]
+    #[arg(
+        long,
+        env = "INGRESS_AGENT_RUN_DIR",
+        value_name = "DIR",
+        default_value = "/run/ingress-agent"
+    )]
     pub run_dir: PathBuf,
 
     /// What outlives a restart. Unused by the source `file`, whose folder is its own state.
-    #[arg(long, env = "INGRESS_AGENT_STATE_DIR", value_name = "DIR", default_value = "/var/lib/ingress-agent")]
+    #[arg(
+        long,
+        env = "INGRESS_AGENT_STATE_DIR",
+        value_name = "DIR",
+        default_value = "/var/lib/ingress-agent"
+    )]
     pub state_dir: PathBuf,
 
     /// The UDP port of the tunnel between nodes; the same on all of them.
@@ -104,7 +125,12 @@ pub struct RunArgs {
 #[derive(Args, Debug)]
 pub struct PinArgs {
     /// A folder of its own on a bpffs, where the programs' links and the maps are pinned.
-    #[arg(long, env = "INGRESS_AGENT_PIN_DIR", value_name = "DIR", default_value = "/sys/fs/bpf/ingress")]
+    #[arg(
+        long,
+        env = "INGRESS_AGENT_PIN_DIR",
+        value_name = "DIR",
+        default_value = "/sys/fs/bpf/ingress"
+    )]
     pub pin_dir: PathBuf,
 }
 
@@ -127,7 +153,12 @@ pub struct MapsArgs {
 #[derive(Args, Debug)]
 pub struct LogArgs {
     /// What is logged, by target: `info`, `info,access=off`, `debug` ... (tracing's EnvFilter syntax).
-    #[arg(long, env = "INGRESS_AGENT_LOG", value_name = "FILTER", default_value = "info")]
+    #[arg(
+        long,
+        env = "INGRESS_AGENT_LOG",
+        value_name = "FILTER",
+        default_value = "info"
+    )]
     pub log: String,
 
     /// How it is written, to standard error.
@@ -193,7 +224,10 @@ mod tests {
     fn every_flag_has_its_environment_variable() {
         let command = Cli::command();
         let run = command.find_subcommand("run").unwrap();
-        for arg in run.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version")) {
+        for arg in run
+            .get_arguments()
+            .filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"))
+        {
             let long = arg.get_long().unwrap();
             let expected = format!("INGRESS_AGENT_{}", long.to_uppercase().replace('-', "_"));
             assert_eq!(arg.get_env().unwrap().to_str(), Some(&*expected), "--{long}");
@@ -204,7 +238,9 @@ mod tests {
     fn interfaces_are_a_list() {
         let cli =
             Cli::try_parse_from(["ingress-agent", "run", "--source", "kube", "--interface", "a,b"]).unwrap();
-        let Command::Run(args) = cli.command else { panic!("not run") };
+        let Command::Run(args) = cli.command else {
+            panic!("not run")
+        };
         assert_eq!(args.interface, ["a", "b"]);
     }
 }

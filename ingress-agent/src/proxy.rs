@@ -276,3 +276,29 @@ impl Drop for Notice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(work: impl FnOnce() -> Result<(), String> + Send + 'static) -> Option<Ended> {
+        let (tell, told) = latest::channel(None);
+        let notice = Notice {
+            worker: 3,
+            tell,
+            drained: false,
+        };
+        // A panic is the thread's result, and expected.
+        _ = thread::spawn(move || notice.watch(work)).join();
+        told.borrow().clone()
+    }
+
+    #[test]
+    fn a_worker_that_ends_is_told_unless_it_was_drained() {
+        assert!(told(|| Ok(())).is_none());
+        let ended = told(|| Err("no runtime".to_owned())).unwrap();
+        assert_eq!(ended.to_string(), "worker 3 ended: no runtime");
+        let ended = told(|| panic!("on purpose")).unwrap();
+        assert_eq!(ended.to_string(), "worker 3 ended: it panicked");
+    }
+}

@@ -10,6 +10,7 @@
 //! ```
 
 mod annotation;
+mod audience;
 mod backends;
 mod certificates;
 mod classes;
@@ -24,13 +25,13 @@ use std::sync::Arc;
 
 use crate::model::{Listener, Model, ObjectRef, Site};
 
+use audience::Audience;
 use backends::Backends;
 use classes::Classes;
 use index::Index;
 use report::Findings;
 pub use report::{Finding, Place, Report};
 pub use snapshot::{Entry, Snapshot};
-use vips::Audience;
 
 /// `spec.controller` of the IngressClasses that are ours.
 pub const CONTROLLER: &str = "ingress-agent.dev/xdp";
@@ -38,9 +39,14 @@ pub const CONTROLLER: &str = "ingress-agent.dev/xdp";
 /// The model of a snapshot, and what is to be said about its objects.
 pub fn translate(snapshot: &Snapshot) -> (Model, Report) {
     let mut findings = Findings::default();
-    findings.extend(&snapshot.findings);
     let index = Index::new(snapshot);
     let classes = Classes::new(snapshot);
+    findings.extend(
+        snapshot
+            .findings
+            .iter()
+            .filter(|finding| !classes.are_others(&finding.object)),
+    );
     let vips = vips::assign(snapshot, &classes, &mut findings);
     let mut backends = Backends::new(&index);
     let mut sites: BTreeMap<&Audience, Arc<Site>> = BTreeMap::new();
@@ -59,6 +65,7 @@ pub fn translate(snapshot: &Snapshot) -> (Model, Report) {
     for class in vips.unserved(&classes) {
         site_of(&class, &classes, &index, &mut backends, &mut findings);
     }
+    audience::judge(&vips.bindings, &classes, &mut findings);
     certificates::judge(snapshot, &mut findings);
     backends::judge(snapshot, &classes, &index, &mut findings);
     let model = Model {
@@ -74,7 +81,7 @@ pub fn judged(snapshot: &Snapshot) -> impl Iterator<Item = (&ObjectRef, Option<&
     let classes = Classes::new(snapshot);
     let ingresses: Vec<_> = classes
         .ingresses()
-        .map(|entry| (&entry.value.object, entry.place.as_ref()))
+        .map(|(_, entry)| (&entry.value.object, entry.place.as_ref()))
         .collect();
     let ours: Vec<_> = classes
         .ours

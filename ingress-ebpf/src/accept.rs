@@ -4,18 +4,23 @@
 use ingress_common::HEARTBEAT_FRESH_NS;
 
 use crate::header::{IpHeader, TcpHeader};
-use crate::{Socket, Tables};
+use crate::{Socket, Tables, View};
 
 /// Whether a segment opens a connection that this node's agent will serve, or belongs to a connection that
 /// this node has: the kernel's own socket table is the connection table. A SYN cookie's acknowledgement
 /// finds only the listener, so there the cookie itself is the proof. The segment's IP header begins `offset`
 /// bytes into the frame.
 #[inline(always)]
-pub(crate) fn accept<H: IpHeader, T: Tables>(tables: &T, ip: &H, tcp: &TcpHeader, offset: u16) -> bool {
-    if tcp.opens() && serving(tables) {
+pub(crate) fn accept<H: IpHeader, T: Tables>(
+    tables: &T,
+    ip: View<'_, H>,
+    tcp: View<'_, TcpHeader>,
+    offset: u16,
+) -> bool {
+    if tcp.get().opens() && serving(tables) {
         return true;
     }
-    let cookie = tcp.may_acknowledge_cookie().then_some(offset);
+    let cookie = tcp.get().may_acknowledge_cookie().then_some(offset);
     match tables.socket(ip, tcp, cookie) {
         Socket::Connection => true,
         Socket::Listener { cookie } => cookie,

@@ -49,13 +49,20 @@ impl<'p> Cursor<'p> {
         }
     }
 
+    /// Steps over a `T` and says where it lies; `None`, and no step, if the packet ends inside it.
+    #[inline(always)]
+    pub fn take<T: Pod>(&mut self) -> Option<View<'p, T>> {
+        let at = self.step(size_of::<T>())?;
+        Some(View {
+            at: at.cast_const().cast(),
+            packet: PhantomData,
+        })
+    }
+
     /// Reads a `T` and steps over it; `None`, and no step, if the packet ends inside it.
     #[inline(always)]
     pub fn read<T: Pod>(&mut self) -> Option<T> {
-        let at = self.step(size_of::<T>())?;
-        // SAFETY: `step` found that the `size_of::<T>()` bytes from `at` lie in the packet, which the
-        // constructor's caller says can be read. Any bytes are a `T`, and no alignment is asked for.
-        Some(unsafe { at.cast::<T>().read_unaligned() })
+        self.take().map(View::get)
     }
 
     /// Writes a `T` and steps over it; `None`, and nothing written, if the packet ends inside it.
@@ -84,6 +91,35 @@ impl<'p> Cursor<'p> {
         }
         self.at = next;
         Some(at)
+    }
+}
+
+/// A `T` where it lies in a packet.
+///
+/// Its fields are loaded when they are asked for. A copy would be kept through every call of a helper, of
+/// which few fit registers; the packet itself is as near as the stack that the others would be put on.
+#[derive(Debug)]
+pub struct View<'p, T> {
+    at: *const T,
+    packet: PhantomData<&'p [u8]>,
+}
+
+impl<T> Clone for View<'_, T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for View<'_, T> {}
+
+impl<T: Pod> View<'_, T> {
+    /// The value. Of a header only the fields that are then used are loaded.
+    #[inline(always)]
+    pub fn get(self) -> T {
+        // SAFETY: `take` found that all of it lies in the packet, which is borrowed for as long as this
+        // view lives. Any bytes are a `T`, and no alignment is asked for.
+        unsafe { self.at.read_unaligned() }
     }
 }
 

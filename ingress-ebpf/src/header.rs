@@ -16,12 +16,20 @@ use ingress_common::{Be16, Family, Ip, Reason, Settings, SlotKey};
 use crate::Cursor;
 use crate::checksum::Sum;
 
-pub use eth::{EthHeader, VlanTag, ethertype};
+pub use eth::{EthHeader, Macs, VlanTag, ethertype};
 pub use gue::tunnel_header;
 pub use ipv4::Ipv4Header;
 pub use ipv6::Ipv6Header;
 pub use tcp::TcpHeader;
 pub use udp::UdpHeader;
+
+/// Bytes of a header.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "it is asserted to fit")]
+pub(crate) const fn length_of<T>() -> u16 {
+    const { assert!(size_of::<T>() <= u16::MAX as usize) };
+    size_of::<T>() as u16
+}
 
 /// IP protocol numbers (IANA).
 pub mod protocol {

@@ -1,15 +1,15 @@
 //! The walk of one frame: DESIGN's order of work, each step in its file.
 
-use ingress_common::{Be16, PORT_TCP, Reason, Settings, VipAddress};
+use ingress_common::{Be16, PORT_TCP, Reason, Settings};
 
 use crate::accept::accept;
-use crate::guard::{self, Content, Segment};
+use crate::guard::{self, Content};
 use crate::header::{IpHeader, Ipv4Header, Ipv6Header, ethertype, protocol};
 use crate::parse::Link;
 use crate::port::{find, not_served};
 use crate::select::{self, Hops};
 use crate::tunnel::{self, Parcel, Tunnelled};
-use crate::{Counter, Cursor, Packet, Tables};
+use crate::{Counter, Packet, Tables, View};
 
 /// What becomes of a frame. It is changed only if it is sent to another node ([`Reason::Forwarded`],
 /// [`Reason::NextHop`]) or has come through the tunnel to stay ([`Reason::KeptTunnel`]), and perhaps if it is
@@ -25,97 +25,68 @@ pub fn ingress<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Reason {
 /// `Err` is a reason that ends the walk early, whatever its verdict.
 #[inline(always)]
 fn walk<P: Packet, T: Tables>(packet: &mut P, tables: &T, bytes: u32) -> Result<Reason, Reason> {
-    let mut cursor = packet.cursor();
-    let link = Link::parse(&mut cursor).ok_or(Reason::NotVip)?;
-    let frame = Frame {
-        link,
-        bytes,
-        room: bytes.saturating_sub(u32::from(link.length)),
-    };
+    let link = Link::parse(&mut packet.cursor()).ok_or(Reason::NotVip)?;
+    let frame = Frame { link, bytes };
     let tunnelled = match link.ethertype {
-        ethertype::IPV4 => match arrive::<Ipv4Header, _>(tables, &mut cursor, frame)? {
-            Arrival::Plain(ip, address) => {
-                let content = guard::check(&ip, &mut cursor, frame.room)?;
-                return enter(packet, tables, frame, &ip, address, content);
-            }
-            Arrival::Tunnel(tunnelled) => tunnelled,
+        ethertype::IPV4 => match tunnel::open::<Ipv4Header, _, _>(packet, tables, frame)? {
+            None => return enter::<Ipv4Header, _, _>(packet, tables, frame),
+            Some(tunnelled) => tunnelled,
         },
-        ethertype::IPV6 => match arrive::<Ipv6Header, _>(tables, &mut cursor, frame)? {
-            Arrival::Plain(ip, address) => {
-                let content = guard::check(&ip, &mut cursor, frame.room)?;
-                return enter(packet, tables, frame, &ip, address, content);
-            }
-            Arrival::Tunnel(tunnelled) => tunnelled,
+        ethertype::IPV6 => match tunnel::open::<Ipv6Header, _, _>(packet, tables, frame)? {
+            None => return enter::<Ipv6Header, _, _>(packet, tables, frame),
+            Some(tunnelled) => tunnelled,
         },
         _ => return Err(Reason::NotIp),
     };
     if tunnelled.protocol == protocol::IPV4 {
-        let inner = inner::<Ipv4Header, _>(tables, &mut cursor, &tunnelled)?;
-        emerge(packet, tables, frame, &tunnelled, &inner)
+        emerge::<Ipv4Header, _, _>(packet, tables, frame, &tunnelled)
     } else {
-        let inner = inner::<Ipv6Header, _>(tables, &mut cursor, &tunnelled)?;
-        emerge(packet, tables, frame, &tunnelled, &inner)
+        emerge::<Ipv6Header, _, _>(packet, tables, frame, &tunnelled)
     }
 }
 
 /// What is known of the frame as a whole.
-#[derive(Clone, Copy)]
-struct Frame {
-    link: Link,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    pub(crate) link: Link,
     /// Its length as it came in.
-    bytes: u32,
+    pub(crate) bytes: u32,
+}
+
+impl Frame {
     /// Bytes from its IP header on, padding included.
-    room: u32,
-}
-
-/// An IP packet that is ours to judge.
-enum Arrival<'t, H> {
-    /// Its destination is a VIP address.
-    Plain(H, &'t VipAddress),
-    /// It is a peer's tunnel packet to this node.
-    Tunnel(Tunnelled),
-}
-
-/// Finds out whether a packet is ours at all. One hash lookup for a plain packet, and nothing is judged
-/// before it.
-#[inline(always)]
-fn arrive<'t, H: IpHeader, T: Tables>(
-    tables: &'t T,
-    cursor: &mut Cursor<'_>,
-    frame: Frame,
-) -> Result<Arrival<'t, H>, Reason> {
-    let ip: H = cursor.read().ok_or(Reason::NotVip)?;
-    if ip.protocol() == protocol::UDP
-        && let Some(settings) = tables.settings()
-        && let Some(tunnelled) = tunnel::open(tables, settings, &ip, cursor, frame.room)?
-    {
-        return Ok(Arrival::Tunnel(tunnelled));
+    #[inline(always)]
+    pub(crate) fn room(self) -> u32 {
+        // The link layer has been read from the frame, so it is not longer.
+        self.bytes.wrapping_sub(u32::from(self.link.length))
     }
-    let address = tables.vip_address(&ip.destination()).ok_or(Reason::NotVip)?;
-    Ok(Arrival::Plain(ip, address))
 }
 
-/// A packet for a VIP address that enters the nodes here.
+/// A packet that enters the nodes here, if it is for a VIP address: one hash lookup, and nothing is judged
+/// before it.
 #[inline(always)]
 fn enter<H: IpHeader, P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
     frame: Frame,
-    ip: &H,
-    address: &VipAddress,
-    content: Content,
 ) -> Result<Reason, Reason> {
-    let segment = match content {
+    let mut cursor = packet.cursor();
+    cursor.skip(frame.link.length).ok_or(Reason::NotVip)?;
+    let ip: View<'_, H> = cursor.take().ok_or(Reason::NotVip)?;
+    let address = tables
+        .vip_address(&ip.get().destination())
+        .ok_or(Reason::NotVip)?;
+    let segment = match guard::check(ip, &mut cursor, frame.room())? {
         Content::Tcp(segment) => segment,
         Content::Icmp => return Err(Reason::Icmp),
         Content::Other => return Err(not_served(address)),
     };
     let tcp = segment.tcp;
-    let port = find(address, tcp.destination, PORT_TCP).ok_or(not_served(address))?;
+    let port = find(address, tcp.get().destination, PORT_TCP).ok_or(not_served(address))?;
     let settings = configured(tables)?;
     tables.count(Counter::Vip(port.vip), frame.bytes);
 
-    let hash = ip.slot_hash(tcp.source, &settings.slot_key);
+    let hash = ip.get().slot_hash(tcp.get().source, &settings.slot_key);
     let slot = tables.slot(port.pool, hash).ok_or(Reason::EmptyPool)?;
     let nobody = if slot.owner | slot.next1 | slot.next2 == 0 {
         Reason::EmptyPool
@@ -125,7 +96,7 @@ fn enter<H: IpHeader, P: Packet, T: Tables>(
     let mut target = select::first(tables, port.vip, slot).ok_or(nobody)?;
     if target.number == settings.node {
         let hops = target.hops;
-        if hops == Hops::default() || accept(tables, ip, &tcp, frame.link.length) {
+        if hops == Hops::default() || accept(tables, ip, tcp, frame.link.length) {
             return Ok(Reason::Kept);
         }
         match select::next(tables, port.vip, settings.node, hops) {
@@ -134,7 +105,7 @@ fn enter<H: IpHeader, P: Packet, T: Tables>(
         }
     }
     let parcel = Parcel {
-        ip: ip.next_hop().ok_or(Reason::Ttl)?,
+        ip: ip.get().next_hop().ok_or(Reason::Ttl)?,
         payload: segment.length,
         port: outer_port(hash),
         overhead: 0,
@@ -144,59 +115,46 @@ fn enter<H: IpHeader, P: Packet, T: Tables>(
     Ok(Reason::Forwarded)
 }
 
-/// What a tunnel packet holds: a segment for a VIP.
-struct Inner<H> {
-    ip: H,
-    segment: Segment,
-    vip: u16,
-}
-
-/// Reads the inner packet. It must fill the tunnel packet exactly and be for a VIP: a peer sends nothing else.
-#[inline(always)]
-fn inner<H: IpHeader, T: Tables>(
-    tables: &T,
-    cursor: &mut Cursor<'_>,
-    tunnelled: &Tunnelled,
-) -> Result<Inner<H>, Reason> {
-    let ip: H = cursor.read().ok_or(Reason::BadInner)?;
-    let address = tables.vip_address(&ip.destination()).ok_or(Reason::BadInner)?;
-    let Ok(Content::Tcp(segment)) = guard::check(&ip, cursor, tunnelled.room) else {
-        return Err(Reason::BadInner);
-    };
-    if ip.total_length() != tunnelled.room {
-        return Err(Reason::BadInner);
-    }
-    let vip = find(address, segment.tcp.destination, PORT_TCP)
-        .ok_or(Reason::BadInner)?
-        .vip;
-    Ok(Inner { ip, segment, vip })
-}
-
-/// A packet that another node sent here.
+/// A packet that another node sent here. What it holds must fill it exactly and be a segment for a VIP: a peer
+/// sends nothing else.
 #[inline(always)]
 fn emerge<H: IpHeader, P: Packet, T: Tables>(
     packet: &mut P,
     tables: &T,
     frame: Frame,
     tunnelled: &Tunnelled,
-    inner: &Inner<H>,
 ) -> Result<Reason, Reason> {
-    let settings = configured(tables)?;
-    tables.count(Counter::Vip(inner.vip), frame.bytes);
     let offset = frame.link.length + tunnelled.overhead;
-    let kept = tunnelled.hops == Hops::default() || accept(tables, &inner.ip, &inner.segment.tcp, offset);
+    let mut cursor = packet.cursor();
+    cursor.skip(offset).ok_or(Reason::Truncated)?;
+    let ip: View<'_, H> = cursor.take().ok_or(Reason::BadInner)?;
+    let address = tables
+        .vip_address(&ip.get().destination())
+        .ok_or(Reason::BadInner)?;
+    let Ok(Content::Tcp(segment)) = guard::check(ip, &mut cursor, tunnelled.room) else {
+        return Err(Reason::BadInner);
+    };
+    if ip.get().total_length() != tunnelled.room {
+        return Err(Reason::BadInner);
+    }
+    let tcp = segment.tcp;
+    let port = find(address, tcp.get().destination, PORT_TCP).ok_or(Reason::BadInner)?;
+    let settings = configured(tables)?;
+    tables.count(Counter::Vip(port.vip), frame.bytes);
+
+    let kept = tunnelled.hops == Hops::default() || accept(tables, ip, tcp, offset);
     let next = if kept {
         None
     } else {
-        select::next(tables, inner.vip, settings.node, tunnelled.hops)
+        select::next(tables, port.vip, settings.node, tunnelled.hops)
     };
     let Some(target) = next else {
         tunnel::strip(packet, frame.link, tunnelled.overhead, H::ETHERTYPE)?;
         return Ok(Reason::KeptTunnel);
     };
     let parcel = Parcel {
-        ip: inner.ip,
-        payload: inner.segment.length,
+        ip: ip.get(),
+        payload: segment.length,
         port: tunnelled.port,
         overhead: tunnelled.overhead,
     };

@@ -28,7 +28,7 @@ mod siphash;
 mod steer;
 mod tunnel;
 
-pub use cursor::Cursor;
+pub use cursor::{Cursor, View};
 pub use ingress::ingress;
 pub use packet::{Counter, Packet, Socket, Tables};
 pub use siphash::siphash13;

@@ -13,7 +13,7 @@ use ingress_common::{
     MAX_REASONS, MAX_VIPS, Node, Peer, Settings, Slot, SlotTable, Traffic, VipAddress,
 };
 use ingress_ebpf::header::{IpHeader, TcpHeader};
-use ingress_ebpf::{Counter, Socket, Tables};
+use ingress_ebpf::{Counter, Socket, Tables, View};
 
 use crate::sockets;
 use crate::stack::key;
@@ -97,8 +97,8 @@ impl Tables for Maps<'_> {
     }
 
     #[inline(always)]
-    fn socket<H: IpHeader>(&self, ip: &H, tcp: &TcpHeader, cookie: Option<u16>) -> Socket {
-        sockets::ask(self.0, ip, tcp, cookie)
+    fn socket<H: IpHeader>(&self, ip: View<'_, H>, tcp: View<'_, TcpHeader>, cookie: Option<u16>) -> Socket {
+        sockets::ask(self.0, &ip.get(), &tcp.get(), cookie)
     }
 
     #[inline(always)]

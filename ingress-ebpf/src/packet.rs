@@ -4,7 +4,7 @@
 
 use ingress_common::{Backend, Heartbeat, Ip, Node, Peer, Reason, Settings, Slot, VipAddress};
 
-use crate::Cursor;
+use crate::cursor::{Cursor, View};
 use crate::header::{IpHeader, TcpHeader};
 
 /// A frame that was received.
@@ -44,7 +44,7 @@ pub trait Tables {
     /// What the kernel knows of the connection that a segment belongs to. With `cookie`, a listener is
     /// also asked whether the segment, whose IP header begins that many bytes into the frame, acknowledges
     /// a SYN cookie of its own.
-    fn socket<H: IpHeader>(&self, ip: &H, tcp: &TcpHeader, cookie: Option<u16>) -> Socket;
+    fn socket<H: IpHeader>(&self, ip: View<'_, H>, tcp: View<'_, TcpHeader>, cookie: Option<u16>) -> Socket;
     /// Counts one packet of that many bytes.
     fn count(&self, counter: Counter, bytes: u32);
 }

@@ -6,7 +6,7 @@
 use ingress_common::Be16;
 
 use crate::Cursor;
-use crate::header::{EthHeader, VlanTag, ethertype};
+use crate::header::{EthHeader, Macs, VlanTag, ethertype, length_of};
 
 /// What stands before the IP header of a frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,14 +23,14 @@ pub(crate) enum Tags {
     /// No tag.
     None,
     /// One tag.
-    One([u16; 2]),
+    One(u32),
     /// Two tags.
-    Two([[u16; 2]; 2]),
+    Two([u32; 2]),
 }
 
 impl Link {
-    const TAG: u16 = size_of::<VlanTag>() as u16;
-    const BARE: u16 = size_of::<EthHeader>() as u16;
+    const TAG: u16 = length_of::<VlanTag>();
+    const BARE: u16 = length_of::<EthHeader>();
 
     /// Reads up to the IP header. `None`: the frame ends before.
     #[inline(always)]
@@ -55,7 +55,7 @@ impl Link {
         if self.length == Self::BARE {
             return Some(Tags::None);
         }
-        cursor.read::<[u8; 12]>()?;
+        cursor.take::<Macs>()?;
         if self.length == Self::BARE + Self::TAG {
             return cursor.read().map(Tags::One);
         }
@@ -70,12 +70,12 @@ impl Tags {
         match self {
             Self::None => cursor.write(eth),
             Self::One(tag) => {
-                cursor.write([eth.destination, eth.source])?;
+                cursor.write(eth.macs)?;
                 cursor.write(tag)?;
                 cursor.write(eth.ethertype)
             }
             Self::Two(tags) => {
-                cursor.write([eth.destination, eth.source])?;
+                cursor.write(eth.macs)?;
                 cursor.write(tags)?;
                 cursor.write(eth.ethertype)
             }
@@ -126,8 +126,7 @@ mod tests {
     fn tags_come_back_as_they_were() {
         let mut frame: [u8; 24] = core::array::from_fn(|index| u8::try_from(index).unwrap());
         let eth = EthHeader {
-            destination: [1; 6],
-            source: [2; 6],
+            macs: bytemuck::cast([[1_u8; 6], [2; 6]]),
             ethertype: ethertype::IPV6,
         };
         for length in [14, 18, 22] {

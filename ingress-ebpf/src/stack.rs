@@ -18,9 +18,11 @@ impl<const N: usize> Words<N> {
     pub(crate) fn new(words: [u64; N]) -> Self {
         let mut copy = Self(MaybeUninit::uninit());
         let first = copy.0.as_mut_ptr().cast::<u64>();
-        for (index, word) in words.into_iter().enumerate() {
+        let mut index = 0;
+        while index < N {
             // SAFETY: there is room for `N` words, aligned for them.
-            unsafe { first.add(index).write_volatile(word) };
+            unsafe { first.add(index).write_volatile(words[index]) };
+            index += 1;
         }
         copy
     }

@@ -14,7 +14,7 @@ mod toolchain;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 
 pub use self::linker::Linker;
 pub use self::toolchain::{PassedOver, Toolchain};
@@ -27,6 +27,7 @@ pub const TARGET: &str = "bpfel-unknown-none";
 const RUSTFLAGS: &[&str] = &[
     "-Clinker=bpf-linker",
     "-Cdebuginfo=2",
+    "-Ctarget-cpu=v3",
     "-Clink-arg=--btf",
     "-Csplit-debuginfo=off",
 ];
@@ -91,14 +92,16 @@ impl Tools {
     /// Says in one line what is missing and which command installs it.
     pub fn find() -> Result<Self> {
         let Search { found, passed_over } = toolchain::search();
-        let toolchain = found.with_context(|| {
-            let reasons: Vec<String> = passed_over.iter().map(ToString::to_string).collect();
-            format!(
+        let Some(toolchain) = found else {
+            bail!(
                 "no compiler here builds for {TARGET} ({}): run `{INSTALL_COMMAND}`",
-                reasons.join("; ")
-            )
-        })?;
-        let linker = linker::find().with_context(|| format!("run `{INSTALL_COMMAND}`"))?;
+                reasons(&passed_over)
+            );
+        };
+        let linker = match linker::find() {
+            Ok(linker) => linker,
+            Err(why) => bail!("{why:#}: run `{INSTALL_COMMAND}`"),
+        };
         Ok(Self {
             toolchain,
             passed_over,
@@ -122,13 +125,12 @@ impl Tools {
             install::linker(&why, say)?;
         }
         let Search { found, passed_over } = search;
-        let toolchain = found.with_context(|| {
-            let reasons: Vec<String> = passed_over.iter().map(ToString::to_string).collect();
-            format!(
+        let Some(toolchain) = found else {
+            bail!(
                 "what was installed does not build for {TARGET}: {}",
-                reasons.join("; ")
-            )
-        })?;
+                reasons(&passed_over)
+            );
+        };
         Ok(Self {
             toolchain,
             passed_over,
@@ -186,17 +188,25 @@ pub fn build(tools: &Tools, object: Object, root: &Path, target_dir: &Path, arch
 
 /// The files and folders an object is made of; a change of any of them asks for a new build.
 pub fn inputs(root: &Path) -> Vec<PathBuf> {
-    [
-        "Cargo.toml",
-        "Cargo.lock",
-        "ingress-common/Cargo.toml",
-        "ingress-common/src",
-        "ingress-ebpf/Cargo.toml",
-    ]
-    .into_iter()
-    .chain(["ingress-ebpf/src"])
-    .map(|path| root.join(path))
-    .collect()
+    let shared = ["Cargo.toml", "Cargo.lock"].map(|file| root.join(file));
+    let packages = ["ingress-common", "ingress-ebpf"].map(|package| root.join(package));
+    let parts = packages
+        .iter()
+        .flat_map(|package| ["Cargo.toml", "build.rs", "src"].map(|part| package.join(part)));
+    // A part that does not exist would ask for a new build every time.
+    shared
+        .into_iter()
+        .chain(parts)
+        .filter(|path| path.exists())
+        .collect()
+}
+
+fn reasons(passed_over: &[PassedOver]) -> String {
+    passed_over
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn rustflags(arch: &str) -> String {

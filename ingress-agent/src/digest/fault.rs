@@ -1,7 +1,7 @@
 //! What is wrong with an object, in words that say what to change.
 
-use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 /// How much of the object works nevertheless. Worse is greater.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -27,22 +27,22 @@ pub struct Fault {
     /// How bad it is.
     pub verdict: Verdict,
     /// The field, as its author writes it: `spec.rules[0].host`. Empty: the object as a whole.
-    pub field: Cow<'static, str>,
+    pub field: Arc<str>,
     /// A name for the cause that never changes, for machines: `tls-pair`.
     pub cause: &'static str,
     /// What stands there.
-    pub found: Cow<'static, str>,
+    pub found: Arc<str>,
     /// What should stand there.
-    pub expected: Cow<'static, str>,
+    pub expected: Arc<str>,
     /// The nearest thing that exists, when a name was missed.
-    pub nearest: Option<String>,
+    pub nearest: Option<Arc<str>>,
     /// What follows for traffic.
-    pub consequence: Cow<'static, str>,
+    pub consequence: Arc<str>,
     /// The change that repairs it.
-    pub change: Cow<'static, str>,
+    pub change: Arc<str>,
 }
 
-type Text = Cow<'static, str>;
+type Text = Arc<str>;
 
 impl Fault {
     /// A fault by which the field, or the object, is not served.
@@ -82,7 +82,7 @@ impl Fault {
 
     /// The nearest existing name, if there is one.
     pub fn nearest(mut self, nearest: Option<String>) -> Self {
-        self.nearest = nearest;
+        self.nearest = nearest.map(Text::from);
         self
     }
 

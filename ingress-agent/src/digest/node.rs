@@ -139,6 +139,17 @@ pub fn digest(file: File, previous: Option<&Arc<Nodes>>, now: u64) -> Result<Arc
         }
         read.push(node);
     }
+    let unreachable = read
+        .iter()
+        .find(|node| read.len() > 1 && node.member.addresses.is_empty());
+    if let Some(node) = unreachable {
+        return Err(wrong(
+            "nodes",
+            format!("node `{}` without addresses", node.member.name),
+            "at least one address of every node, because there are two or more",
+            "write the addresses at which the other nodes reach it",
+        ));
+    }
     read.sort_by_key(|node| node.member.number);
     let rested = rest(&read, previous, now)?;
     let new = Nodes {
@@ -261,8 +272,8 @@ fn rest(
 }
 
 fn wrong(
-    field: impl Into<std::borrow::Cow<'static, str>>,
-    found: impl Into<std::borrow::Cow<'static, str>>,
+    field: impl Into<Arc<str>>,
+    found: impl Into<Arc<str>>,
     expected: &'static str,
     change: &'static str,
 ) -> Fault {

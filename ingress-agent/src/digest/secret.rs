@@ -147,7 +147,7 @@ fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
         .map_err(|error| no_certificate(format!("text that is not PEM ({error})")))
 }
 
-fn no_certificate(found: impl Into<std::borrow::Cow<'static, str>>) -> Fault {
+fn no_certificate(found: impl Into<Arc<str>>) -> Fault {
     Fault::refused("tls-certificate-pem", "data.tls.crt")
         .found(found)
         .expected("PEM blocks `CERTIFICATE`, the host's own first")

@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 
 use super::client::Client;
+use super::error::ProxyError;
 use super::router::Rule;
 
 /// nginx's status for a client that left before its answer began.
@@ -20,7 +21,7 @@ const CLIENT_GONE: u16 = 499;
 pub(super) struct Record {
     pub(super) client: Rc<Client>,
     started: Instant,
-    /// `None`: a refused request, of which no field is believed.
+    /// `None`: a refused request, of which no field is believed, or nobody listens.
     asked: Option<Asked>,
     pub(super) rule: Option<Arc<Rule>>,
     pub(super) endpoint: Option<SocketAddr>,
@@ -29,6 +30,8 @@ pub(super) struct Record {
     pub(super) status: Option<StatusCode>,
     /// Bytes of the answer's body.
     pub(super) bytes: u64,
+    /// Why the agent answered itself, if it did.
+    pub(super) error: Option<ProxyError>,
     pub(super) end: End,
 }
 
@@ -72,12 +75,16 @@ impl Record {
             retries: 0,
             status: None,
             bytes: 0,
+            error: None,
             end: End::ClientGone,
         }
     }
 
     /// What was asked for, in the client's words.
     pub(super) fn asked(&mut self, parts: &Parts) {
+        if !is_wanted() {
+            return;
+        }
         self.asked = Some(Asked {
             method: parts.method.clone(),
             target: parts.uri.clone(),
@@ -103,6 +110,7 @@ impl Record {
             route = self.rule.as_ref().map(|rule| tracing::field::display(&rule.route.origin)),
             upstream = self.endpoint.map(tracing::field::display),
             retries = self.retries,
+            error = self.error.map(tracing::field::display),
             end = self.end.name(),
         );
     }
@@ -113,8 +121,13 @@ impl Drop for Record {
         let now = Instant::now();
         self.client.worker.requests.end();
         self.client.request_ended(now);
-        if tracing::enabled!(target: "access", tracing::Level::INFO) {
+        if is_wanted() {
             self.log(now);
         }
     }
+}
+
+/// Whether anybody listens to access events.
+fn is_wanted() -> bool {
+    tracing::enabled!(target: "access", tracing::Level::INFO)
 }

@@ -33,7 +33,6 @@ impl Client {
         tls: bool,
         watch: Arc<Watch>,
     ) -> Self {
-        let text = |text: String| HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
         let forwarded = Forwarded {
             client: text(peer.ip().to_string()),
             port: HeaderValue::from(local.port()),
@@ -49,9 +48,19 @@ impl Client {
         }
     }
 
+    /// The Host of a request that names none, which HTTP/1.0 allows and a pod does not: the VIP.
+    pub(super) fn own_host(&self) -> HeaderValue {
+        text(self.local.to_string())
+    }
+
     /// The number of the request that has just arrived, from 0.
     pub(super) fn next_request(&self) -> u64 {
         self.requests.replace(self.requests.get() + 1)
+    }
+
+    /// Whether any request has arrived.
+    pub(super) fn has_asked(&self) -> bool {
+        self.requests.get() > 0
     }
 
     /// A request has arrived: the client owes nothing, unless the next one's head has begun.
@@ -67,4 +76,9 @@ impl Client {
             self.watch.expect_within(now, self.worker.options.idle);
         }
     }
+}
+
+/// Of an address, which has only bytes a field may have.
+fn text(address: String) -> HeaderValue {
+    HeaderValue::try_from(address).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }

@@ -28,8 +28,7 @@ const X_SCHEME: HeaderName = HeaderName::from_static("x-scheme");
 #[derive(Debug)]
 pub(super) struct Hop<'a> {
     pub(super) forwarded: &'a Forwarded,
-    /// `None` only for an HTTP/1.0 request without Host.
-    pub(super) host: Option<HeaderValue>,
+    pub(super) host: HeaderValue,
     /// Whether the body comes in chunks; otherwise the client's Content-Length stands, which the guard has
     /// judged to be one plain number.
     pub(super) chunked: bool,
@@ -42,10 +41,8 @@ pub(super) fn request(headers: &mut HeaderMap, hop: Hop<'_>, new_id: impl FnOnce
     remove(headers, is_request_only);
     // More than the usual client's fields and ours together hold, so that the map grows once.
     headers.reserve(10);
-    if let Some(host) = hop.host {
-        headers.insert(X_FORWARDED_HOST, host.clone());
-        headers.insert(header::HOST, host);
-    }
+    headers.insert(X_FORWARDED_HOST, hop.host.clone());
+    headers.insert(header::HOST, hop.host);
     let Forwarded { client, port, scheme } = hop.forwarded;
     headers.insert(X_FORWARDED_FOR, client.clone());
     headers.insert(X_FORWARDED_PORT, port.clone());
@@ -159,7 +156,7 @@ mod tests {
         };
         let hop = Hop {
             forwarded: &forwarded,
-            host: Some(HeaderValue::from_static("a.test:443")),
+            host: HeaderValue::from_static("a.test:443"),
             chunked: false,
         };
         request(&mut headers, hop, || HeaderValue::from_static("new"));

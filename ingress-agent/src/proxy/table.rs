@@ -59,10 +59,13 @@ fn compile_host(host: &VirtualHost, upstreams: &mut dyn FnMut(&Arc<Backend>) -> 
 }
 
 fn compile_route(route: &Arc<Route>, upstreams: &mut dyn FnMut(&Arc<Backend>) -> Arc<Upstream>) -> Arc<Rule> {
-    let Action::Forward(backend) = &route.action;
+    let upstream = match &route.action {
+        Action::Forward(backend) => Some(upstreams(backend)),
+        Action::Refuse => None,
+    };
     Arc::new(Rule {
         route: Arc::clone(route),
-        upstream: upstreams(backend),
+        upstream,
     })
 }
 

@@ -5,7 +5,8 @@
 //! lists. The folder plays the API server's admission: namespace `default`, the default class, an object
 //! only once. Values of objects that did not change keep their pointers from reading to reading.
 //!
-//! A file is read when its writer has closed it or moved it there. What cannot be read never removes
+//! A file is read when its writer has closed it or moved it there; one that then looks like the beginning
+//! of what it was, after 200 ms in which nobody wrote. What cannot be read never removes
 //! anything: an object that stops making sense, and all objects of a file that is emptied or is no longer
 //! YAML, stay as they last were until they can be read again or the file is deleted.
 
@@ -13,6 +14,7 @@ mod document;
 mod folder;
 mod locate;
 mod object;
+mod unknown;
 mod watch;
 
 use std::io;
@@ -21,7 +23,7 @@ use std::sync::Arc;
 
 use crate::translate::Snapshot;
 
-use folder::Folder;
+use folder::{Arrival, Folder};
 pub use watch::{WatchError, watch};
 
 /// The file that describes the fleet instead of holding objects.
@@ -41,7 +43,7 @@ pub struct ReadError {
 pub fn read(dir: &Path, node: &Arc<str>) -> Result<Snapshot, ReadError> {
     let mut folder = Folder::new(dir, node);
     for name in list(dir)? {
-        folder.read(&name);
+        folder.read(&name, Arrival::Whole);
     }
     Ok(folder.snapshot())
 }
@@ -67,6 +69,3 @@ fn is_read(name: &str) -> bool {
         .and_then(|extension| extension.to_str());
     !name.starts_with('.') && matches!(extension, Some("yaml" | "yml" | "json"))
 }
-
-#[cfg(test)]
-mod tests;

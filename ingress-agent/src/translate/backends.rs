@@ -153,7 +153,7 @@ pub(super) fn judge(snapshot: &Snapshot, classes: &Classes<'_>, index: &Index<'_
     }
     let called: BTreeSet<_> = classes
         .ingresses()
-        .flat_map(|entry| services(&entry.value))
+        .flat_map(|(_, entry)| services(&entry.value))
         .collect();
     for (namespace, name) in called {
         for slice in index.endpoints(namespace, name) {

@@ -73,8 +73,8 @@ impl Findings {
         });
     }
 
-    pub(super) fn extend(&mut self, findings: &[Finding]) {
-        self.0.extend(findings.iter().cloned());
+    pub(super) fn extend<'a>(&mut self, findings: impl Iterator<Item = &'a Finding>) {
+        self.0.extend(findings.cloned());
     }
 
     pub(super) fn finish(self) -> Report {

@@ -4,34 +4,21 @@
 //! first free address of each family, classes by name. A pool that names no classes serves those that no
 //! pool names. Where pools overlap the older one has the addresses; a node's own address is never a VIP.
 
+mod blocked;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::audience::Audience;
 use super::classes::Classes;
 use super::report::Findings;
 use super::{Entry, Snapshot};
 use crate::digest::vippool::Range;
-use crate::digest::{Fault, Nodes, Selector};
+use crate::digest::{self, Fault, Nodes};
 use crate::model::{self, Member, Protocol, Vip};
 
-/// Every namespace has this label (Kubernetes 1.22), and a folder knows no other.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
-
-/// Who is served at a VIP: Ingresses of these classes in these namespaces.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Audience {
-    pub(super) classes: BTreeSet<Arc<str>>,
-    namespaces: Selector,
-}
-
-impl Audience {
-    /// Whether objects of a namespace are served.
-    pub(super) fn admits(&self, namespace: &str) -> bool {
-        let labels = BTreeMap::from([(NAMESPACE_NAME.to_owned(), namespace.to_owned())]);
-        self.namespaces.matches(&labels)
-    }
-}
+use blocked::Blocked;
 
 /// A VIP and what is behind it.
 pub(super) struct Binding {
@@ -58,11 +45,7 @@ impl Vips {
                 .any(|binding| binding.audience.classes.contains(class))
         };
         let unserved = classes.ours.keys().filter(|class| !served(class));
-        let alone = |class: &Arc<str>| Audience {
-            classes: BTreeSet::from([Arc::clone(class)]),
-            namespaces: Selector::default(),
-        };
-        unserved.map(alone).collect()
+        unserved.map(Audience::of).collect()
     }
 }
 
@@ -82,12 +65,10 @@ pub(super) fn assign(snapshot: &Snapshot, classes: &Classes<'_>, findings: &mut 
     let mut blocked = Blocked::new(nodes);
     for pool in &pools {
         tell(pool, findings, pool.value.faults.iter().cloned());
-        tell(pool, findings, blocked.faults(pool));
+        tell(pool, findings, blocked.faults(&pool.value));
         let served = serves(pool, classes, &named, findings);
         let owners = owners(pool, &served, &blocked, findings);
-        blocked
-            .pools
-            .push((Arc::clone(&pool.value.object.name), pool.value.ranges.clone()));
+        blocked.add(&pool.value);
         let members = members(pool, nodes, findings);
         if !members.is_empty() && !owners.is_empty() {
             vips.add(pool, owners, members);
@@ -110,13 +91,10 @@ pub(super) fn assign(snapshot: &Snapshot, classes: &Classes<'_>, findings: &mut 
 }
 
 impl Vips {
-    fn add(&mut self, pool: &Entry<crate::digest::Pool>, owners: Owners, members: Vec<Member>) {
+    fn add(&mut self, pool: &Entry<digest::Pool>, owners: Owners, members: Vec<Member>) {
         let mut vips = Vec::new();
         for (address, classes) in owners {
-            let audience = Audience {
-                classes,
-                namespaces: pool.value.namespaces.clone(),
-            };
+            let audience = Audience::new(classes, pool.value.namespaces.clone());
             for port in &pool.value.ports {
                 let vip = Vip {
                     address,
@@ -144,7 +122,7 @@ impl Vips {
 type Owners = BTreeMap<IpAddr, BTreeSet<Arc<str>>>;
 
 fn serves(
-    pool: &Entry<crate::digest::Pool>,
+    pool: &Entry<digest::Pool>,
     classes: &Classes<'_>,
     named: &BTreeSet<&Arc<str>>,
     findings: &mut Findings,
@@ -183,7 +161,7 @@ fn serves(
 }
 
 fn owners(
-    pool: &Entry<crate::digest::Pool>,
+    pool: &Entry<digest::Pool>,
     classes: &BTreeSet<Arc<str>>,
     blocked: &Blocked,
     findings: &mut Findings,
@@ -228,7 +206,7 @@ fn owners(
     owners
 }
 
-fn members(pool: &Entry<crate::digest::Pool>, nodes: &Nodes, findings: &mut Findings) -> Vec<Member> {
+fn members(pool: &Entry<digest::Pool>, nodes: &Nodes, findings: &mut Findings) -> Vec<Member> {
     let selected = nodes
         .nodes
         .iter()
@@ -243,66 +221,6 @@ fn members(pool: &Entry<crate::digest::Pool>, nodes: &Nodes, findings: &mut Find
         tell(pool, findings, [fault]);
     }
     members
-}
-
-/// What no pool may hand out: nodes' own addresses, and older pools' ranges.
-struct Blocked {
-    nodes: Vec<(Arc<str>, Range)>,
-    pools: Vec<(Arc<str>, Vec<Range>)>,
-}
-
-impl Blocked {
-    fn new(nodes: &Nodes) -> Self {
-        let members = nodes.nodes.iter().map(|node| &node.member);
-        let addresses =
-            members.flat_map(|member| member.addresses.iter().map(move |address| (member, *address)));
-        Self {
-            nodes: addresses
-                .map(|(member, address)| (Arc::clone(&member.name), Range::single(address)))
-                .collect(),
-            pools: Vec::new(),
-        }
-    }
-
-    fn ranges(&self) -> impl Iterator<Item = &Range> {
-        let nodes = self.nodes.iter().map(|(_, range)| range);
-        nodes.chain(self.pools.iter().flat_map(|(_, ranges)| ranges))
-    }
-
-    fn faults(&self, pool: &Entry<crate::digest::Pool>) -> Vec<Fault> {
-        let ranges = &pool.value.ranges;
-        let overlap = |other: &Range| ranges.iter().find_map(|range| range.overlap(other));
-        let nodes = self.nodes.iter().filter_map(|(name, range)| {
-            overlap(range)?;
-            let whose = format!("{}, which is node `{name}`'s own address", range.first);
-            Some(blocked_address(
-                "pool-node-address",
-                whose,
-                "addresses that no node has",
-            ))
-        });
-        let pools = self.pools.iter().filter_map(|(name, others)| {
-            let shared = others.iter().find_map(overlap)?;
-            let whose = format!(
-                "{} to {}, which VipPool {name} has already",
-                shared.first, shared.last
-            );
-            Some(blocked_address(
-                "pool-overlap",
-                whose,
-                "addresses that no older pool has",
-            ))
-        });
-        nodes.chain(pools).collect()
-    }
-}
-
-fn blocked_address(cause: &'static str, found: String, expected: &'static str) -> Fault {
-    Fault::refused(cause, "spec.addresses")
-        .found(found)
-        .expected(expected)
-        .so("these addresses are not handed out by this pool")
-        .change("take them out of the pool's addresses")
 }
 
 fn not_ours(address: IpAddr, class: &str) -> Fault {
@@ -341,13 +259,13 @@ trait HasObject {
     fn object(&self) -> &model::ObjectRef;
 }
 
-impl HasObject for crate::digest::Pool {
+impl HasObject for digest::Pool {
     fn object(&self) -> &model::ObjectRef {
         &self.object
     }
 }
 
-impl HasObject for crate::digest::Class {
+impl HasObject for digest::Class {
     fn object(&self) -> &model::ObjectRef {
         &self.object
     }

@@ -1,7 +1,5 @@
 //! Hosts, paths, forwarded fields, plain bodies.
 
-use std::sync::Arc;
-
 use ingress_agent::model::PathMatch;
 
 use crate::bed::{Bed, route, site};
@@ -210,10 +208,57 @@ fn a_connection_to_an_unknown_vip_is_closed() {
 fn endpoints_take_turns() {
     let pods = ["a", "b", "c"].map(Recorder::start);
     let addresses = pods.each_ref().map(Recorder::address);
-    let bed = Arc::new(Bed::start(site(&[("a.test", "/", &addresses)])));
+    let bed = Bed::start(site(&[("a.test", "/", &addresses)]));
     let mut client = bed.connect();
     for _ in 0..30 {
         assert_eq!(client.get("a.test", "/").status, 200);
     }
     assert_eq!(pods.map(|pod| pod.take_requests().len()), [10, 10, 10]);
+}
+
+#[test]
+fn http_1_0_is_served() {
+    let [a, any] = ["a", "any"].map(Recorder::start);
+    let bed = Bed::start(site(&[
+        ("a.test", "/", &[a.address()]),
+        ("", "/", &[any.address()]),
+    ]));
+    let mut client = bed.connect();
+    client.send("GET / HTTP/1.0\r\nHost: a.test\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(client.reply().unwrap().text(), "a");
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(client.reply().unwrap().text(), "any");
+    assert!(client.is_closed());
+    let [request] = &any.take_requests()[..] else {
+        panic!("one request");
+    };
+    assert_eq!(request.field("host"), Some(bed.plain().to_string().as_str()));
+    // What has no end known beforehand ends with the connection.
+    let chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n".to_vec();
+    a.script([Answer::Bytes(chunks)]);
+    let mut client = bed.connect();
+    client.send("GET / HTTP/1.0\r\nHost: a.test\r\nConnection: keep-alive\r\n\r\n");
+    let reply = client.reply().unwrap();
+    assert_eq!((reply.text(), reply.field("transfer-encoding")), ("abc", None));
+}
+
+#[test]
+fn a_body_may_wait_for_100_continue() {
+    let a = Recorder::start("a");
+    let bed = Bed::start(site(&[("a.test", "/", &[a.address()])]));
+    let mut client = bed.connect();
+    let head = "POST / HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+    assert_eq!(client.send(head).try_reply().unwrap().unwrap().status, 100);
+    assert_eq!(client.send("abc").reply().unwrap().status, 200);
+    let [request] = &a.take_requests()[..] else {
+        panic!("one request");
+    };
+    assert_eq!(
+        (request.body.as_slice(), request.field("expect")),
+        (&b"abc"[..], None)
+    );
+    // Who is not routed is not asked for a body.
+    let head = head.replace("a.test", "b.test");
+    assert_eq!(client.send(head).try_reply().unwrap().unwrap().status, 404);
+    bed.assert_sound("a.test");
 }

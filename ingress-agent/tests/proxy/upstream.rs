@@ -1,5 +1,6 @@
 //! Retries, broken pods, connections that are kept and that are not (spec H1-13, H1-20, H1-21, OP-9).
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
@@ -71,9 +72,12 @@ fn what_may_have_been_done_is_not_done_again() {
         for pod in [&a, &b] {
             pod.script([gone.clone()]);
         }
-        assert_eq!(client.send(POST).reply().unwrap().status, 502, "{gone:?}");
-        let seen = a.take_requests().len() + b.take_requests().len();
-        assert_eq!(seen, 1, "{gone:?}");
+        let empty = POST.replace(": 3", ": 0").replace("abc", "");
+        for post in [POST, &empty] {
+            assert_eq!(client.send(post).reply().unwrap().status, 502, "{gone:?}");
+            let seen = a.take_requests().len() + b.take_requests().len();
+            assert_eq!(seen, 1, "{gone:?}");
+        }
         bed.assert_sound("a.test");
     }
 }
@@ -121,7 +125,15 @@ fn a_silent_pod_costs_504() {
 /// H1-20: what a hostile pod says reaches neither this client broken nor the next one at all.
 #[test]
 fn a_hostile_pod_harms_nobody() {
-    let answers: [(&str, &[u8]); 9] = [
+    let answers: [(&str, &[u8]); 11] = [
+        (
+            "a length and chunks",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        ),
+        (
+            "chunks twice",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
         ("garbage", b"\x16\x03\x01 garbage\r\n\r\n"),
         ("no status", b"HTTP/1.1\r\n\r\n"),
         (
@@ -218,6 +230,41 @@ fn an_early_answer_leaves_nothing_behind() {
     let seen = a.take_requests();
     assert!(seen.iter().all(|request| request.target == "/next"), "{seen:?}");
     bed.assert_sound("a.test");
+}
+
+/// A pod that answers before it has read the body: the client hears it, the rest of the body is nobody's
+/// request, and the pod's connection is not used again.
+#[test]
+fn a_pod_may_answer_early() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let pod = listener.local_addr().unwrap();
+    let bed = Bed::start(site(&[("a.test", "/", &[pod])]));
+    let mut client = bed.connect();
+    client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 6\r\n\r\nabc");
+    let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na";
+    let answer_after = |end: &[u8]| {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(end) {
+            let mut chunk = [0; 1024];
+            let count = stream.read(&mut chunk).unwrap();
+            seen.extend_from_slice(&chunk[..count]);
+        }
+        stream.write_all(ok).unwrap();
+        stream
+    };
+    let mut first = answer_after(b"\r\n\r\nabc");
+    assert_eq!(client.reply().unwrap().status, 200);
+    // Another client's request meanwhile must dial.
+    let mut other = bed.connect();
+    other.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let _second = answer_after(b"\r\n\r\n");
+    assert_eq!(other.reply().unwrap().status, 200);
+    client.send("def");
+    let mut rest = Vec::new();
+    first.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    first.read_to_end(&mut rest).unwrap();
+    assert!(b"def".starts_with(&rest), "{}", rest.escape_ascii());
 }
 
 /// A client that leaves takes its request with it; the pod's connection is not given to another.

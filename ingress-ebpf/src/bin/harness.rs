@@ -25,14 +25,15 @@ static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 /// The frame's length before the program under test.
 #[unsafe(no_mangle)]
 static LENGTH: Global<u32> = Global::new(0);
-/// Where the 14 bytes lie that an Ethernet header was written over, or that are one.
+/// Where the bytes lie that an Ethernet header was written over, or that are one: whole words up to it, and
+/// then its last two bytes alone if they are not the end of a word. What the program under test reads must
+/// not have been written in parts: the processor would wait for them to reach the cache.
 #[unsafe(no_mangle)]
 static HEAD_AT: Global<u32> = Global::new(0);
-/// The first eight of them, and the other six in the low bytes.
 #[unsafe(no_mangle)]
-static HEAD_LOW: Global<u64> = Global::new(0);
+static HEAD: Global<[u32; 4]> = Global::new([0; 4]);
 #[unsafe(no_mangle)]
-static HEAD_HIGH: Global<u64> = Global::new(0);
+static HEAD_ENDS_SHORT: Global<u32> = Global::new(0);
 /// Where the four bytes lie that hold the TTL with its checksum, or the hop limit.
 #[unsafe(no_mangle)]
 static HOP_AT: Global<u32> = Global::new(0);
@@ -44,11 +45,12 @@ static ALWAYS: Global<u32> = Global::new(0);
 /// One less than the number of flows, a power of two.
 #[unsafe(no_mangle)]
 static FLOW_MASK: Global<u32> = Global::new(0);
-/// The IPv4 source address of the first flow, as two numbers.
+/// The IPv4 source address of the first flow.
 #[unsafe(no_mangle)]
-static SOURCE_HIGH: Global<u32> = Global::new(0);
+static SOURCE: Global<u32> = Global::new(0);
+/// The port that all flows go to.
 #[unsafe(no_mangle)]
-static SOURCE_LOW: Global<u32> = Global::new(0);
+static PORT: Global<u32> = Global::new(0);
 
 /// The program under test.
 #[btf_map]
@@ -59,9 +61,9 @@ static COUNT: PerCpuArray<u64, 1> = PerCpuArray::new();
 
 /// Odd, so that its multiples are a permutation of the flows.
 const SHUFFLE: u64 = 0x9e37_79b1;
-/// Where the source address and port of IPv4 without options and without tags lie.
+/// Where the source address and the ports of IPv4 without options and without tags lie.
 const SOURCE_AT: usize = 26;
-const PORT_AT: usize = 34;
+const PORTS_AT: usize = 34;
 /// How many flows differ by their port alone.
 const PORT_BITS: u32 = 14;
 const FIRST_PORT: u16 = 0x4000;
@@ -88,11 +90,16 @@ fn restore(context: &XdpContext) -> Option<()> {
     if unsafe { bpf_xdp_adjust_head(context.ctx, surplus as i32) } != 0 {
         return None;
     }
-    let head = HEAD_AT.load() as usize;
-    let high = HEAD_HIGH.load();
-    put(context, head, HEAD_LOW.load())?;
-    put(context, head + 8, high as u32)?;
-    put(context, head + 12, (high >> 32) as u16)?;
+    let at = HEAD_AT.load() as usize;
+    let [a, b, c, d] = HEAD.load();
+    put(context, at, a)?;
+    put(context, at + 4, b)?;
+    put(context, at + 8, c)?;
+    if HEAD_ENDS_SHORT.load() != 0 {
+        put(context, at + 12, d as u16)?;
+    } else {
+        put(context, at + 12, d)?;
+    }
     put(context, HOP_AT.load() as usize, HOP.load())
 }
 
@@ -108,11 +115,10 @@ fn vary(context: &XdpContext) -> Option<()> {
     let count = unsafe { &mut *count };
     *count += 1;
     let flow = count.wrapping_mul(SHUFFLE) as u32 & mask;
-    let port = FIRST_PORT | flow as u16 & ((1 << PORT_BITS) - 1);
-    let host = (flow >> PORT_BITS) as u16;
-    put(context, PORT_AT, port.to_be())?;
-    put(context, SOURCE_AT, (SOURCE_HIGH.load() as u16 - host).to_be())?;
-    put(context, SOURCE_AT + 2, (SOURCE_LOW.load() as u16 + host).to_be())
+    let port = u32::from(FIRST_PORT) | flow & ((1 << PORT_BITS) - 1);
+    let host = flow >> PORT_BITS;
+    put(context, SOURCE_AT, (SOURCE.load() - (host << 16) + host).to_be())?;
+    put(context, PORTS_AT, (port << 16 | PORT.load()).to_be())
 }
 
 #[inline(always)]

@@ -2,10 +2,11 @@
 
 use ingress_common::{Be16, GueHeader, MAX_HOPS, Reason, Settings, TUNNEL_VERSION};
 
-use crate::header::{EthHeader, IpHeader, UdpHeader, protocol};
+use crate::header::{EthHeader, IpHeader, Macs, UdpHeader, length_of, protocol};
+use crate::ingress::Frame;
 use crate::parse::Link;
 use crate::select::Hops;
-use crate::{Cursor, Packet, Tables};
+use crate::{Cursor, Packet, Tables, View};
 
 /// What a tunnel packet says.
 #[derive(Clone, Copy, Debug)]
@@ -22,43 +23,54 @@ pub(crate) struct Tunnelled {
     pub(crate) hops: Hops,
 }
 
-/// Opens the tunnel packet whose outer IP header has just been read from `cursor`; `Ok(None)` if it is none
-/// for this node. It is one if it is UDP from its start, to the tunnel port of this node's own outer address;
-/// only then is it judged, and dropped if anything is wrong.
+/// Opens a tunnel packet; `Ok(None)` if it is none for this node. It is one if it is UDP from its start, to
+/// the tunnel port of this node's own outer address; only then is it judged, and dropped if anything is wrong.
 #[inline(always)]
-pub(crate) fn open<H: IpHeader, T: Tables>(
+pub(crate) fn open<H: IpHeader, P: Packet, T: Tables>(
+    packet: &mut P,
     tables: &T,
-    settings: &Settings,
-    outer: &H,
-    cursor: &mut Cursor<'_>,
-    room: u32,
+    frame: Frame,
 ) -> Result<Option<Tunnelled>, Reason> {
-    if settings.node == 0 || outer.destination() != H::outer_address(settings) || !outer.starts() {
+    let mut cursor = packet.cursor();
+    cursor.skip(frame.link.length).ok_or(Reason::NotVip)?;
+    let outer: View<'_, H> = cursor.take().ok_or(Reason::NotVip)?;
+    if outer.get().protocol() != protocol::UDP {
         return Ok(None);
     }
-    let Some([source, destination]) = ports(outer, cursor) else {
+    let Some(settings) = tables.settings() else {
+        return Ok(None);
+    };
+    let own = H::outer_address(settings);
+    if settings.node == 0 || own.is_unset() || outer.get().destination() != own || !outer.get().starts() {
+        return Ok(None);
+    }
+    let Some([source, destination]) = ports(outer.get(), &mut cursor) else {
         return Ok(None);
     };
     if destination != settings.tunnel_port {
         return Ok(None);
     }
     // A first fragment of a tunnel packet is as wrong as any other contradiction: nodes never fragment.
-    let payload = outer.payload_length(room).map_err(|_| Reason::Malformed)?;
+    let payload = outer
+        .get()
+        .payload_length(frame.room())
+        .map_err(|_| Reason::Malformed)?;
     let [length, _checksum] = cursor.read::<[Be16; 2]>().ok_or(Reason::Truncated)?;
-    let headers = (size_of::<UdpHeader>() + size_of::<GueHeader>()) as u32;
+    let headers = u32::from(length_of::<UdpHeader>() + length_of::<GueHeader>());
     if u32::from(length.get()) != payload {
         return Err(Reason::Malformed);
     }
-    if tables.peer(&outer.source()).is_none() {
+    if tables.peer(&outer.get().source()).is_none() {
         return Err(Reason::BadPeer);
     }
-    let gue: GueHeader = cursor.read().ok_or(Reason::Truncated)?;
+    let gue: View<'_, GueHeader> = cursor.take().ok_or(Reason::Truncated)?;
     if payload < headers {
         return Err(Reason::Truncated);
     }
+    let gue = gue.get();
     judge(&gue, settings)?;
     Ok(Some(Tunnelled {
-        overhead: (size_of::<H>() + size_of::<UdpHeader>() + size_of::<GueHeader>()) as u16,
+        overhead: length_of::<H>() + length_of::<UdpHeader>() + length_of::<GueHeader>(),
         room: payload - headers,
         protocol: gue.proto,
         port: source,
@@ -69,7 +81,7 @@ pub(crate) fn open<H: IpHeader, T: Tables>(
 /// The ports behind an outer header, even one with options: it has to be known whether the packet is the
 /// tunnel's before its options can be held against it.
 #[inline(always)]
-fn ports<H: IpHeader>(outer: &H, cursor: &mut Cursor<'_>) -> Option<[Be16; 2]> {
+fn ports<H: IpHeader>(outer: H, cursor: &mut Cursor<'_>) -> Option<[Be16; 2]> {
     let options = outer.options_length();
     if options != 0 {
         cursor.skip(options)?;
@@ -103,8 +115,8 @@ pub(crate) fn strip<P: Packet>(
     ethertype: Be16,
 ) -> Result<(), Reason> {
     let tags = link.tags(&mut packet.cursor()).ok_or(Reason::Truncated)?;
-    let eth: EthHeader = packet.cursor().read().ok_or(Reason::Truncated)?;
+    let macs: Macs = packet.cursor().read().ok_or(Reason::Truncated)?;
     packet.adjust_head(i32::from(overhead)).ok_or(Reason::Headroom)?;
-    tags.write(&mut packet.cursor(), EthHeader { ethertype, ..eth })
+    tags.write(&mut packet.cursor(), EthHeader { macs, ethertype })
         .ok_or(Reason::Truncated)
 }

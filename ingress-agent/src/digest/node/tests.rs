@@ -35,7 +35,7 @@ fn a_number_rests_ten_minutes_before_another_node_may_have_it() {
         100,
     )
     .unwrap();
-    let taken = r#"[{"name": "a", "number": 1, "addresses": ["10.0.0.1"]}, {"name": "c", "number": 2, "addresses": []}]"#;
+    let taken = r#"[{"name": "a", "number": 1, "addresses": ["10.0.0.1"]}, {"name": "c", "number": 2, "addresses": ["10.0.0.3"]}]"#;
     let fault = read(taken, Some(&one), 699).unwrap_err();
     assert!(
         fault
@@ -57,6 +57,10 @@ fn a_wrong_file_is_refused_whole() {
         ("[]", "no nodes"),
         (r#"[{"name": "a", "number": 0, "addresses": []}]"#, "0"),
         (r#"[{"name": "a", "number": 4096, "addresses": []}]"#, "4096"),
+        (
+            r#"[{"name": "a", "number": 1, "addresses": []}, {"name": "b", "number": 2, "addresses": ["10.0.0.1"]}]"#,
+            "node `a` without addresses",
+        ),
         (r#"[{"name": "", "number": 1, "addresses": []}]"#, "an empty name"),
         (
             r#"[{"name": "a", "number": 1, "addresses": ["127.0.0.1"]}]"#,
@@ -75,7 +79,7 @@ fn a_wrong_file_is_refused_whole() {
             "10.0.0.1 a second time",
         ),
     ] {
-        assert_eq!(read(nodes, None, 0).unwrap_err().found, found);
+        assert_eq!(&*read(nodes, None, 0).unwrap_err().found, found);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use super::{VipPort, VipProtocol};
 use crate::digest::Fault;
@@ -43,7 +44,7 @@ pub(super) fn parse(ports: Option<Vec<VipPort>>) -> Result<Vec<Port>, Fault> {
     ports.into_iter().enumerate().map(read).collect()
 }
 
-fn wrong(field: impl Into<std::borrow::Cow<'static, str>>, found: String) -> Fault {
+fn wrong(field: impl Into<Arc<str>>, found: String) -> Fault {
     Fault::refused("pool-ports", field)
         .found(found)
         .expected("1 to 16 different ports from 1 to 65535")

@@ -1,6 +1,7 @@
 //! A VipPool's addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -71,7 +72,7 @@ pub(super) fn parse(entries: &[String], faults: &mut Vec<Fault>) -> Vec<Range> {
     entries.iter().enumerate().filter_map(read).collect()
 }
 
-fn wrong(field: impl Into<std::borrow::Cow<'static, str>>, found: String) -> Fault {
+fn wrong(field: impl Into<Arc<str>>, found: String) -> Fault {
     Fault::refused("pool-addresses", field)
         .found(found)
         .expected("`ADDRESS`, `CIDR` or `FIRST-LAST` of global or private unicast addresses")

@@ -87,7 +87,7 @@ fn what_cannot_be_a_vip_costs_its_entry_alone() {
     ] {
         let pool = read(serde_json::json!({"addresses": [bad, "192.0.2.10"]}));
         assert_eq!(pool.ranges.len(), 1, "{bad}");
-        assert_eq!(pool.faults[0].field, "spec.addresses[0]", "{bad}");
+        assert_eq!(&*pool.faults[0].field, "spec.addresses[0]", "{bad}");
     }
 }
 

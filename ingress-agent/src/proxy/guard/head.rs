@@ -67,10 +67,11 @@ impl Scan {
     /// Judges what has come of a head. `input` begins where the head begins, at every call.
     pub(super) fn advance(&mut self, input: &[u8]) -> Result<Option<Head>, Refusal> {
         loop {
+            self.judge_first(input)?;
             let unsearched = input.get(self.searched..).unwrap_or_default();
             let Some(found) = memchr::memchr(b'\n', unsearched) else {
                 self.searched = input.len();
-                self.judge_partial(input)?;
+                self.judge_length()?;
                 return Ok(None);
             };
             let end = self.searched + found;
@@ -88,14 +89,14 @@ impl Scan {
         }
     }
 
-    /// What can be said of a line that has not ended, so that neither a flood nor another protocol's
-    /// greeting waits for the deadline.
-    fn judge_partial(&self, input: &[u8]) -> Result<(), Refusal> {
-        let first = input.get(self.line);
-        if self.stage == Stage::RequestLine && first.is_some_and(|&byte| byte != b'\r' && !is_token(byte)) {
-            return Err(Refusal::Method);
+    /// A request line's first byte says enough to refuse another protocol's greeting before any line end.
+    fn judge_first(&self, input: &[u8]) -> Result<(), Refusal> {
+        let first = input.get(self.line).filter(|_| self.stage == Stage::RequestLine);
+        match first {
+            Some(b'\r' | b'\n') | None => Ok(()),
+            Some(&byte) if is_token(byte) => Ok(()),
+            Some(_) => Err(Refusal::Method),
         }
-        self.judge_length()
     }
 
     fn judge_length(&self) -> Result<(), Refusal> {
@@ -149,9 +150,8 @@ impl Scan {
         }
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
-                if std::mem::replace(&mut self.host, true) {
-                    return Err(Refusal::Host);
-                }
+                let seen = std::mem::replace(&mut self.host, true);
+                return if seen { Err(Refusal::Host) } else { Ok(()) };
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let length = plain_number(value).ok_or(Refusal::ContentLength)?;

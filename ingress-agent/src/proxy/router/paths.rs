@@ -19,7 +19,7 @@ pub(in crate::proxy) struct Paths {
 struct Node {
     exact: Option<Ranked>,
     prefix: Option<Ranked>,
-    children: BTreeMap<Box<str>, Node>,
+    children: BTreeMap<Box<str>, Self>,
 }
 
 /// A rule and its place among the host's routes; 0 is the best.
@@ -89,7 +89,6 @@ mod tests {
 
     use super::*;
     use crate::model::{Action, Backend, BackendId, BackendPort, ObjectRef, Route, RouteMatch};
-    use crate::proxy::router::Upstream;
 
     fn rule(path: PathMatch) -> Arc<Rule> {
         let backend = Backend {
@@ -110,11 +109,7 @@ mod tests {
                     name: "i".into(),
                 },
             }),
-            upstream: Arc::new(Upstream {
-                ready: Box::default(),
-                draining: Box::default(),
-                cursor: 0,
-            }),
+            upstream: None,
         })
     }
 

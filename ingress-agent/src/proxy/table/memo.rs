@@ -54,8 +54,9 @@ impl Memo {
         // A site that stays still walks its parts, since what is not asked for in a round is forgotten.
         let compiled_hosts = site.hosts.iter().map(|(pattern, host)| {
             for route in &host.routes {
-                let model::Action::Forward(backend) = &route.action;
-                upstream(backend);
+                if let model::Action::Forward(backend) = &route.action {
+                    upstream(backend);
+                }
             }
             let paths = hosts.get(host, |host| Arc::new(compile_host(host, &mut upstream)));
             (pattern.clone(), paths)
@@ -66,7 +67,7 @@ impl Memo {
             .as_ref()
             .map(|route| compile_route(route, &mut upstream));
         let certificates = site.certificates.iter().filter_map(|(pattern, certificate)| {
-            let key = keys.get(certificate, |certificate| tls::certified_key(certificate));
+            let key = keys.get(certificate, tls::certified_key);
             key.map(|key| (pattern.clone(), key))
         });
         let certificates = certificates.collect();
@@ -124,3 +125,6 @@ impl<K, V: Clone> Kept<K, V> {
         self.round += 1;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,6 +123,57 @@ pub(super) fn options() -> serde_saphyr::Options {
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: 100_000,
         },
+        // YAML 1.2: `y`, `no` and `on` are names like others.
+        strict_booleans: true,
         with_snippet: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers_and_lines(text: &str) -> Vec<(usize, usize, String)> {
+        let describe = |document: Result<Document<'_>, Unreadable>| match document {
+            Ok(document) => (document.number, document.line, document.value.to_string()),
+            Err(unreadable) => (unreadable.number, 0, unreadable.why),
+        };
+        parse(text, false).into_iter().map(describe).collect()
+    }
+
+    #[test]
+    fn documents_are_counted_from_one_with_the_line_they_begin_on() {
+        let all = numbers_and_lines(
+            "# head\n---\na: 1\n---\n# empty\n--- {b: 2}\n---\nc: |\n  --- not a marker\n---x: 3\n",
+        );
+        let expected = [(1, 2, "{\"a\":1}"), (3, 6, "{\"b\":2}")];
+        assert_eq!(
+            all[..2],
+            expected.map(|(number, line, value)| (number, line, value.to_owned()))
+        );
+        assert_eq!(all.len(), 3);
+    }
+
+    #[test]
+    fn an_error_says_its_line_in_the_file() {
+        let all = numbers_and_lines("a: 1\n---\nb: 2\nc: [\n---\nd: 3\n");
+        assert_eq!(all.len(), 3);
+        assert!(
+            all[1].2.starts_with("line 4:") || all[1].2.starts_with("line 5:"),
+            "{}",
+            all[1].2
+        );
+    }
+
+    #[test]
+    fn a_pem_block_is_no_marker() {
+        let all = numbers_and_lines("a: |\n  -----BEGIN X-----\n  AA\n  -----END X-----\n");
+        assert_eq!(all.len(), 1);
+    }
+
+    #[test]
+    fn plain_words_are_texts_as_in_yaml_1_2() {
+        let all = numbers_and_lines("[y, no, on, true, 5, 2024-01-01T00:00:00Z, ~]");
+        assert_eq!(all[0].2, r#"["y","no","on",true,5,"2024-01-01T00:00:00Z",null]"#);
     }
 }

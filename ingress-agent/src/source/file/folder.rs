@@ -1,20 +1,25 @@
 //! A folder as it was last read: files, their objects, and what of them stays when they stop making sense.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fs::File as OpenFile;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::document::{self, Document};
-use super::object::{self, Digest, Read};
-use super::{MAX_FILE_BYTES, NODES_FILE, locate};
+use super::object::Digest;
+use super::{NODES_FILE, document};
 use crate::digest::{Fault, Nodes, Precedence, node};
 use crate::model::ObjectRef;
 use crate::translate::{Entry, Finding, Place, Snapshot};
 
 mod admission;
+mod reading;
+mod text;
+
+use reading::Reading;
+use text::{Unread, text_of};
+
+/// How many bytes of a text's end are remembered: more than one rule of an Ingress has.
+const ENDING: usize = 256;
 
 /// A folder's files and fleet.
 pub(super) struct Folder {
@@ -28,12 +33,54 @@ pub(super) struct Folder {
     began: Instant,
 }
 
+/// How a file's text came to be there.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Arrival {
+    /// Somebody wrote it in place and closed it. More may follow.
+    Written,
+    /// It was moved there, or nobody has written for a while: this is all.
+    Whole,
+}
+
+/// What became of a reading.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Outcome {
+    /// It counts.
+    Taken,
+    /// It looks like the beginning of a text that is still being written, and does not count yet.
+    Held,
+}
+
 /// What a file last said.
 #[derive(Default)]
 struct File {
+    shape: Shape,
     objects: Vec<Object>,
     findings: Vec<Finding>,
     foreign: BTreeSet<String>,
+}
+
+/// A text's length and end, for telling a shorter text from a beginning.
+#[derive(Default)]
+struct Shape {
+    bytes: usize,
+    end: Vec<u8>,
+}
+
+impl Shape {
+    fn of(text: &str) -> Self {
+        let end = text.len().saturating_sub(ENDING);
+        Self {
+            bytes: text.len(),
+            end: text.as_bytes().get(end..).unwrap_or_default().to_vec(),
+        }
+    }
+
+    /// Who edits a text leaves its end alone, as a rule; a text that is shorter and ends otherwise may be
+    /// the beginning of one.
+    fn may_be_a_beginning_of(&self, whole: &Self) -> bool {
+        self.bytes < whole.bytes && self.end != whole.end
+    }
 }
 
 /// An object of a file.
@@ -84,13 +131,14 @@ impl Folder {
     }
 
     /// Reads a file, for the first time or again.
-    pub(super) fn read(&mut self, name: &Arc<str>) {
+    pub(super) fn read(&mut self, name: &Arc<str>, arrival: Arrival) -> Outcome {
         match text_of(&self.dir.join(&**name)) {
             Err(Unread::Gone) => self.remove(name),
             Err(Unread::Failed(found)) => self.failed(name, &found),
             Ok(text) if **name == *NODES_FILE => self.read_nodes(&text),
-            Ok(text) => self.read_objects(name, &text),
+            Ok(text) => return self.read_objects(name, &text, arrival),
         }
+        Outcome::Taken
     }
 
     fn failed(&mut self, name: &Arc<str>, found: &str) {
@@ -123,8 +171,13 @@ impl Folder {
         }
     }
 
-    fn read_objects(&mut self, name: &Arc<str>, text: &str) {
-        let last = self.files.remove(name).unwrap_or_default();
+    fn read_objects(&mut self, name: &Arc<str>, text: &str, arrival: Arrival) -> Outcome {
+        let nothing = File::default();
+        let last = self.files.get(name).unwrap_or(&nothing);
+        let shape = Shape::of(text);
+        if arrival == Arrival::Written && shape.may_be_a_beginning_of(&last.shape) {
+            return Outcome::Held;
+        }
         let mut reading = Reading::new(name, &last.objects);
         for document in document::parse(text, name.ends_with(".json")) {
             match document {
@@ -132,7 +185,12 @@ impl Folder {
                 Err(unreadable) => reading.unreadable(unreadable),
             }
         }
-        self.files.insert(Arc::clone(name), reading.finish());
+        let file = reading.finish(shape);
+        if arrival == Arrival::Written && file.lacks_some_of(last) {
+            return Outcome::Held;
+        }
+        self.files.insert(Arc::clone(name), file);
+        Outcome::Taken
     }
 
     /// All that is known now.
@@ -178,6 +236,13 @@ impl Folder {
     }
 }
 
+impl File {
+    fn lacks_some_of(&self, last: &Self) -> bool {
+        let names: HashSet<_> = self.objects.iter().map(|object| &object.name).collect();
+        last.objects.iter().any(|object| !names.contains(&object.name))
+    }
+}
+
 impl Object {
     fn enter(&self, snapshot: &mut Snapshot) {
         match &self.digest {
@@ -197,134 +262,6 @@ impl Object {
             value: Arc::clone(value),
         }
     }
-}
-
-/// A file while it is read.
-struct Reading<'a> {
-    name: &'a Arc<str>,
-    last: &'a [Object],
-    by_name: HashMap<&'a ObjectRef, &'a Object>,
-    file: File,
-    position: usize,
-    /// Some document could not be read at all, so nobody knows which objects it holds.
-    holes: bool,
-}
-
-impl<'a> Reading<'a> {
-    fn new(name: &'a Arc<str>, last: &'a [Object]) -> Self {
-        Self {
-            name,
-            last,
-            by_name: last.iter().map(|object| (&object.name, object)).collect(),
-            file: File::default(),
-            position: 0,
-            holes: false,
-        }
-    }
-
-    fn document(&mut self, mut document: Document<'_>) {
-        let value = document.value.take();
-        self.value(&document, None, value);
-    }
-
-    /// A document's object, or one item of its list.
-    fn value(&mut self, document: &Document<'_>, item: Option<usize>, value: serde_json::Value) {
-        let place = Place {
-            file: Arc::clone(self.name),
-            document: document.number,
-        };
-        let last = |name: &ObjectRef| self.by_name.get(name).map(|object| &object.digest);
-        match object::read(value, self.name, self.position, last) {
-            Read::Object(name, precedence, digest) => {
-                self.position += 1;
-                self.file.objects.push(Object {
-                    name,
-                    precedence,
-                    place,
-                    digest,
-                });
-            }
-            Read::Unused => {}
-            Read::Foreign(kind) => {
-                self.file.foreign.insert(kind);
-            }
-            Read::List(items) => {
-                for (index, item) in items.into_iter().enumerate() {
-                    self.value(document, Some(index), item);
-                }
-            }
-            Read::Refused(name, mut fault, path) => {
-                if let Some(line) = locate::line(document.text, item, path.as_ref()) {
-                    let line = document.line + line - 1;
-                    fault.found = format!("{} (line {line})", fault.found).into();
-                }
-                if let Some(last) = self.by_name.get(&name) {
-                    self.position += 1;
-                    self.file.objects.push(Object::clone(last));
-                    fault = fault.so("the object stays as it was before");
-                }
-                self.file.findings.push(Finding {
-                    object: name,
-                    place: Some(place),
-                    fault,
-                });
-            }
-        }
-    }
-
-    fn unreadable(&mut self, document: document::Unreadable) {
-        self.holes = true;
-        let fault = unreadable(document.why, kept(!self.last.is_empty()));
-        self.file
-            .findings
-            .push(about_file(self.name, Some(document.number), fault));
-    }
-
-    /// Objects that were in a file which now has holes, or nothing in it at all, stay.
-    fn finish(mut self) -> File {
-        let emptied = self.position == 0 && self.file.findings.is_empty() && self.file.foreign.is_empty();
-        if emptied && !self.last.is_empty() {
-            let fault = Fault::degraded("file-empty", "")
-                .found("a file that has become empty")
-                .expected("objects, or no file")
-                .so(kept(true))
-                .change("delete the file to remove its objects");
-            self.file.findings.push(about_file(self.name, None, fault));
-        }
-        if emptied || self.holes {
-            let read: HashSet<_> = self
-                .file
-                .objects
-                .iter()
-                .map(|object| object.name.clone())
-                .collect();
-            let kept = self.last.iter().filter(|object| !read.contains(&object.name));
-            self.file.objects.extend(kept.cloned());
-        }
-        self.file
-    }
-}
-
-enum Unread {
-    Gone,
-    Failed(String),
-}
-
-fn text_of(path: &Path) -> Result<String, Unread> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Unread::Gone,
-        _ => Unread::Failed(format!("a file that cannot be read ({error})")),
-    };
-    let mut text = Vec::new();
-    let file = OpenFile::open(path).map_err(failed)?;
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut text)
-        .map_err(failed)?;
-    if u64::try_from(text.len()).is_ok_and(|bytes| bytes > MAX_FILE_BYTES) {
-        return Err(Unread::Failed(format!("more than {MAX_FILE_BYTES} bytes")));
-    }
-    String::from_utf8(text)
-        .map_err(|error| Unread::Failed(format!("text that is not UTF-8 ({})", error.utf8_error())))
 }
 
 fn unreadable(found: String, consequence: &'static str) -> Fault {

@@ -8,8 +8,8 @@ use serde_saphyr::Spanned;
 
 /// A value's shape, with the line of everything in it.
 enum Shape {
-    Map(Vec<(String, Spanned<Shape>)>),
-    Seq(Vec<Spanned<Shape>>),
+    Map(Vec<(String, Spanned<Self>)>),
+    Seq(Vec<Spanned<Self>>),
     Scalar,
 }
 

@@ -10,9 +10,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::unknown;
 use crate::digest::vippool::VipPool;
 use crate::digest::{self, Class, Endpoints, Fault, Ingress, Pool, Precedence, Secret, Service};
 use crate::model::ObjectRef;
+
+/// What a document holds that does not say.
+const UNKNOWN: &str = "Object";
+/// How an object without a name is named; no Kubernetes name has parentheses.
+const UNNAMED: &str = "(unnamed)";
 
 /// An object's value.
 #[derive(Clone, Debug)]
@@ -27,16 +33,25 @@ pub(super) enum Digest {
 
 /// What a document's object turned out to be.
 pub(super) enum Read {
-    /// An object we know.
-    Object(ObjectRef, Precedence, Digest),
+    /// An object we know, and what its digest could not see.
+    Object(ObjectRef, Precedence, Digest, Vec<Fault>),
     /// An object we know, that we have no use for.
     Unused,
     /// A list: its items.
     List(Vec<Value>),
     /// An object of another kind, as `KIND (API VERSION)`.
     Foreign(String),
-    /// It cannot be read. The path is where, inside the object.
-    Refused(ObjectRef, Fault, Option<serde_path_to_error::Path>),
+    /// It cannot be read.
+    Refused(Box<Refused>),
+}
+
+/// Why an object cannot be read.
+pub(super) struct Refused {
+    /// Which, as far as it says.
+    pub(super) name: ObjectRef,
+    pub(super) fault: Fault,
+    /// Where, inside the object.
+    pub(super) path: Option<serde_path_to_error::Path>,
 }
 
 /// What an object says of itself before anything else is known of it.
@@ -55,15 +70,30 @@ pub(super) fn read<'a>(
     position: usize,
     last: impl Fn(&ObjectRef) -> Option<&'a Digest>,
 ) -> Read {
-    let head = Head::deserialize(&value).unwrap_or_default();
-    let (Value::String(version), Value::String(kind)) = (&head.api_version, &head.kind) else {
-        return Read::Refused(name("Object", &head), no_kind(), None);
+    // A sequence would do for a struct, but is no object.
+    let head = if value.is_object() {
+        Head::deserialize(&value)
+    } else {
+        Ok(Head::default())
     };
+    let head = head.unwrap_or_default();
+    let (Value::String(version), Value::String(kind)) = (&head.api_version, &head.kind) else {
+        return refused(name(UNKNOWN, &head), no_kind());
+    };
+    // Of what may protect something, a slip is told.
+    let written = matches!(kind.as_str(), "Ingress" | "VipPool").then(|| value.clone());
     macro_rules! known {
         ($kind:literal, $api:ty, $digest:ident: $digested:expr) => {
             match typed::<$api>(value, $kind, &head) {
                 Ok((mut object, named)) => {
                     admit(&mut object.metadata, &named);
+                    let slips = written
+                        .map(|written| unknown::fields(&written, &object))
+                        .unwrap_or_default();
+                    if let ("VipPool", Some(slip)) = ($kind, slips.first()) {
+                        return refused(named, unknown::refusal(slip.clone()));
+                    }
+                    let slips = slips.into_iter().map(unknown::fault).collect();
                     let precedence = Precedence::new(&object.metadata, file, position);
                     let previous = match last(&named) {
                         Some(Digest::$digest(previous)) => Some(previous),
@@ -71,11 +101,11 @@ pub(super) fn read<'a>(
                     };
                     let digested: Option<_> = $digested(object, previous).into();
                     match digested {
-                        Some(value) => Read::Object(named, precedence, Digest::$digest(value)),
+                        Some(value) => Read::Object(named, precedence, Digest::$digest(value), slips),
                         None => Read::Unused,
                     }
                 }
-                Err(refused) => refused,
+                Err(refused) => Read::Refused(refused),
             }
         };
     }
@@ -100,7 +130,7 @@ pub(super) fn read<'a>(
             } else {
                 "IngressClass"
             };
-            Read::Refused(name(kind, &head), old_version(version), None)
+            refused(name(kind, &head), old_version(version))
         }
         (version, kind) => match kind.strip_suffix("List") {
             Some(item) => items(value, &head, version, item),
@@ -110,22 +140,33 @@ pub(super) fn read<'a>(
 }
 
 /// The value by its type, and its name.
-fn typed<T: DeserializeOwned>(value: Value, kind: &'static str, head: &Head) -> Result<(T, ObjectRef), Read> {
-    let named = name(kind, head);
-    if named.name.is_empty() {
-        return Err(Read::Refused(named, no_name(), None));
-    }
-    match serde_path_to_error::deserialize(value) {
-        Ok(object) => Ok((object, named)),
+fn typed<T: DeserializeOwned>(
+    value: Value,
+    kind: &'static str,
+    head: &Head,
+) -> Result<(T, ObjectRef), Box<Refused>> {
+    let name = name(kind, head);
+    let (fault, path) = match serde_path_to_error::deserialize(value) {
+        Ok(object) if *name.name != *UNNAMED => return Ok((object, name)),
+        Ok(_) => (no_name(), None),
         Err(error) => {
             let fault = Fault::refused("type", error.path().to_string())
                 .found(error.inner().to_string())
                 .expected("what the API's type says")
                 .so("the object is not used")
                 .change("correct the field");
-            Err(Read::Refused(named, fault, Some(error.path().clone())))
+            (fault, Some(error.path().clone()))
         }
-    }
+    };
+    Err(Box::new(Refused { name, fault, path }))
+}
+
+fn refused(name: ObjectRef, fault: Fault) -> Read {
+    Read::Refused(Box::new(Refused {
+        name,
+        fault,
+        path: None,
+    }))
 }
 
 /// What the API server's admission does.
@@ -142,13 +183,13 @@ fn name(kind: &'static str, head: &Head) -> ObjectRef {
             .filter(|text| !text.is_empty())
     };
     let namespace = match kind {
-        "IngressClass" | "VipPool" => "",
+        "IngressClass" | "VipPool" | UNKNOWN | "List" => "",
         _ => text("namespace").unwrap_or("default"),
     };
     ObjectRef {
         kind,
         namespace: Arc::from(namespace),
-        name: Arc::from(text("name").unwrap_or_default()),
+        name: Arc::from(text("name").unwrap_or(UNNAMED)),
     }
 }
 
@@ -163,7 +204,7 @@ fn items(mut value: Value, head: &Head, version: &str, kind: &str) -> Read {
                 .expected("a list of objects")
                 .so("nothing of the list is used")
                 .change("write the objects as items of the list");
-            return Read::Refused(name("List", head), fault, None);
+            return refused(name("List", head), fault);
         }
     };
     for item in items

@@ -17,12 +17,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
-use super::folder::Folder;
+use super::folder::{Arrival, Folder, Outcome};
 use super::{ReadError, is_read, list};
 use crate::translate::Snapshot;
 
 /// How long a file must be gone before its objects are.
 const GONE_AFTER: Duration = Duration::from_millis(100);
+/// How long nobody must have written to a file that looks half written.
+const AT_REST_AFTER: Duration = Duration::from_millis(200);
 /// The least time between two snapshots.
 const QUIET: Duration = Duration::from_millis(20);
 /// The link that a mounted ConfigMap or Secret swaps to change all its files at once.
@@ -77,8 +79,9 @@ pub async fn watch(
     loop {
         let due = changes.take_due(Instant::now());
         if first_reading || !due.is_empty() {
-            let snapshot;
-            (folder, snapshot) = read(folder, due).await;
+            let (snapshot, held);
+            (folder, snapshot, held) = read(folder, due).await;
+            changes.hold(held);
             say_foreign(&snapshot, &mut said);
             let send = |last: &mut Arc<Snapshot>| {
                 let changed = first_reading || !snapshot.is_unchanged_since(last);
@@ -106,14 +109,21 @@ pub async fn watch(
     }
 }
 
-/// Parsing is work for a thread that may be busy.
-async fn read(mut folder: Folder, due: Vec<Arc<str>>) -> (Folder, Arc<Snapshot>) {
+/// Parsing is work for a thread that may be busy. The last are the files that look half written.
+async fn read(
+    mut folder: Folder,
+    due: BTreeMap<Arc<str>, Arrival>,
+) -> (Folder, Arc<Snapshot>, Vec<Arc<str>>) {
     let work = tokio::task::spawn_blocking(move || {
-        for name in &due {
-            folder.read(name);
+        let mut held = Vec::new();
+        for (name, arrival) in due {
+            match folder.read(&name, arrival) {
+                Outcome::Taken => {}
+                Outcome::Held => held.push(name),
+            }
         }
         let snapshot = Arc::new(folder.snapshot());
-        (folder, snapshot)
+        (folder, snapshot, held)
     });
     match work.await {
         Ok(done) => done,
@@ -134,10 +144,10 @@ struct Changes {
     dir: PathBuf,
     /// Somebody has them open for writing.
     writing: BTreeSet<Arc<str>>,
-    /// They are complete and not read yet.
-    due: BTreeSet<Arc<str>>,
-    /// They vanished; when to believe it.
-    gone: BTreeMap<Arc<str>, Instant>,
+    /// They are closed and not read yet.
+    due: BTreeMap<Arc<str>, Arrival>,
+    /// They vanished, or looked half written; when to believe it.
+    doubtful: BTreeMap<Arc<str>, Instant>,
 }
 
 impl Changes {
@@ -145,8 +155,8 @@ impl Changes {
         Self {
             dir: dir.to_owned(),
             writing: BTreeSet::new(),
-            due: BTreeSet::new(),
-            gone: BTreeMap::new(),
+            due: BTreeMap::new(),
+            doubtful: BTreeMap::new(),
         }
     }
 
@@ -157,12 +167,17 @@ impl Changes {
             self.vanished(name);
         }
         for name in there {
-            self.gone.remove(&name);
             if !self.writing.contains(&name) {
-                self.due.insert(name);
+                self.complete(name, Arrival::Whole);
             }
         }
         Ok(())
+    }
+
+    /// Looks at half-written files again when they have come to rest.
+    fn hold(&mut self, files: Vec<Arc<str>>) {
+        let at = Instant::now() + AT_REST_AFTER;
+        self.doubtful.extend(files.into_iter().map(|name| (name, at)));
     }
 
     fn note(&mut self, event: Event, folder: &Folder) -> Result<(), WatchError> {
@@ -199,16 +214,20 @@ impl Changes {
             reason = "notify tells of much that changes no text, as reading"
         )]
         match kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.complete(name),
-            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => self.complete(name),
-            EventKind::Create(CreateKind::File) if is_link(path) => self.complete(name),
-            EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_)) => {
-                self.gone.remove(&name);
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.complete(name, Arrival::Written),
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => self.complete(name, Arrival::Whole),
+            EventKind::Create(CreateKind::File) if is_link(path) => self.complete(name, Arrival::Whole),
+            EventKind::Create(CreateKind::File) => {
+                self.doubtful.remove(&name);
+                self.due.remove(&name);
+                self.writing.insert(name);
+            }
+            EventKind::Modify(ModifyKind::Data(_)) => {
                 self.due.remove(&name);
                 self.writing.insert(name);
             }
             EventKind::Modify(ModifyKind::Metadata(_)) if !self.writing.contains(&name) => {
-                self.due.insert(name);
+                self.complete(name, Arrival::Written);
             }
             EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
                 self.vanished(name)
@@ -217,38 +236,44 @@ impl Changes {
         }
     }
 
-    fn complete(&mut self, name: Arc<str>) {
+    fn complete(&mut self, name: Arc<str>, arrival: Arrival) {
         self.writing.remove(&name);
-        self.gone.remove(&name);
-        self.due.insert(name);
+        match (arrival, self.doubtful.get_mut(&name)) {
+            // Once in doubt, in doubt until it rests.
+            (Arrival::Written, Some(at)) => *at = Instant::now() + AT_REST_AFTER,
+            (Arrival::Written, None) | (Arrival::Whole, _) => {
+                self.doubtful.remove(&name);
+                self.due.insert(name, arrival);
+            }
+        }
     }
 
     fn vanished(&mut self, name: Arc<str>) {
         self.writing.remove(&name);
         self.due.remove(&name);
-        self.gone.insert(name, Instant::now() + GONE_AFTER);
+        self.doubtful.insert(name, Instant::now() + GONE_AFTER);
     }
 
     fn is_waiting(&self) -> bool {
-        !self.due.is_empty() || !self.gone.is_empty()
+        !self.due.is_empty() || !self.doubtful.is_empty()
     }
 
     /// When there is something to do next.
     fn next_at(&self, not_before: Instant) -> Instant {
-        let gone = self.gone.values().min().copied();
+        let doubtful = self.doubtful.values().min().copied();
         let due = (!self.due.is_empty()).then_some(not_before);
-        due.or(gone).unwrap_or(not_before).max(not_before)
+        due.or(doubtful).unwrap_or(not_before).max(not_before)
     }
 
-    /// The files to read now, deleted ones among them: reading finds that out.
-    fn take_due(&mut self, now: Instant) -> Vec<Arc<str>> {
-        let believed: Vec<_> = self
-            .gone
-            .extract_if(.., |_, at| *at <= now)
+    /// The files to read now, deleted ones among them: reading finds that out. What is being written stays
+    /// for its writer's close.
+    fn take_due(&mut self, now: Instant) -> BTreeMap<Arc<str>, Arrival> {
+        let believed = self.doubtful.extract_if(.., |_, at| *at <= now);
+        let believed = believed
             .map(|(name, _)| name)
-            .collect();
-        self.due.extend(believed);
-        std::mem::take(&mut self.due).into_iter().collect()
+            .filter(|name| !self.writing.contains(name));
+        self.due.extend(believed.map(|name| (name, Arrival::Whole)));
+        std::mem::take(&mut self.due)
     }
 }
 

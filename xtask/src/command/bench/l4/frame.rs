@@ -1,5 +1,11 @@
 //! Frames, built by hand: what goes in, and what must come out.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "headers at fixed places in frames that are made here"
+)]
+#![expect(clippy::expect_used, reason = "lengths of the bench's own small frames")]
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
 use ingress_common::{Be16, Family, GUE_LEN, GueHeader, Node, TUNNEL_OVERHEAD_V4, TunnelData};
@@ -126,32 +132,45 @@ impl Frame {
         Self(bytes.to_vec())
     }
 
-    /// The bytes that the program under test may write over, and that the harness puts back.
+    /// What the program under test may write over, and the harness puts back, in whole header fields.
     pub(super) fn restored(&self, tunnelled: bool) -> Restored {
-        let at = if tunnelled {
-            usize::from(TUNNEL_OVERHEAD_V4)
-        } else {
-            0
+        let word = |at: usize, length: usize| {
+            let mut word = [0; 4];
+            word[..length].copy_from_slice(&self.0[at..at + length]);
+            u32::from_ne_bytes(word)
         };
-        let inner = at + ETH;
+        let (head_at, last) = if tunnelled { (ETH + IPV4 + UDP, 4) } else { (0, 2) };
+        let inner = if tunnelled {
+            ETH + usize::from(TUNNEL_OVERHEAD_V4)
+        } else {
+            ETH
+        };
         // With IPv4: TTL, protocol and checksum. With IPv6: payload length, next header and hop limit.
         let hop_at = if self.0[inner] >> 4 == 4 {
             inner + 8
         } else {
             inner + 4
         };
-        let word = |from: usize, count: usize| {
-            let mut word = [0; 8];
-            word[..count].copy_from_slice(&self.0[from..from + count]);
-            u64::from_ne_bytes(word)
-        };
+        let head = [
+            word(head_at, 4),
+            word(head_at + 4, 4),
+            word(head_at + 8, 4),
+            word(head_at + 12, last),
+        ];
         Restored {
-            head_at: at,
-            head_low: word(at, 8),
-            head_high: word(at + 8, 6),
+            head_at,
+            head,
+            head_ends_short: last == 2,
             hop_at,
             hop: word(hop_at, 4),
         }
+    }
+
+    /// The IPv4 source address, as a number.
+    pub(super) fn source_v4(&self) -> u32 {
+        self.0[ETH + 12..ETH + 16]
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | u32::from(*byte))
     }
 }
 
@@ -159,10 +178,10 @@ impl Frame {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Restored {
     pub(super) head_at: usize,
-    pub(super) head_low: u64,
-    pub(super) head_high: u64,
+    pub(super) head: [u32; 4],
+    pub(super) head_ends_short: bool,
     pub(super) hop_at: usize,
-    pub(super) hop: u64,
+    pub(super) hop: u32,
 }
 
 #[derive(Clone, Copy)]

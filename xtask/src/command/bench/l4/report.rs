@@ -14,8 +14,8 @@ pub(super) fn print(rows: &[Row], as_json: bool) -> Result<()> {
         return Ok(());
     }
     println!(
-        "{:<20} {:>6} {:>6} {:>8} {:>5} {:>6} {:>6} {:>8}  {}",
-        "case, ns per packet", "gross", "above", "restore", "min", "gate", "goal", "katran*", "result"
+        "{:<20} {:>6} {:>6} {:>8} {:>5} {:>6} {:>6} {:>8}  result",
+        "case, ns per packet", "gross", "above", "restore", "min", "gate", "goal", "katran*"
     );
     for row in rows {
         let Row {

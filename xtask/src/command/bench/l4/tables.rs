@@ -74,7 +74,8 @@ fn header_sum(source: Ipv4Addr, destination: Ipv4Addr) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
-    u16::try_from(sum).expect("it was folded").to_be()
+    let [_, _, high, low] = sum.to_be_bytes();
+    u16::from_ne_bytes([high, low])
 }
 
 /// What the tunnel's header says when `first` is asked, and then these.
