@@ -36,6 +36,8 @@ fn paths_the_api_server_refuses_are_refused_alone() {
         ("/a\nb", "Prefix", Some("path")),
         ("/a", "Regex", Some("path-type")),
         ("/a.b/..c", "Exact", None),
+        ("/a(/|$)(.*)", "ImplementationSpecific", Some("path-pattern")),
+        ("/a(b)", "Prefix", None),
     ] {
         let good = serde_json::json!({"path": "/good", "pathType": "Exact", "backend": backend()});
         let other = serde_json::json!({"path": path, "pathType": kind, "backend": backend()});
