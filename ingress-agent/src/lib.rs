@@ -18,5 +18,6 @@ pub mod digest;
 pub mod model;
 pub mod proxy;
 pub mod source;
+pub mod telemetry;
 pub mod translate;
 pub mod xdp;

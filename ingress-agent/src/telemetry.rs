@@ -1,5 +1,7 @@
 //! The log: `tracing` events on standard error, as text or JSON.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogArgs, LogFormat};
@@ -14,9 +16,14 @@ pub struct FilterError {
 
 /// Starts logging for the whole process. Call once.
 pub fn start(args: &LogArgs) -> Result<(), FilterError> {
-    let filter = EnvFilter::try_new(&args.log)
-        .map_err(|source| FilterError { filter: args.log.clone(), source })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_new(&args.log).map_err(|source| FilterError {
+        filter: args.log.clone(),
+        source,
+    })?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),

@@ -23,6 +23,7 @@ pub mod held;
 pub mod keys;
 pub mod load;
 pub mod lock;
+mod log;
 pub mod maps;
 pub mod neighbour;
 pub mod netlink;
@@ -32,12 +33,15 @@ pub mod object;
 pub mod pins;
 pub mod plan;
 pub mod privilege;
+pub mod reach;
 pub mod rendezvous;
 pub mod route;
 pub mod siphash;
 pub mod state;
 pub mod sys;
 pub mod sysctl;
+pub mod unload;
+mod watch;
 pub mod writer;
 
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -53,12 +57,13 @@ use self::heartbeat::HeartbeatWriter;
 use self::load::{LoadError, Programs};
 use self::lock::{Lock, LockError};
 use self::maps::Maps;
-use self::netlink::{Interface, Netlink, NetlinkError};
+use self::netlink::{Changes, Interface, Netlink, NetlinkError};
 use self::node::Mss;
 use self::pins::{Pins, PinsError};
 use self::privilege::PrivilegeError;
-use self::state::{State, watch};
+use self::state::State;
 use self::sys::SysError;
+use self::watch::watch;
 use self::writer::Writer;
 
 pub use self::plan::{LeftOut, Plan, PlanError};
@@ -164,7 +169,9 @@ impl Dataplane {
         // Declared after the lock, so that what is undone is undone under it.
         let mut undo = undo;
 
-        let (netlink, changes) = Netlink::connect()?;
+        // Subscribed before the first reading, so that no change falls between the two.
+        let changes = Changes::subscribe()?;
+        let netlink = Netlink::connect()?;
         let present: Vec<Interface> = netlink.interfaces().await?.into_values().collect();
         let interfaces = find(&options.interfaces, &present)?;
 
@@ -199,10 +206,12 @@ impl Dataplane {
     /// Names the listeners' groups to the programs. May be called again with others.
     pub fn set_listeners(&self, v4: BorrowedFd<'_>, v6: BorrowedFd<'_>) -> Result<(), SysError> {
         for (index, socket) in [(LISTENER_V4, v4), (LISTENER_V6, v6)] {
-            let mut value = vec![0; self.maps.listeners.value_length()];
-            for (to, from) in value.iter_mut().zip(socket.as_raw_fd().to_le_bytes()) {
-                *to = from;
-            }
+            let fd = socket.as_raw_fd().cast_unsigned();
+            // A `SOCKMAP`'s values are descriptors of 4 bytes, or 8 where they are read as cookies.
+            let value = match self.maps.listeners.value_length() {
+                4 => fd.to_ne_bytes().to_vec(),
+                _ => u64::from(fd).to_ne_bytes().to_vec(),
+            };
             self.maps.listeners.update(&index.to_ne_bytes(), &value)?;
         }
         Ok(())

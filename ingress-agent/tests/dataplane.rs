@@ -1,18 +1,27 @@
 //! The kernel's side of the agent against the kernel: each test in network and mount namespaces of its own, with a
 //! bpffs of its own, all of which end with the test's thread.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test's support fails the test; figures go with its output"
+)]
+
 #[path = "dataplane/bed.rs"]
 mod bed;
 
 use std::fs;
+use std::os::fd::AsFd;
+use std::time::Duration;
 
-use bed::{Bed, bpftool, mac, privileged, run, try_run};
+use bed::{Bed, NoNetAdmin, bpftool, mac, privileged, run, try_run};
 use ingress_agent::xdp::attach::AttachError;
+use ingress_agent::xdp::describe::describe;
 use ingress_agent::xdp::load::LoadError;
 use ingress_agent::xdp::lock::LockError;
 use ingress_agent::xdp::node::{Mss, PeerProblem};
 use ingress_agent::xdp::pins::PinsError;
-use ingress_agent::xdp::{Dataplane, OpenError, Options, Plan, Refused};
+use ingress_agent::xdp::{ApplyError, Dataplane, OpenError, Options, Plan, Refused};
 use ingress_common::{Ip, NodeState};
 
 #[test]
@@ -185,6 +194,73 @@ fn a_peer_s_mac_address_is_found_and_followed() {
 }
 
 #[test]
+fn an_interface_that_comes_back_gets_the_program_again() {
+    privileged(async |bed: &Bed| {
+        let mut dataplane = bed.open().await.unwrap();
+        dataplane.apply(&bed.plan(&["192.0.2.10"])).await.unwrap();
+        let state = || dataplane.maps().nodes.get(&2).unwrap().unwrap().state;
+        run("ip link del up0");
+        bed.until("no way is left", || state() == NodeState::Down as u8)
+            .await;
+        bed.connect();
+        bed.until("the program is back", || run("ip link show up0").contains("xdp"))
+            .await;
+        bed.until("the way is back", || state() == NodeState::Peer as u8)
+            .await;
+        let arp_ignore = || fs::read_to_string("/proc/sys/net/ipv4/conf/up0/arp_ignore").unwrap();
+        bed.until("arp_ignore is set", || arp_ignore() == "1\n").await;
+        let link = bpftool(&["link", "show", "pinned", &bed.pin("links/xdp-up0")]);
+        let shown = run("ip link show up0");
+        assert!(
+            shown.contains(&format!("prog/xdp id {}", link["prog_id"])),
+            "the new link is pinned: {link} {shown}"
+        );
+    });
+}
+
+#[test]
+fn nothing_is_served_while_an_interface_is_not_safe() {
+    privileged(async |bed: &Bed| {
+        let mut dataplane = bed.open().await.unwrap();
+        dataplane.apply(&bed.plan(&["192.0.2.10"])).await.unwrap();
+        fs::write("/proc/sys/net/ipv4/conf/up0/arp_announce", "0").unwrap();
+        let without = NoNetAdmin::new();
+        let error = dataplane.apply(&bed.plan(&["192.0.2.10"])).await.unwrap_err();
+        assert!(
+            matches!(&error, ApplyError::Unsafe(_)) && error.to_string().contains("up0"),
+            "{error}"
+        );
+        assert!(dataplane.maps().vip_addrs.entries().unwrap().is_empty());
+        drop(without);
+        bed.until("it is served again", || {
+            !dataplane.maps().vip_addrs.entries().unwrap().is_empty()
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_thousand_vips_are_one_swap() {
+    privileged(async |bed: &Bed| {
+        let mut dataplane = bed.open().await.unwrap();
+        let addresses: Vec<String> = (0..500)
+            .map(|index| format!("198.51.{}.{}", index / 250, index % 250))
+            .collect();
+        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        let applied = dataplane.apply(&bed.plan(&addresses)).await.unwrap();
+        assert_eq!(applied.vips, 1000);
+        println!("1,000 VIPs took {:?}", applied.took);
+        let again = dataplane.apply(&bed.plan(&addresses)).await.unwrap();
+        println!("the same plan took {:?}", again.took);
+        assert!(
+            applied.took < Duration::from_secs(5),
+            "{:?}: one wait for running programs per VIP would be 11 s",
+            applied.took
+        );
+    });
+}
+
+#[test]
 fn a_peer_behind_an_interface_that_is_not_listed_is_refused_alone() {
     privileged(async |bed: &Bed| {
         run("ip link add side0 type veth peer name side1");
@@ -313,6 +389,8 @@ fn another_program_is_refused_and_stays() {
         assert_eq!(run("ip link show up0"), before);
         assert!(!fs::exists(bed.pin("")).unwrap(), "nothing of the start is left");
         other.detach();
+        bed.until("it is detached", || !run("ip link show up0").contains("xdp"))
+            .await;
         bed.open().await.unwrap();
     });
 }
@@ -417,6 +495,37 @@ fn what_is_missing_at_a_start_is_named_and_nothing_is_left() {
 }
 
 #[test]
+fn a_missing_capability_is_named() {
+    privileged(async |bed: &Bed| {
+        let without = NoNetAdmin::new();
+        let error = bed.open().await.unwrap_err();
+        assert!(matches!(error, OpenError::Privilege(_)), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("missing CAP_NET_ADMIN: run as root"),
+            "{error}"
+        );
+        drop(without);
+        bed.open().await.unwrap();
+    });
+}
+
+#[test]
+fn an_address_that_the_node_does_not_have_is_told() {
+    privileged(async |bed: &Bed| {
+        let mut dataplane = bed.open().await.unwrap();
+        run("ip address del fd77::1/64 dev up0");
+        let applied = dataplane.apply(&bed.plan(&["192.0.2.10"])).await.unwrap();
+        let address = "fd77::1".parse().unwrap();
+        assert_eq!(
+            (applied.vips, applied.refused),
+            (2, vec![Refused::Absent { address }])
+        );
+    });
+}
+
+#[test]
 fn an_interface_that_is_no_longer_listed_is_let_go() {
     privileged(async |bed: &Bed| {
         run("ip link add side0 type veth peer name side1");
@@ -425,7 +534,7 @@ fn an_interface_that_is_no_longer_listed_is_let_go() {
             interfaces: vec!["up0".into(), "side0".into()],
             ..bed.options()
         };
-        drop(Dataplane::open(both).await.unwrap());
+        drop(bed.open_with(both).await.unwrap());
         assert!(run("ip link show side0").contains("xdp"));
         drop(bed.open().await.unwrap());
         assert!(!run("ip link show side0").contains("xdp"));
@@ -461,15 +570,109 @@ fn the_heartbeat_is_the_kernel_s_clock_and_stops() {
     });
 }
 
+/// The programs, the maps and the routes together: a connection from the neighbour to a VIP that no interface has.
+#[test]
+fn a_connection_to_a_vip_reaches_the_listener() {
+    privileged(async |bed: &Bed| {
+        let mut dataplane = bed.open().await.unwrap();
+        dataplane
+            .apply(&bed.plan_alone(&["192.0.2.10", "2001:db8::10"]))
+            .await
+            .unwrap();
+        bed.peer("ip route add 192.0.2.10 via 10.77.0.1");
+        bed.peer("ip -6 route add 2001:db8::10 via fd77::1");
+        let v4 = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let v6 = tokio::net::TcpListener::bind("[::1]:0").await.unwrap();
+        dataplane.set_listeners(v4.as_fd(), v6.as_fd()).unwrap();
+        let writer = dataplane.heartbeat().unwrap();
+        for (listener, url, vip) in [
+            (&v4, "http://192.0.2.10/", "192.0.2.10:80"),
+            (&v6, "http://[2001:db8::10]:443/", "[2001:db8::10]:443"),
+        ] {
+            let mut client = bed.peer_spawn(&format!("curl --silent --http0.9 --max-time 5 {url}"));
+            let accepted = loop {
+                writer.beat().unwrap();
+                if let Ok(accepted) =
+                    tokio::time::timeout(Duration::from_millis(100), listener.accept()).await
+                {
+                    break accepted;
+                }
+                assert!(
+                    client.try_wait().unwrap().is_none(),
+                    "{url}: no connection\n{}",
+                    describe(&bed.pins()).unwrap()
+                );
+            };
+            let (stream, from) = accepted.unwrap();
+            assert_eq!(stream.local_addr().unwrap().to_string(), vip);
+            assert!(
+                ["10.77.0.2", "fd77::2"].contains(&from.ip().to_string().as_str()),
+                "{from}"
+            );
+            stream.try_write(b"hello").unwrap();
+            drop(stream);
+            client.wait().unwrap();
+        }
+        let text = describe(&bed.pins()).unwrap();
+        assert!(text.reasons["kept"].packets >= 6, "{text}");
+        assert!(text.vips["192.0.2.10-80-tcp"].received.packets >= 3, "{text}");
+
+        let refused = bed
+            .peer_spawn("curl --silent --max-time 2 http://192.0.2.10:81/")
+            .wait()
+            .unwrap();
+        assert!(!refused.success(), "a port that no VIP has");
+        assert!(describe(&bed.pins()).unwrap().reasons["no_port"].packets > 0);
+    });
+}
+
 #[test]
 fn listeners_are_named_and_may_be_named_again() {
     privileged(async |bed: &Bed| {
         let dataplane = bed.open().await.unwrap();
-        use std::os::fd::AsFd;
         for _ in 0..2 {
             let v4 = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let v6 = std::net::TcpListener::bind("[::1]:0").unwrap();
             dataplane.set_listeners(v4.as_fd(), v6.as_fd()).unwrap();
         }
+    });
+}
+
+#[test]
+fn the_maps_are_told_in_words_with_and_without_an_agent() {
+    privileged(async |bed: &Bed| {
+        let dir = bed.pins();
+        assert!(describe(&dir).unwrap_err().to_string().contains("no pins"));
+        let mut dataplane = bed.open().await.unwrap();
+        assert!(describe(&dir).unwrap().to_string().contains("not configured"));
+        dataplane
+            .apply(&bed.plan(&["192.0.2.10", "2001:db8::10"]))
+            .await
+            .unwrap();
+        dataplane.heartbeat().unwrap().beat().unwrap();
+        let text = describe(&dir).unwrap().to_string();
+        for part in [
+            "this node: number 1, tunnels from 10.77.0.1 and fd77::1 port 6080",
+            "takes new connections",
+            "  1  local  10.77.0.1\n",
+            "  2  peer  10.77.0.2 from 10.77.0.1 by interface ",
+            "  192.0.2.10-80-tcp  pool p; node 1 active, node 2 active; received ",
+            "  2001:db8::10-443-tcp  pool p; ",
+            "  p  node 1 ",
+        ] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+        assert!(!text.contains("key"), "no secrets");
+        drop(dataplane);
+        let again = describe(&dir).unwrap();
+        assert_eq!(
+            (again.vips.len(), again.pools["p"].slots.values().sum::<usize>()),
+            (4, 65_536)
+        );
+        assert!(
+            serde_json::to_string(&again)
+                .unwrap()
+                .contains("\"tunnel_port\":6080")
+        );
     });
 }

@@ -5,7 +5,7 @@
 use ingress_common::Reason;
 
 use crate::cursor::{Cursor, View};
-use crate::header::{IpHeader, TcpHeader, protocol};
+use crate::header::{IpHeader, TcpHeader, length_of, protocol};
 
 /// A TCP segment that holds together.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +56,7 @@ fn check_tcp(tcp: &TcpHeader, length: u32) -> Result<(), Reason> {
     let opens_and_ends =
         tcp.flags & TcpHeader::SYN != 0 && tcp.flags & (TcpHeader::FIN | TcpHeader::RST) != 0;
     let no_port = tcp.source.to_wire() == 0 || tcp.destination.to_wire() == 0;
-    if header < size_of::<TcpHeader>() as u32 || opens_and_ends || tcp.flags & SIX == 0 || no_port {
+    if header < u32::from(length_of::<TcpHeader>()) || opens_and_ends || tcp.flags & SIX == 0 || no_port {
         return Err(Reason::Malformed);
     }
     if header > length {

@@ -23,6 +23,14 @@ pub use ipv6::Ipv6Header;
 pub use tcp::TcpHeader;
 pub use udp::UdpHeader;
 
+/// Bytes of a header.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "it is asserted to fit")]
+pub(crate) const fn length_of<T>() -> u16 {
+    const { assert!(size_of::<T>() <= u16::MAX as usize) };
+    size_of::<T>() as u16
+}
+
 /// IP protocol numbers (IANA).
 pub mod protocol {
     /// Hop-by-hop options, an IPv6 extension header.

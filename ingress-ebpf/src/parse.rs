@@ -6,7 +6,7 @@
 use ingress_common::Be16;
 
 use crate::Cursor;
-use crate::header::{EthHeader, Macs, VlanTag, ethertype};
+use crate::header::{EthHeader, Macs, VlanTag, ethertype, length_of};
 
 /// What stands before the IP header of a frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,8 +29,8 @@ pub(crate) enum Tags {
 }
 
 impl Link {
-    const TAG: u16 = size_of::<VlanTag>() as u16;
-    const BARE: u16 = size_of::<EthHeader>() as u16;
+    const TAG: u16 = length_of::<VlanTag>();
+    const BARE: u16 = length_of::<EthHeader>();
 
     /// Reads up to the IP header. `None`: the frame ends before.
     #[inline(always)]

@@ -266,7 +266,7 @@ impl Drop for Lab {
 }
 
 impl Lab {
-    /// Prints every agent's log: a failed test says why.
+    /// Prints every agent's log but the requests: a failed test says why.
     #[expect(
         clippy::print_stderr,
         reason = "a panic's report goes where the panic's message goes"
@@ -275,7 +275,12 @@ impl Lab {
         for node in &self.nodes {
             let path = self.directory().join(format!("node{}.log", node.number));
             if let Ok(log) = fs::read_to_string(&path) {
-                eprintln!("--- node{}\n{log}", node.number);
+                let lines = log.lines().filter(|line| !line.contains(process::ACCESS));
+                eprintln!(
+                    "--- node{}\n{}",
+                    node.number,
+                    lines.collect::<Vec<_>>().join("\n")
+                );
             }
         }
     }

@@ -21,7 +21,7 @@ const CLIENT_GONE: u16 = 499;
 pub(super) struct Record {
     pub(super) client: Rc<Client>,
     started: Instant,
-    /// `None`: a refused request, of which no field is believed.
+    /// `None`: a refused request, of which no field is believed, or nobody listens.
     asked: Option<Asked>,
     pub(super) rule: Option<Arc<Rule>>,
     pub(super) endpoint: Option<SocketAddr>,
@@ -82,6 +82,9 @@ impl Record {
 
     /// What was asked for, in the client's words.
     pub(super) fn asked(&mut self, parts: &Parts) {
+        if !is_wanted() {
+            return;
+        }
         self.asked = Some(Asked {
             method: parts.method.clone(),
             target: parts.uri.clone(),
@@ -118,8 +121,13 @@ impl Drop for Record {
         let now = Instant::now();
         self.client.worker.requests.end();
         self.client.request_ended(now);
-        if tracing::enabled!(target: "access", tracing::Level::INFO) {
+        if is_wanted() {
             self.log(now);
         }
     }
+}
+
+/// Whether anybody listens to access events.
+fn is_wanted() -> bool {
+    tracing::enabled!(target: "access", tracing::Level::INFO)
 }

@@ -58,6 +58,11 @@ impl Client {
         self.requests.replace(self.requests.get() + 1)
     }
 
+    /// Whether any request has arrived.
+    pub(super) fn has_asked(&self) -> bool {
+        self.requests.get() > 0
+    }
+
     /// A request has arrived: the client owes nothing, unless the next one's head has begun.
     pub(super) fn request_begins(&self) {
         if !self.watch.head_begun() {

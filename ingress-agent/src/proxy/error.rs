@@ -16,6 +16,8 @@ pub(super) enum ProxyError {
     Path,
     #[error("no route matches this host and path")]
     NoRoute,
+    #[error("the route asks for what this agent does not honour")]
+    NotHonoured,
     #[error("no endpoint is ready")]
     NoEndpoint,
     #[error("no endpoint could be reached")]
@@ -55,7 +57,7 @@ impl ProxyError {
             },
             Self::Authority | Self::Path | Self::RequestBody => StatusCode::BAD_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotHonoured | Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
             Self::Connect | Self::Upstream => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
         }

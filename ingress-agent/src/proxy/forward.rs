@@ -2,6 +2,7 @@
 
 mod body;
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -12,18 +13,18 @@ use std::time::Instant;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
 
 use self::body::{Progress, Relay};
 pub(super) use self::body::{RequestBody, ResponseBody};
 use super::access::{End, Record};
-use super::authority::Authority;
+use super::authority::{Authority, SCRATCH};
 use super::client::Client;
 use super::error::ProxyError;
 use super::header::{self, Hop};
 use super::path;
-use super::router::Rule;
+use super::router::{Rule, Upstream};
 use super::upstream::{self, ConnectError, Connection, Failure, Tried, is_idempotent};
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -63,20 +64,20 @@ async fn respond(
     body: Incoming,
     record: &mut Record,
 ) -> Result<(Response<()>, Relay), ProxyError> {
-    let authority = Authority::of(&parts).map_err(|_| ProxyError::Authority)?;
-    let rule = route(client, &mut parts, &authority)?;
+    let (rule, host) = route(client, &mut parts)?;
     record.rule = Some(Arc::clone(&rule));
+    let targets = rule.upstream.as_deref().ok_or(ProxyError::NotHonoured)?;
 
     let hop = Hop {
         forwarded: &client.forwarded,
-        host: authority.host.unwrap_or_else(|| client.own_host()),
+        host,
         chunked: !body.is_end_stream() && body.size_hint().exact().is_none(),
     };
     header::request(&mut parts.headers, hop, || client.worker.ids.next());
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
-    let (response, connection, progress) = exchange(client, &rule, parts, body, record).await?;
+    let (response, connection, progress) = exchange(client, targets, parts, body, record).await?;
     let (mut parts, body) = response.into_parts();
     // Nobody asked to switch: `Upgrade` does not reach the pod.
     if parts.status == StatusCode::SWITCHING_PROTOCOLS || !is_plainly_framed(&parts.headers) {
@@ -102,33 +103,35 @@ fn is_plainly_framed(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Finds the rule, and makes the target what was matched.
-fn route(client: &Client, parts: &mut Parts, authority: &Authority) -> Result<Arc<Rule>, ProxyError> {
+/// Finds the rule and the pod's Host, and makes the target what was matched.
+fn route(client: &Client, parts: &mut Parts) -> Result<(Arc<Rule>, HeaderValue), ProxyError> {
+    let mut scratch = SCRATCH;
+    let authority = Authority::of(parts, &mut scratch).map_err(|_| ProxyError::Authority)?;
     let path = path::canonical(parts.uri.path()).map_err(|_| ProxyError::Path)?;
     let rule = {
         // Held for the lookup only: a request keeps its rule, never the table.
         let live = client.worker.live.load();
         let listener = live.table.listener(client.local);
-        let rule = listener.and_then(|listener| listener.site.route(authority.name.as_ref(), &path));
+        let rule = listener.and_then(|listener| listener.site.route(authority.name, &path));
         rule.map(Arc::clone).ok_or(ProxyError::NoRoute)?
     };
-    let unchanged = matches!(path, std::borrow::Cow::Borrowed(_)) && parts.uri.authority().is_none();
-    if !unchanged {
+    let host = authority.host.unwrap_or_else(|| client.own_host());
+    if matches!(path, Cow::Owned(_)) || parts.uri.authority().is_some() {
         let target = match parts.uri.query() {
             Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
             None => PathAndQuery::try_from(path.into_owned()),
         };
         parts.uri = Uri::from(target.map_err(|_| ProxyError::Path)?);
     }
-    Ok(rule)
+    Ok((rule, host))
 }
 
-type Exchanged = (Response<Incoming>, Connection, Option<Rc<Progress>>);
+type Exchanged = (Response<Incoming>, Box<Connection>, Option<Rc<Progress>>);
 
 /// Sends the request to one endpoint after the other until one answers, as far as that is allowed.
 async fn exchange(
     client: &Client,
-    rule: &Rule,
+    targets: &Upstream,
     parts: Parts,
     body: Incoming,
     record: &mut Record,
@@ -140,7 +143,7 @@ async fn exchange(
     let mut tried = Tried::default();
     let mut error = ProxyError::NoEndpoint;
     let mut fresh = false;
-    while let Some(endpoint) = worker.cursors.pick(&rule.upstream, &mut tried) {
+    while let Some(endpoint) = worker.cursors.pick(targets, &mut tried) {
         if record.endpoint.replace(endpoint).is_some() {
             record.retries += 1;
         }

@@ -27,7 +27,8 @@ pub(super) struct Site {
 #[derive(Debug)]
 pub(super) struct Rule {
     pub(super) route: Arc<model::Route>,
-    pub(super) upstream: Arc<Upstream>,
+    /// `None`: the route refuses.
+    pub(super) upstream: Option<Arc<Upstream>>,
 }
 
 /// A backend's endpoints by state.
@@ -43,7 +44,7 @@ pub(super) struct Upstream {
 
 impl Site {
     /// The rule that answers, or `None`. `path` is canonical.
-    pub(super) fn route(&self, host: Option<&HostName>, path: &str) -> Option<&Arc<Rule>> {
+    pub(super) fn route(&self, host: Option<HostName<'_>>, path: &str) -> Option<&Arc<Rule>> {
         self.hosts
             .get(host)
             .and_then(|paths| paths.get(path))

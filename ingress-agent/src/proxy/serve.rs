@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,6 +27,19 @@ use super::worker::Worker;
 
 /// hyper's buffers per connection: a head of the guard's largest size fits.
 const BUFFER: usize = 64 * 1024;
+
+/// How long a drain waits for the first request of a connection that has sent nothing yet.
+const LAST_HEAD: Duration = Duration::from_secs(3);
+
+/// How far a connection has come in leaving, once its worker drains.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Leaving {
+    No,
+    /// Its first request is waited for.
+    Awaited,
+    /// It ends after the request under way.
+    Told,
+}
 
 /// What is spoken at a VIP.
 enum Spoken {
@@ -85,7 +98,8 @@ where
         tls,
         Arc::clone(&watch),
     ));
-    let service = service_fn(move |request| forward::serve(Rc::clone(&client), request));
+    let served = Rc::clone(&client);
+    let service = service_fn(move |request| forward::serve(Rc::clone(&served), request));
     let mut connection = pin!(
         http1::Builder::new()
             .max_buf_size(BUFFER)
@@ -94,7 +108,7 @@ where
     );
     let mut deadline = Deadline::new(watch.deadline().unwrap_or_else(Instant::now));
     let mut registered = false;
-    let mut told = false;
+    let mut leaving = Leaving::No;
     let ended = poll_fn(|cx| {
         if !std::mem::replace(&mut registered, true) {
             place.register(cx.waker());
@@ -104,10 +118,17 @@ where
                 return Poll::Ready(ended);
             }
             // After the poll, so that a request that is already here is served; and never within a head.
-            if worker.open.draining() && !told && !watch.head_begun() {
-                told = true;
-                connection.as_mut().graceful_shutdown();
-                continue;
+            if worker.open.draining() && leaving != Leaving::Told && !watch.head_begun() {
+                if client.has_asked() {
+                    leaving = Leaving::Told;
+                    connection.as_mut().graceful_shutdown();
+                    continue;
+                }
+                // hyper would close at once, and the first request may be under way.
+                if leaving == Leaving::No {
+                    leaving = Leaving::Awaited;
+                    watch.expect_within(Instant::now(), LAST_HEAD);
+                }
             }
             let Some(due) = watch.deadline() else {
                 return Poll::Pending;

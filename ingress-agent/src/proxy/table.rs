@@ -60,13 +60,8 @@ fn compile_host(host: &VirtualHost, upstreams: &mut dyn FnMut(&Arc<Backend>) -> 
 
 fn compile_route(route: &Arc<Route>, upstreams: &mut dyn FnMut(&Arc<Backend>) -> Arc<Upstream>) -> Arc<Rule> {
     let upstream = match &route.action {
-        Action::Forward(backend) => upstreams(backend),
-        // Nobody to call: 503.
-        Action::Refuse => Arc::new(Upstream {
-            ready: Box::default(),
-            draining: Box::default(),
-            cursor: 0,
-        }),
+        Action::Forward(backend) => Some(upstreams(backend)),
+        Action::Refuse => None,
     };
     Arc::new(Rule {
         route: Arc::clone(route),

@@ -17,7 +17,7 @@ use rustls_pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
 };
 
-use super::authority::HostName;
+use super::authority::{HostName, SCRATCH};
 use super::router::Hosts;
 use super::table::Table;
 use crate::model::{Certificate, PrivateKey};
@@ -82,8 +82,11 @@ struct Chooser {
 
 impl ResolvesServerCert for Chooser {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello.server_name().and_then(|name| HostName::new(name).ok());
-        let found = name.and_then(|name| self.certificates.get(Some(&name)));
+        let mut scratch = SCRATCH;
+        let name = hello
+            .server_name()
+            .and_then(|name| HostName::new(name, &mut scratch).ok());
+        let found = name.and_then(|name| self.certificates.get(Some(name)));
         Some(Arc::clone(found.unwrap_or(&self.fallback)))
     }
 }

@@ -41,9 +41,9 @@ pub enum AttachError {
         /// Its MTU.
         mtu: u32,
         /// The answer to the plain program.
-        plain: SysError,
+        plain: Box<SysError>,
         /// The answer to the other one.
-        frags: SysError,
+        frags: Box<SysError>,
     },
     /// The pins are in use in another network namespace.
     #[error(
@@ -202,8 +202,8 @@ fn first_that_works(
     Err(AttachError::NoNative {
         interface: interface.name.clone(),
         mtu: interface.mtu,
-        plain,
-        frags,
+        plain: Box::new(plain),
+        frags: Box::new(frags),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ingress_common::{
@@ -19,19 +20,28 @@ use crate::model::{PoolName, Protocol, Vip};
 /// What the maps hold.
 #[derive(Debug)]
 pub struct Held {
+    /// The value of `CONFIG`.
     pub settings: Settings,
+    /// `NODES` by number, without the absent ones.
     pub nodes: BTreeMap<u16, Node>,
+    /// `PEERS`.
     pub peers: BTreeMap<IpAddr, Peer>,
+    /// `VIP_ADDRS`.
     pub addresses: BTreeMap<IpAddr, VipAddress>,
+    /// The VIPs' numbers.
     pub vips: Numbers<Vip>,
+    /// The inner maps of `BACKENDS`.
     pub backends: BTreeMap<Vip, Backends>,
+    /// The pools' numbers.
     pub pools: Numbers<PoolName>,
+    /// The inner maps of `SLOTS`.
     pub slots: BTreeMap<PoolName, Slots>,
 }
 
 /// A VIP's backend map.
 #[derive(Debug)]
 pub struct Backends {
+    /// The inner map.
     pub table: Table<u32, Backend>,
     /// By node number, without the absent ones.
     pub entries: BTreeMap<u16, Backend>,
@@ -49,8 +59,22 @@ pub struct Slots {
 }
 
 impl Held {
-    /// Reads the pins. Pins of inner maps that no outer map names are removed: their writer ended between two steps.
+    /// Reads the pins, and removes those of inner maps that no outer map names: their writer ended between two steps.
     pub fn restore(maps: &Maps, pins: &Pins) -> Result<Self, SysError> {
+        let (held, orphans) = Self::find(maps, pins)?;
+        for orphan in orphans {
+            remove(&orphan)?;
+        }
+        Ok(held)
+    }
+
+    /// Reads the pins and changes nothing.
+    pub fn read(maps: &Maps, pins: &Pins) -> Result<Self, SysError> {
+        Ok(Self::find(maps, pins)?.0)
+    }
+
+    fn find(maps: &Maps, pins: &Pins) -> Result<(Self, Vec<PathBuf>), SysError> {
+        let mut orphans = Vec::new();
         let settings = maps.config.get(&0)?.unwrap_or_default();
         let nodes = maps.nodes.entries()?;
         let nodes = nodes
@@ -65,7 +89,7 @@ impl Held {
 
         let mut backends = BTreeMap::new();
         let mut vip_numbers = Vec::new();
-        for (pin, number, map) in inner(pins, "vips", &maps.backends)? {
+        for (pin, number, map) in inner(pins, "vips", &maps.backends, &mut orphans)? {
             if let Some(vip) = parse_vip(&pin) {
                 vip_numbers.push((vip, number));
                 backends.insert(vip, Backends::read(map)?);
@@ -80,12 +104,12 @@ impl Held {
 
         let mut slots = BTreeMap::new();
         let mut pool_numbers = Vec::new();
-        for (pin, number, map) in inner(pins, "slots", &maps.slots)? {
+        for (pin, number, map) in inner(pins, "slots", &maps.slots, &mut orphans)? {
             let pool: PoolName = Arc::from(pin);
             pool_numbers.push((Arc::clone(&pool), number));
             slots.insert(pool, Slots::read(map)?);
         }
-        Ok(Self {
+        let held = Self {
             settings,
             nodes: nodes
                 .filter_map(|(number, node)| Some((u16::try_from(number).ok()?, node)))
@@ -101,7 +125,8 @@ impl Held {
             backends,
             pools: Numbers::restore(0, limit(MAX_POOLS), pool_numbers),
             slots,
-        })
+        };
+        Ok((held, orphans))
     }
 }
 
@@ -110,13 +135,18 @@ fn limit(entries: u32) -> u16 {
 }
 
 /// The pinned inner maps that an outer map names, by pin, with their numbers.
-fn inner(pins: &Pins, directory: &str, outer: &MapOfMaps) -> Result<Vec<(String, u16, Map)>, SysError> {
+fn inner(
+    pins: &Pins,
+    directory: &str,
+    outer: &MapOfMaps,
+    orphans: &mut Vec<PathBuf>,
+) -> Result<Vec<(String, u16, Map)>, SysError> {
     let names = pins.list(directory)?;
     if names.is_empty() {
         return Ok(Vec::new());
     }
     let mut numbers = BTreeMap::new();
-    for number in 0..limit(outer.len()) {
+    for number in 0..limit(outer.capacity()) {
         if let Some(id) = outer.inner_id(number)? {
             numbers.insert(id, number);
         }
@@ -124,13 +154,21 @@ fn inner(pins: &Pins, directory: &str, outer: &MapOfMaps) -> Result<Vec<(String,
     let mut found = Vec::new();
     for name in names {
         let pin = pins.dir().join(directory).join(&name);
-        let map = Map::open(&pin)?;
+        let Some(map) = open_if_there(&pin)? else { continue };
         match numbers.get(&map.shape().id) {
             Some(number) => found.push((name, *number, map)),
-            None => remove(&pin)?,
+            None => orphans.push(pin),
         }
     }
     Ok(found)
+}
+
+/// A pinned map; `None` when it was removed since the directory was listed, by an agent that is at work.
+pub fn open_if_there(pin: &Path) -> Result<Option<Map>, SysError> {
+    match Map::open(pin) {
+        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 impl Backends {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ingress_common::SlotKey;
+use ingress_common::{Be32, SlotKey};
 use sha2::{Digest, Sha256};
 
 use crate::model::vip::PoolSecret;
@@ -40,6 +40,17 @@ impl Keys {
     }
 }
 
+/// The tunnel keys that the programs take, of which they send the first: the present key, and the one before it, which
+/// nodes that have not heard of the change still send. `held` is what they take now; `None` at a first start.
+pub fn tunnel_keys(key: u32, held: Option<[Be32; 2]>) -> [Be32; 2] {
+    let key = Be32::new(key);
+    match held {
+        None => [key, key],
+        Some([present, before]) if present == key => [key, before],
+        Some([present, _]) => [key, present],
+    }
+}
+
 fn labelled(label: &[u8], secret: &PoolSecret) -> [u8; 32] {
     Sha256::new()
         .chain_update(label)
@@ -66,6 +77,17 @@ mod tests {
         assert_ne!(one.slot.k0, one.slot.k1);
         assert_ne!(u64::from(one.tunnel), one.slot.k0 >> 32);
         assert_eq!(format!("{one:?}"), "Keys(..)");
+    }
+
+    #[test]
+    fn the_key_before_is_taken_still() {
+        let first = tunnel_keys(1, None);
+        assert_eq!(first, [1, 1].map(Be32::new));
+        assert_eq!(tunnel_keys(1, Some(first)), first);
+        let second = tunnel_keys(2, Some(first));
+        assert_eq!(second, [2, 1].map(Be32::new));
+        assert_eq!(tunnel_keys(2, Some(second)), second);
+        assert_eq!(tunnel_keys(3, Some(second)), [3, 2].map(Be32::new));
     }
 
     /// SHA-256 of "ingress-agent tunnel\0" and 32 zero bytes, by `sha256sum`.

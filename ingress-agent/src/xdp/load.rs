@@ -61,14 +61,14 @@ pub enum LoadError {
     Parse(#[from] aya_obj::ParseError),
     /// The kernel refused a map.
     #[error("the kernel does not take the maps: {0}")]
-    Maps(#[from] EbpfError),
+    Maps(Box<EbpfError>),
     /// The kernel refused a program.
     #[error("the kernel does not take the program {name}: {cause}")]
     Program {
         /// The program.
         name: &'static str,
         /// What it says, with the verifier's log.
-        cause: ProgramError,
+        cause: Box<ProgramError>,
     },
     /// A call failed.
     #[error(transparent)]
@@ -93,9 +93,11 @@ impl Programs {
             }
             loader.map_pin_path(name, pin);
         }
-        Ok(Self {
-            ebpf: loader.load(OBJECT)?,
-        })
+        let mut ebpf = loader
+            .load(OBJECT)
+            .map_err(|error| LoadError::Maps(Box::new(error)))?;
+        super::log::follow(&mut ebpf);
+        Ok(Self { ebpf })
     }
 
     /// An XDP program.
@@ -106,11 +108,9 @@ impl Programs {
         };
         let program: &mut Xdp = self.program(name)?;
         if program.fd().is_err() {
-            program
-                .load()
-                .map_err(|cause| LoadError::Program { name, cause })?;
+            program.load().map_err(refused(name))?;
         }
-        let fd = program.fd().map_err(|cause| LoadError::Program { name, cause })?;
+        let fd = program.fd().map_err(refused(name))?;
         Ok(fd.as_fd())
     }
 
@@ -119,11 +119,9 @@ impl Programs {
         let name = "ingress_steer";
         let program: &mut SkLookup = self.program(name)?;
         if program.fd().is_err() {
-            program
-                .load()
-                .map_err(|cause| LoadError::Program { name, cause })?;
+            program.load().map_err(refused(name))?;
         }
-        let fd = program.fd().map_err(|cause| LoadError::Program { name, cause })?;
+        let fd = program.fd().map_err(refused(name))?;
         Ok(fd.as_fd())
     }
 
@@ -135,9 +133,14 @@ impl Programs {
             what: "program",
             name,
         })?;
-        program
-            .try_into()
-            .map_err(|cause| LoadError::Program { name, cause })
+        program.try_into().map_err(refused(name))
+    }
+}
+
+fn refused(name: &'static str) -> impl FnOnce(ProgramError) -> LoadError {
+    move |cause| LoadError::Program {
+        name,
+        cause: Box::new(cause),
     }
 }
 

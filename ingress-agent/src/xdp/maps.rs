@@ -44,16 +44,27 @@ pub mod name {
 /// A handle on each pinned map.
 #[derive(Debug)]
 pub struct Maps {
+    /// Our addresses and their ports.
     pub vip_addrs: Table<Ip, VipAddress>,
+    /// Slot tables, by pool number.
     pub slots: MapOfMaps,
+    /// Backend maps, by VIP number.
     pub backends: MapOfMaps,
+    /// How to reach each node, by number.
     pub nodes: Table<u32, Node>,
+    /// Who may send through the tunnel, by outer address.
     pub peers: Table<Ip, Peer>,
+    /// This node's settings, at 0.
     pub config: Table<u32, Settings>,
+    /// The agent's last sign of life, at 0.
     pub heartbeat: Table<u32, Heartbeat>,
+    /// What became of packets, by reason.
     pub reasons: PerCpu,
+    /// What came for each VIP, by number.
     pub vip_traffic: PerCpu,
+    /// What was sent to each node, by number.
     pub node_traffic: PerCpu,
+    /// The listeners' sockets.
     pub listeners: Map,
 }
 
@@ -148,7 +159,7 @@ impl MapOfMaps {
     }
 
     /// How many inner maps there can be.
-    pub const fn len(&self) -> u32 {
+    pub const fn capacity(&self) -> u32 {
         self.0.shape().max_entries
     }
 

@@ -52,17 +52,24 @@ impl NetlinkError {
     /// For use in `map_err`.
     pub fn new(what: impl fmt::Display) -> impl FnOnce(rtnetlink::Error) -> Self {
         move |error| {
-            let (cause, code) = match &error {
-                rtnetlink::Error::NetlinkError(message) => {
-                    (message.to_io().to_string(), Some(-message.raw_code()))
-                }
-                other => (other.to_string(), None),
+            let (cause, code) = if let rtnetlink::Error::NetlinkError(message) = &error {
+                (message.to_io().to_string(), Some(-message.raw_code()))
+            } else {
+                (error.to_string(), None)
             };
             Self {
                 what: what.to_string(),
                 cause,
                 code,
             }
+        }
+    }
+
+    fn socket(error: std::io::Error) -> Self {
+        Self {
+            what: "socket(AF_NETLINK)".to_owned(),
+            cause: error.to_string(),
+            code: error.raw_os_error(),
         }
     }
 
@@ -94,24 +101,13 @@ pub enum Change {
 }
 
 impl Netlink {
-    /// Connects. Must be called in a tokio runtime, which the connection then lives in.
-    pub fn connect() -> Result<(Self, Changes), NetlinkError> {
-        let groups = [
-            MulticastGroup::Link,
-            MulticastGroup::Neigh,
-            MulticastGroup::Ipv4Ifaddr,
-            MulticastGroup::Ipv6Ifaddr,
-            MulticastGroup::Ipv4Route,
-            MulticastGroup::Ipv6Route,
-        ];
-        let (connection, handle, messages) =
-            rtnetlink::new_multicast_connection(&groups).map_err(|error| NetlinkError {
-                what: "socket(AF_NETLINK)".to_owned(),
-                cause: error.to_string(),
-                code: error.raw_os_error(),
-            })?;
+    /// Connects. Must be called in a tokio runtime, which the connection then lives in. The kernel filters what it is
+    /// asked to list, so that a node with a million routes does not list them all.
+    pub fn connect() -> Result<Self, NetlinkError> {
+        let (connection, handle, _) =
+            rtnetlink::new_connection_with_strict_check().map_err(NetlinkError::socket)?;
         tokio::spawn(connection);
-        Ok((Self { handle }, Changes { messages }))
+        Ok(Self { handle })
     }
 
     /// The requests themselves.
@@ -164,6 +160,23 @@ impl Netlink {
 }
 
 impl Changes {
+    /// Connects. Must be called in a tokio runtime, which the connection then lives in. It is a connection of its own,
+    /// because the kernel may drop word of changes when too much comes at once, and answers must not be lost with it.
+    pub fn subscribe() -> Result<Self, NetlinkError> {
+        let groups = [
+            MulticastGroup::Link,
+            MulticastGroup::Neigh,
+            MulticastGroup::Ipv4Ifaddr,
+            MulticastGroup::Ipv6Ifaddr,
+            MulticastGroup::Ipv4Route,
+            MulticastGroup::Ipv6Route,
+        ];
+        let (connection, _, messages) =
+            rtnetlink::new_multicast_connection(&groups).map_err(NetlinkError::socket)?;
+        tokio::spawn(connection);
+        Ok(Self { messages })
+    }
+
     /// Waits for a change, takes all that have come by then, and says what they may mean. `None`: the connection
     /// ended.
     pub async fn next(&mut self) -> Option<Change> {
@@ -185,12 +198,13 @@ impl Changes {
 }
 
 fn meaning(message: &NetlinkMessage<RouteNetlinkMessage>) -> Change {
-    match &message.payload {
+    let neighbour = matches!(
+        &message.payload,
         NetlinkPayload::InnerMessage(
-            RouteNetlinkMessage::NewNeighbour(_) | RouteNetlinkMessage::DelNeighbour(_),
-        ) => Change::Neighbour,
-        _ => Change::Any,
-    }
+            RouteNetlinkMessage::NewNeighbour(_) | RouteNetlinkMessage::DelNeighbour(_)
+        )
+    );
+    if neighbour { Change::Neighbour } else { Change::Any }
 }
 
 fn interface(message: LinkMessage) -> Interface {

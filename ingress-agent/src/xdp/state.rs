@@ -8,27 +8,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ingress_common::{Be16, Be32, Ip, Settings};
-use tokio::sync::Mutex;
+use ingress_common::{Be16, Ip, Settings};
 
 use super::Options;
 use super::attach::{self, AttachError};
+use super::keys::tunnel_keys;
 use super::load::Programs;
-use super::neighbour::{self, NextHop};
-use super::netlink::{Change, Changes, Interface, Netlink, NetlinkError};
-use super::node::{self, Mss, PeerProblem, Reach};
+use super::netlink::{Interface, Netlink, NetlinkError};
+use super::node::{self, Mss, PeerProblem};
 use super::pins::{Pins, Undo};
-use super::plan::Plan;
+use super::plan::{Plan, PlanNode};
+use super::reach::{self, Hops};
 use super::route;
 use super::sys::SysError;
 use super::sysctl;
 use super::writer::{Wanted, WriteError, Writer};
 use crate::model::{PoolName, Vip};
-
-/// How often everything is read again though nobody told of a change.
-const RECHECK: Duration = Duration::from_secs(3);
-/// How long word of changes is gathered before it is acted upon.
-const GATHER: Duration = Duration::from_millis(20);
 
 /// What became of a plan.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,6 +48,15 @@ pub enum Refused {
         node: Arc<str>,
         /// Why.
         problem: PeerProblem,
+    },
+    /// The model says that this node has it.
+    #[error(
+        "this node's address {address} is on none of its interfaces, so that nothing sent to it arrives; correct the \
+         node's addresses"
+    )]
+    Absent {
+        /// The address.
+        address: IpAddr,
     },
     /// A VIP that the node itself has as an address.
     #[error("VIP {vip}: not served here, because {} is an address of interface {interface}; take an address that no node has", vip.address)]
@@ -97,7 +101,7 @@ pub struct State {
     writer: Writer,
     plan: Option<Plan>,
     /// As of the last full reading.
-    hops: BTreeMap<u16, Result<NextHop, PeerProblem>>,
+    hops: Hops,
     interfaces: BTreeMap<u32, Interface>,
     /// What was refused last, so that it is told once.
     refused: Vec<Refused>,
@@ -118,7 +122,7 @@ impl State {
             programs,
             writer,
             plan: None,
-            hops: BTreeMap::new(),
+            hops: Hops::new(),
             interfaces: BTreeMap::new(),
             refused: Vec::new(),
         }
@@ -140,7 +144,7 @@ impl State {
     }
 
     /// Brings everything in line with the plan and the network as they are now.
-    async fn settle(&mut self) -> Result<Applied, ApplyError> {
+    pub(super) async fn settle(&mut self) -> Result<Applied, ApplyError> {
         let start = Instant::now();
         let Some(plan) = self.plan.clone() else {
             return Ok(Applied::default());
@@ -149,10 +153,16 @@ impl State {
         self.attach_again()?;
         let unsafe_for_vips = self.make_safe().await.err();
         let addresses = self.netlink.addresses().await?;
-        self.hops = self.find_hops(&plan).await?;
-        let reach = self.reach().await?;
+        self.hops = reach::hops(&self.netlink, &plan, &self.interfaces, &self.options.interfaces).await;
+        let reach = reach::reach(&self.netlink, &self.hops, &self.interfaces).await?;
 
         let mut refused = self.refused_peers(&plan);
+        let own = plan.own.and_then(|own| plan.nodes.get(&own));
+        let absent = own
+            .into_iter()
+            .flat_map(PlanNode::outer)
+            .filter(|address| !addresses.contains_key(address));
+        refused.extend(absent.map(|address| Refused::Absent { address }));
         let mut vips = plan.vips.clone();
         vips.retain(|vip, _| match addresses.get(&vip.address) {
             None => unsafe_for_vips.is_none(),
@@ -174,10 +184,11 @@ impl State {
             plan: &plan,
         };
         let served = wanted.vips.len();
-        self.writer.write(&self.netlink, &wanted).await?;
+        let written = self.writer.write(&self.netlink, &wanted).await;
         if let Some(error) = unsafe_for_vips {
             return Err(ApplyError::Unsafe(error));
         }
+        written?;
         self.tell(&refused);
         Ok(Applied {
             vips: served,
@@ -188,11 +199,11 @@ impl State {
     }
 
     /// Brings the MAC addresses in line with the neighbours.
-    async fn settle_neighbours(&mut self) -> Result<(), ApplyError> {
+    pub(super) async fn settle_neighbours(&mut self) -> Result<(), ApplyError> {
         let Some(plan) = self.plan.clone() else {
             return Ok(());
         };
-        let reach = self.reach().await?;
+        let reach = reach::reach(&self.netlink, &self.hops, &self.interfaces).await?;
         self.writer.put_nodes(&node::nodes(&plan, &reach))?;
         Ok(())
     }
@@ -231,75 +242,6 @@ impl State {
         Ok(())
     }
 
-    /// How the kernel would send to each peer.
-    async fn find_hops(
-        &self,
-        plan: &Plan,
-    ) -> Result<BTreeMap<u16, Result<NextHop, PeerProblem>>, NetlinkError> {
-        let Some(own) = plan.own.and_then(|own| plan.nodes.get(&own)) else {
-            return Ok(BTreeMap::new());
-        };
-        let mut hops = BTreeMap::new();
-        for (number, peer) in plan.nodes.iter().filter(|(number, _)| plan.own != Some(**number)) {
-            let hop = match node::outer(own, peer) {
-                None => Err(PeerProblem::NoFamily),
-                Some((_, address)) => match neighbour::next_hop(&self.netlink, address).await {
-                    Err(error) => Err(PeerProblem::NoRoute {
-                        address,
-                        cause: error.to_string(),
-                    }),
-                    Ok(None) => Err(PeerProblem::Own(address)),
-                    Ok(Some(hop)) => self.on_listed(address, hop),
-                },
-            };
-            hops.insert(*number, hop);
-        }
-        Ok(hops)
-    }
-
-    fn on_listed(&self, address: IpAddr, hop: NextHop) -> Result<NextHop, PeerProblem> {
-        match self.interfaces.get(&hop.interface) {
-            Some(interface) if self.is_listed(interface) => Ok(hop),
-            _ => Err(PeerProblem::Interface {
-                address,
-                interface: self.interface_name(hop.interface),
-            }),
-        }
-    }
-
-    /// How each peer is reached, with its next hop's MAC address as it is now.
-    async fn reach(&self) -> Result<BTreeMap<u16, Reach>, NetlinkError> {
-        let wanted: BTreeSet<_> = self
-            .hops
-            .values()
-            .flatten()
-            .map(|hop| (hop.interface, hop.neighbour))
-            .collect();
-        let mut present = neighbour::list(&self.netlink).await?;
-        if neighbour::manage(&self.netlink, &wanted, &present).await? {
-            present = neighbour::list(&self.netlink).await?;
-        }
-        let reach = self.hops.iter().map(|(number, hop)| {
-            let reach = match hop {
-                Err(problem) => Reach::Refused(problem.clone()),
-                Ok(hop) => {
-                    let interface = self.interfaces.get(&hop.interface);
-                    let mtu = interface.map(|interface| interface.mtu).unwrap_or_default();
-                    Reach::Hop {
-                        interface: hop.interface,
-                        smac: interface.map(|interface| interface.mac).unwrap_or_default(),
-                        dmac: present
-                            .get(&(hop.interface, hop.neighbour))
-                            .and_then(|neighbour| neighbour.mac),
-                        mtu: hop.mtu.map_or(mtu, |own| own.min(mtu)),
-                    }
-                }
-            };
-            (*number, reach)
-        });
-        Ok(reach.collect())
-    }
-
     fn refused_peers(&self, plan: &Plan) -> Vec<Refused> {
         let problems = self.hops.iter().filter_map(|(number, hop)| {
             let problem = hop.as_ref().err()?.clone();
@@ -315,21 +257,13 @@ impl State {
         let Some((number, own)) = plan.own.and_then(|own| Some((own, plan.nodes.get(&own)?))) else {
             return Settings::default();
         };
-        let key = Be32::new(plan.keys.tunnel);
-        let [present, before] = self.writer.held().settings.tunnel_keys;
-        // A new key is sent at once; what comes with the old one from nodes that lag behind is taken still.
-        let tunnel_keys = if self.writer.held().settings.node == 0 {
-            [key, key]
-        } else if present == key {
-            [key, before]
-        } else {
-            [key, present]
-        };
+        let held = self.writer.held().settings;
+        let held = (held.node != 0).then_some(held.tunnel_keys);
         Settings {
             slot_key: plan.keys.slot,
             outer_v4: own.v4.map(|v4| Ip::from(IpAddr::V4(v4))).unwrap_or_default(),
             outer_v6: own.v6.map(|v6| Ip::from(IpAddr::V6(v6))).unwrap_or_default(),
-            tunnel_keys,
+            tunnel_keys: tunnel_keys(plan.keys.tunnel, held),
             node: number,
             tunnel_port: Be16::new(self.options.tunnel_port),
             generation: plan.generation,
@@ -337,9 +271,18 @@ impl State {
         }
     }
 
+    /// Connects anew, after a request had no answer.
+    pub(super) fn reconnect(&mut self) -> Result<(), NetlinkError> {
+        self.netlink = Netlink::connect()?;
+        Ok(())
+    }
+
     fn tell(&mut self, refused: &[Refused]) {
         for refusal in refused.iter().filter(|refusal| !self.refused.contains(refusal)) {
             tracing::warn!("{refusal}");
+        }
+        for refusal in self.refused.iter().filter(|refusal| !refused.contains(refusal)) {
+            tracing::info!("no longer so: {refusal}");
         }
         refused.clone_into(&mut self.refused);
     }
@@ -365,44 +308,4 @@ fn routes(
     vips.keys()
         .map(|vip| (vip.address, source(vip.address)))
         .collect()
-}
-
-/// Follows the network for as long as the data plane is open.
-pub(super) async fn watch(state: Arc<Mutex<State>>, mut changes: Changes) {
-    let mut failing = false;
-    loop {
-        let change = tokio::time::timeout(RECHECK, changes.next()).await;
-        let change = match change {
-            Err(_) => Change::Any,
-            Ok(Some(change)) => {
-                tokio::time::sleep(GATHER).await;
-                if changes.gathered() == Some(Change::Any) {
-                    Change::Any
-                } else {
-                    change
-                }
-            }
-            Ok(None) => {
-                tracing::error!(
-                    "the kernel's word of network changes ended; reading everything every {RECHECK:?}"
-                );
-                tokio::time::sleep(RECHECK).await;
-                Change::Any
-            }
-        };
-        let mut state = state.lock().await;
-        let result = match change {
-            Change::Neighbour => state.settle_neighbours().await,
-            Change::Any => state.settle().await.map(drop),
-        };
-        match result {
-            Ok(()) => failing = false,
-            // Told once per failure, tried again every few seconds.
-            Err(error) if !failing => {
-                failing = true;
-                tracing::error!(%error, "the data plane does not follow the network");
-            }
-            Err(_) => {}
-        }
-    }
 }

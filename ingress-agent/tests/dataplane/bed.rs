@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU16;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use ingress_agent::model::vip::PoolSecret;
 use ingress_agent::model::{Member, MemberState, Model, Pool, Protocol, Vip};
 use ingress_agent::xdp::{Dataplane, OpenError, Options, Plan, object::OBJECT};
 use rustix::mount::{MountFlags, MountPropagationFlags};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags, capabilities, set_capabilities};
 use tempfile::TempDir;
 
 /// Runs a test in a thread with namespaces of its own; `up0` (10.77.0.1, fd77::1) faces `peer0` (10.77.0.2, fd77::2).
@@ -81,24 +81,37 @@ impl Bed {
             neighbour: Neighbour(child),
         };
         run("ip link set lo up");
+        bed.peer("ip link set lo up");
+        bed.connect();
+        bed
+    }
+
+    /// Makes the pair of interfaces.
+    pub(crate) fn connect(&self) {
         run(&format!(
             "ip link add up0 type veth peer name peer0 netns {}",
-            bed.neighbour.0.id()
+            self.neighbour.0.id()
         ));
         run("ip link set up0 up");
         run("ip address add 10.77.0.1/24 dev up0");
         run("ip address add fd77::1/64 dev up0 nodad");
-        bed.peer("ip link set lo up");
-        bed.peer("ip link set peer0 up");
-        bed.peer("ip address add 10.77.0.2/24 dev peer0");
-        bed.peer("ip address add fd77::2/64 dev peer0 nodad");
-        bed
+        self.peer("ip link set peer0 up");
+        self.peer("ip address add 10.77.0.2/24 dev peer0");
+        self.peer("ip address add fd77::2/64 dev peer0 nodad");
     }
 
     /// A command in the neighbour's network namespace.
     pub(crate) fn peer(&self, command: &str) -> String {
         let pid = self.neighbour.0.id();
         run(&format!("nsenter -t {pid} -n {command}"))
+    }
+
+    /// The same, without waiting for its end.
+    pub(crate) fn peer_spawn(&self, command: &str) -> Child {
+        let pid = self.neighbour.0.id().to_string();
+        let mut process = Command::new("nsenter");
+        process.args(["-t", &pid, "-n"]).args(command.split_whitespace());
+        process.stdout(Stdio::null()).spawn().unwrap()
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -115,7 +128,25 @@ impl Bed {
     }
 
     pub(crate) async fn open(&self) -> Result<Dataplane, OpenError> {
-        Dataplane::open(self.options()).await
+        self.open_with(self.options()).await
+    }
+
+    /// Opens a data plane, after waiting for locks that a test gave up just now: a process that another test forks holds
+    /// copies of their descriptors until it executes its program.
+    pub(crate) async fn open_with(&self, options: Options) -> Result<Dataplane, OpenError> {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            match Dataplane::open(options.clone()).await {
+                Err(OpenError::Lock(_)) if Instant::now() < end => {
+                    tokio::time::sleep(Duration::from_millis(5)).await
+                }
+                result => return result,
+            }
+        }
+    }
+
+    pub(crate) fn pins(&self) -> PathBuf {
+        self.root().join("bpf/ingress")
     }
 
     pub(crate) fn pin(&self, name: &str) -> String {
@@ -128,38 +159,17 @@ impl Bed {
     }
 
     pub(crate) fn plan_with(&self, vips: &[&str], more: &[(u16, &str, &[&str])]) -> Plan {
-        let mut members = vec![
-            member(1, "a", &["10.77.0.1", "fd77::1"]),
-            member(2, "b", &["10.77.0.2", "fd77::2"]),
-        ];
+        let mut members = vec![own(), member(2, "b", &["10.77.0.2", "fd77::2"])];
         members.extend(
             more.iter()
                 .map(|(number, name, addresses)| member(*number, name, addresses)),
         );
-        let vip = |address: &&str, port| Vip {
-            address: address.parse().unwrap(),
-            port: NonZeroU16::new(port).unwrap(),
-            protocol: Protocol::Tcp,
-        };
-        let vips = vips
-            .iter()
-            .flat_map(|address| [vip(address, 80), vip(address, 443)])
-            .collect();
-        let pool = Pool {
-            name: Arc::from("p"),
-            vips,
-            members,
-        };
-        let secret = Some(Arc::new(PoolSecret([7; 32])));
-        Plan::new(
-            &Model {
-                pools: vec![Arc::new(pool)],
-                secret,
-                ..Model::default()
-            },
-            "a",
-        )
-        .unwrap()
+        plan(vips, members)
+    }
+
+    /// The same with this node alone.
+    pub(crate) fn plan_alone(&self, vips: &[&str]) -> Plan {
+        plan(vips, vec![own()])
     }
 
     /// Waits for at most ten seconds.
@@ -181,6 +191,27 @@ impl Bed {
     }
 }
 
+/// While this lives, this thread may not configure the network.
+pub(crate) struct NoNetAdmin(CapabilitySets);
+
+impl NoNetAdmin {
+    pub(crate) fn new() -> Self {
+        let all = capabilities(None).unwrap();
+        let fewer = CapabilitySets {
+            effective: all.effective - CapabilitySet::NET_ADMIN,
+            ..all
+        };
+        set_capabilities(None, fewer).unwrap();
+        Self(all)
+    }
+}
+
+impl Drop for NoNetAdmin {
+    fn drop(&mut self) {
+        set_capabilities(None, self.0).unwrap();
+    }
+}
+
 /// A program that is attached for as long as this lives.
 pub(crate) struct Foreign(Option<aya::Ebpf>);
 
@@ -188,6 +219,37 @@ impl Foreign {
     pub(crate) fn detach(&mut self) {
         self.0 = None;
     }
+}
+
+fn plan(vips: &[&str], members: Vec<Member>) -> Plan {
+    let vip = |address: &&str, port| Vip {
+        address: address.parse().unwrap(),
+        port: NonZeroU16::new(port).unwrap(),
+        protocol: Protocol::Tcp,
+    };
+    let vips = vips
+        .iter()
+        .flat_map(|address| [vip(address, 80), vip(address, 443)])
+        .collect();
+    let pool = Pool {
+        name: Arc::from("p"),
+        vips,
+        members,
+    };
+    let secret = Some(Arc::new(PoolSecret([7; 32])));
+    Plan::new(
+        &Model {
+            pools: vec![Arc::new(pool)],
+            secret,
+            ..Model::default()
+        },
+        "a",
+    )
+    .unwrap()
+}
+
+fn own() -> Member {
+    member(1, "a", &["10.77.0.1", "fd77::1"])
 }
 
 fn member(number: u16, name: &str, addresses: &[&str]) -> Member {

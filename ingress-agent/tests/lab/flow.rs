@@ -12,7 +12,11 @@ fn a_flow_ends_at_its_owner_wherever_it_enters_and_the_counters_prove_it() {
     let Some(Running { agents, lab }) = Running::start() else {
         return;
     };
-    let counters = || -> Vec<_> { agents.iter().map(|agent| agent.counters().unwrap()).collect() };
+    let counters = || -> Vec<_> {
+        // The last packets of the last connections are still under way.
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        agents.iter().map(|agent| agent.counters().unwrap()).collect()
+    };
     let before = counters();
     for entry in 1..=3 {
         lab.router().enter_at(Entry::Node(entry)).unwrap();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use xtask::lab::NodeState::{Active, Draining};
-use xtask::lab::{Agent, Connections, Held, Lab, VIP_V4, VIP_V6};
+use xtask::lab::{Agent, Connections, Entry, Held, Lab, VIP_V4, VIP_V6};
 
 use super::lab;
 
@@ -18,6 +18,7 @@ const ROUND: Duration = Duration::from_secs(30);
 fn no_connection_is_reset_while_its_owner_lives() {
     let Some(lab) = lab() else { return };
     lab.manifests().set_nodes(&[(1, Active), (2, Active)]).unwrap();
+    lab.router().enter_at(Entry::Not(3)).unwrap();
     let agents = [lab.spawn_agent(1, &[]).unwrap(), lab.spawn_agent(2, &[]).unwrap()];
     let open = |vip, count| {
         Connections::open(
@@ -58,6 +59,7 @@ fn no_connection_is_reset_while_its_owner_lives() {
         all_live(&format!("{round} drain"), &old);
         all_live(&format!("{round} drain, the draining node's own"), &young);
 
+        lab.router().enter_at(Entry::Not(3)).unwrap();
         assert!(third.terminate(Duration::from_secs(20)).unwrap().success());
         all_live(&format!("{round} stop"), &old);
         lab.manifests().set_nodes(&[(1, Active), (2, Active)]).unwrap();
@@ -82,7 +84,7 @@ fn no_connection_is_reset_while_its_owner_lives() {
     drop(agents);
 }
 
-/// The third node joins: known to all first, then running, then active.
+/// The third node joins: known to all first, then running, then active, then on the router's list.
 fn join(lab: &Lab) -> Agent {
     lab.manifests()
         .set_nodes(&[(1, Active), (2, Active), (3, Draining)])

@@ -1,6 +1,7 @@
 //! Starts that must be refused, and say why.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use xtask::lab::{Agent, Lab, NIC, VIP_V4};
@@ -47,29 +48,33 @@ fn a_foreign_xdp_program_is_named_and_never_detached() {
 #[test]
 fn a_pin_of_another_shape_is_named_and_left_alone() {
     let Some(lab) = lab() else { return };
-    let pins = lab.pins(1);
-    fs::create_dir_all(&pins).unwrap();
-    let pin = pins.join("NODES");
-    let create = [
-        "map",
-        "create",
-        pin.to_str().unwrap(),
-        "type",
-        "array",
-        "key",
-        "4",
-        "value",
-        "8",
-        "entries",
-        "4096",
-        "name",
-        "NODES",
-    ];
-    lab.node(1).unwrap().output("bpftool", &create).unwrap();
+    lab.spawn_agent(1, &[]).unwrap().kill().unwrap();
+    let pin = lab.pins(1).join("NODES");
+    fs::remove_file(&pin).unwrap();
+    make_map(&lab, &pin);
     refuses(&lab, 1, &["NODES"]);
     assert!(pin.exists());
-    fs::remove_file(pin).unwrap();
+}
+
+#[test]
+fn pins_without_a_layout_are_not_taken_over() {
+    let Some(lab) = lab() else { return };
+    let pins = lab.pins(1);
+    fs::create_dir_all(&pins).unwrap();
+    make_map(&lab, &pins.join("FOREIGN"));
+    refuses(&lab, 1, &["layout", pins.to_str().unwrap()]);
+    assert!(pins.join("FOREIGN").exists());
+    fs::remove_file(pins.join("FOREIGN")).unwrap();
     lab.spawn_agent(1, &[]).unwrap();
+}
+
+/// Pins an array of 8-byte values.
+fn make_map(lab: &Lab, pin: &Path) {
+    let shape = [
+        "type", "array", "key", "4", "value", "8", "entries", "4096", "name", "FOREIGN",
+    ];
+    let arguments = [&["map", "create", pin.to_str().unwrap()], shape.as_slice()].concat();
+    lab.node(1).unwrap().output("bpftool", &arguments).unwrap();
 }
 
 #[test]

@@ -64,6 +64,7 @@ fn a_drain_lets_open_requests_finish_and_loses_none_that_was_accepted() {
     let mut idle = bed.connect();
     assert_eq!(idle.get("a.test", "/").status, 200);
     let mut begun = bed.connect();
+    assert_eq!(begun.get("a.test", "/").status, 200);
     begun.send("GET / HT");
     a.script([Answer::After(Duration::from_millis(800))]);
     let mut open = bed.connect();
@@ -73,11 +74,10 @@ fn a_drain_lets_open_requests_finish_and_loses_none_that_was_accepted() {
         let drain = scope.spawn(|| bed.block_on(bed.proxy.drain(Duration::from_secs(5))));
         // Connected before the drain can have closed anything, served although it drains.
         let mut late: Vec<_> = (0..10).map(|_| bed.connect()).collect();
+        thread::sleep(Duration::from_millis(200));
         begun.send("TP/1.1\r\nHost: a.test\r\n\r\n");
-        for client in late.iter_mut().chain([&mut begun]) {
-            if client.stream().peer_addr().is_ok() {
-                client.send(GET.strip_prefix("").unwrap());
-            }
+        for client in &mut late {
+            client.send(GET);
         }
         for client in &mut late {
             let reply = client.reply().unwrap();
@@ -143,6 +143,11 @@ fn slow_heads_and_idle_connections_end() {
     // The idle deadline does not run while a request is answered.
     a.script([Answer::After(Duration::from_millis(500))]);
     assert_eq!(bed.connect().get("a.test", "/").status, 200);
+    // Nor while one is answered that came together with the one before.
+    a.script([Answer::Ok, Answer::After(Duration::from_millis(500))]);
+    let mut both = bed.connect();
+    both.send(format!("{GET}{GET}"));
+    assert_eq!([(); 2].map(|()| both.reply().unwrap().status), [200, 200]);
     // A second head has its own deadline, from its first byte.
     let mut second = bed.connect();
     assert_eq!(second.get("a.test", "/").status, 200);

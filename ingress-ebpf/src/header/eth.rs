@@ -81,8 +81,10 @@ mod tests {
     #[test]
     fn any_byte_of_the_next_hop_resolves_it_and_none_of_ours_does() {
         for index in 0..6 {
-            let mut node = Node::default();
-            node.smac = [0xff; 6];
+            let mut node = Node {
+                smac: [0xff; 6],
+                ..Node::default()
+            };
             assert!(!Macs::towards(&node).resolved());
             node.dmac[index] = 1;
             assert!(Macs::towards(&node).resolved());

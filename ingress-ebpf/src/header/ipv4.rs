@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 use ingress_common::{Be16, Be32, Family, Ip, Reason, Settings, SlotKey};
 
-use super::{IpHeader, ethertype, protocol};
+use super::{IpHeader, ethertype, length_of, protocol};
 use crate::Cursor;
 use crate::checksum::{self, Sum};
 use crate::siphash::siphash13;
@@ -43,7 +43,7 @@ impl Ipv4Header {
     const FRAGMENT_MASK: Be16 = Be16::new(0x3fff);
     /// A fragment's offset.
     const OFFSET_MASK: Be16 = Be16::new(0x1fff);
-    const LENGTH: u32 = size_of::<Self>() as u32;
+    const LENGTH: u32 = length_of::<Self>() as u32;
 
     /// TTL and protocol, the word of the header that each hop changes.
     #[inline(always)]

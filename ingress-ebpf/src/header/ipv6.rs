@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 use ingress_common::{Be16, Be32, Family, Ip, Reason, Settings, SlotKey};
 
-use super::{IpHeader, ethertype, protocol};
+use super::{IpHeader, ethertype, length_of, protocol};
 use crate::Cursor;
 use crate::checksum::Sum;
 use crate::siphash::siphash13;
@@ -27,7 +27,7 @@ pub struct Ipv6Header {
 }
 
 impl Ipv6Header {
-    const LENGTH: u32 = size_of::<Self>() as u32;
+    const LENGTH: u32 = length_of::<Self>() as u32;
 
     /// The first word: version 6, a traffic class and the low 20 bits of a flow label.
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use ingress_common::{Be16, GueHeader, MAX_HOPS, Reason, Settings, TUNNEL_VERSION};
 
-use crate::header::{EthHeader, IpHeader, Macs, UdpHeader, protocol};
+use crate::header::{EthHeader, IpHeader, Macs, UdpHeader, length_of, protocol};
 use crate::ingress::Frame;
 use crate::parse::Link;
 use crate::select::Hops;
@@ -41,7 +41,7 @@ pub(crate) fn open<H: IpHeader, P: Packet, T: Tables>(
         return Ok(None);
     };
     let own = H::outer_address(settings);
-    if settings.node == 0 || outer.get().destination() != own || !outer.get().starts() {
+    if settings.node == 0 || own.is_unset() || outer.get().destination() != own || !outer.get().starts() {
         return Ok(None);
     }
     let Some([source, destination]) = ports(outer.get(), &mut cursor) else {
@@ -56,7 +56,7 @@ pub(crate) fn open<H: IpHeader, P: Packet, T: Tables>(
         .payload_length(frame.room())
         .map_err(|_| Reason::Malformed)?;
     let [length, _checksum] = cursor.read::<[Be16; 2]>().ok_or(Reason::Truncated)?;
-    let headers = (size_of::<UdpHeader>() + size_of::<GueHeader>()) as u32;
+    let headers = u32::from(length_of::<UdpHeader>() + length_of::<GueHeader>());
     if u32::from(length.get()) != payload {
         return Err(Reason::Malformed);
     }
@@ -70,7 +70,7 @@ pub(crate) fn open<H: IpHeader, P: Packet, T: Tables>(
     let gue = gue.get();
     judge(&gue, settings)?;
     Ok(Some(Tunnelled {
-        overhead: (size_of::<H>() + size_of::<UdpHeader>() + size_of::<GueHeader>()) as u16,
+        overhead: length_of::<H>() + length_of::<UdpHeader>() + length_of::<GueHeader>(),
         room: payload - headers,
         protocol: gue.proto,
         port: source,

@@ -5,7 +5,9 @@ use ingress_common::{
 };
 
 use crate::checksum::Sum;
-use crate::header::{EthHeader, IpHeader, Ipv4Header, Ipv6Header, Macs, UdpHeader, protocol, tunnel_header};
+use crate::header::{
+    EthHeader, IpHeader, Ipv4Header, Ipv6Header, Macs, UdpHeader, length_of, protocol, tunnel_header,
+};
 use crate::parse::{Link, Tags};
 use crate::select::Target;
 use crate::{Cursor, Packet};
@@ -161,7 +163,7 @@ fn write_v6<H: IpHeader>(
 /// TTL and hop limit of an outer header.
 const OUTER_TTL: u8 = 64;
 /// What UDP's length counts besides the inner packet.
-const UDP_OVERHEAD: u32 = (size_of::<UdpHeader>() + size_of::<GueHeader>()) as u32;
+const UDP_OVERHEAD: u32 = (length_of::<UdpHeader>() + length_of::<GueHeader>()) as u32;
 
 #[inline(always)]
 fn link_header(node: &Node, ethertype: Be16) -> EthHeader {

@@ -72,13 +72,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Builds the object and the agent; cargo shows its progress.
 fn build() -> Result<PathBuf> {
     Tools::find_or_install(&mut |line| eprintln!("{line}"))?;
+    let target = super::target_dir()?;
     let status = Command::new(super::cargo())
         .current_dir(super::root()?)
-        .args(["build", "--locked", "--package", "ingress-agent"])
+        .args(["build", "--locked", "--package", "ingress-agent", "--target-dir"])
+        .arg(&target)
         .status()
         .context("start cargo")?;
     ensure!(status.success(), "the agent could not be built: {status}");
-    Ok(super::target_dir()?.join("debug/ingress-agent"))
+    Ok(target.join("debug/ingress-agent"))
 }
 
 /// The lab's signal handler ends the process, after it has removed everything.

@@ -45,7 +45,8 @@ impl Agent {
             .arg(own("run"))
             .arg("--state-dir")
             .arg(own("state"))
-            .args(arguments);
+            .args(arguments)
+            .env("NO_COLOR", "1");
         let process = Process::start(&name, &mut command, &log)?;
         Ok(Self {
             number,

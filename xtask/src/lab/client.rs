@@ -115,7 +115,10 @@ impl Client {
         let output = command.output().context("start curl")?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
-            bail!("curl {url} at {vip}: {}: {stderr}", output.status);
+            bail!(
+                "{url} at {vip}: {}",
+                stderr.lines().next().unwrap_or("curl said nothing")
+            );
         }
         let status = stderr
             .trim()
@@ -174,9 +177,13 @@ impl Client {
                 .build()?;
             tokio::task::LocalSet::new().block_on(&runtime, async {
                 let mut connection = Connection::open(SocketAddr::new(vip, 80)).await?;
-                let first = connection.get(host, path).await?;
-                if is_new(&first) {
-                    bail!("{host}{path} already answers as it should only after the change");
+                // An earlier change may still be on its way to the node that this connection met.
+                let settled = Instant::now() + deadline;
+                while is_new(&connection.get(host, path).await?) {
+                    if Instant::now() > settled {
+                        bail!("{host}{path} already answers as it should only after the change");
+                    }
+                    tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 change()?;
                 let start = Instant::now();

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use super::pod::{PORT, Pod};
 use super::{VIP_V4, VIP_V6, node_addresses};
@@ -118,6 +118,10 @@ impl Manifests {
     fn certificate(&self, names: &[&str]) -> Result<String> {
         let authority_key = KeyPair::generate()?;
         let mut authority = CertificateParams::new(Vec::new())?;
+        // OpenSSL takes a certificate whose subject is its issuer for a self-signed one.
+        authority
+            .distinguished_name
+            .push(DnType::CommonName, "the lab's authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         fs::write(&self.authority, authority.self_signed(&authority_key)?.pem())
             .with_context(|| format!("write {}", self.authority.display()))?;

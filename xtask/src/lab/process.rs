@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal};
 
+/// What marks the log line of a request.
+pub(super) const ACCESS: &str = " access: ";
+/// How many lines of a log an error shows.
+const LAST_WORDS: usize = 20;
 /// How often a wait looks.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -61,26 +65,33 @@ impl Process {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
+    /// The end of what it printed, for an error: without the line of every request.
+    fn last_words(&self) -> String {
+        let log = self.log();
+        let mut lines: Vec<_> = log
+            .lines()
+            .rev()
+            .filter(|line| !line.contains(ACCESS))
+            .take(LAST_WORDS)
+            .collect();
+        lines.reverse();
+        lines.join("\n")
+    }
+
     /// Waits until its log, from the byte `from` on, holds `text`.
     pub fn wait_for_log(&self, text: &str, from: usize, deadline: Duration) -> Result<()> {
         let until = Instant::now() + deadline;
         loop {
             let ended = self.ended()?;
-            let log = self.log();
-            if log.get(from..).is_some_and(|new| new.contains(text)) {
+            if self.log().get(from..).is_some_and(|new| new.contains(text)) {
                 return Ok(());
             }
+            let (name, words) = (&self.name, self.last_words());
             if let Some(status) = ended {
-                bail!(
-                    "{} ended ({status}) before it said \"{text}\"; its log:\n{log}",
-                    self.name
-                );
+                bail!("{name} ended ({status}) before it said \"{text}\":\n{words}");
             }
             if Instant::now() > until {
-                bail!(
-                    "{} did not say \"{text}\" within {deadline:?}; its log:\n{log}",
-                    self.name
-                );
+                bail!("{name} did not say \"{text}\" within {deadline:?}:\n{words}");
             }
             sleep(LOOK);
         }
@@ -103,9 +114,9 @@ impl Process {
             }
             if Instant::now() > until {
                 bail!(
-                    "{} did not end within {deadline:?}; its log:\n{}",
+                    "{} did not end within {deadline:?}:\n{}",
                     self.name,
-                    self.log()
+                    self.last_words()
                 );
             }
             sleep(LOOK);

@@ -98,7 +98,10 @@ fn batch(client: &Namespace, arguments: &[String], url: &str, sent: &mut Sent) -
         if code != "200" {
             sent.failed += 1;
             let said = String::from_utf8_lossy(&output.stderr);
-            sent.last_failure = Some(format!("status {code}; {}", said.trim()));
+            sent.last_failure = Some(format!(
+                "status {code}; {}",
+                said.lines().next().unwrap_or_default()
+            ));
         }
     }
     Ok(())

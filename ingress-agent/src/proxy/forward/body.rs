@@ -114,7 +114,7 @@ enum Source {
 #[derive(Debug)]
 pub(in crate::proxy) struct Relay {
     body: Incoming,
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     /// The client's body, if it has one.
     progress: Option<Rc<Progress>>,
     /// Whether the pod's silence is being timed.
@@ -132,7 +132,7 @@ pub(in crate::proxy) enum RelayError {
 }
 
 impl Relay {
-    pub(super) fn new(body: Incoming, connection: Connection, progress: Option<Rc<Progress>>) -> Self {
+    pub(super) fn new(body: Incoming, connection: Box<Connection>, progress: Option<Rc<Progress>>) -> Self {
         Self {
             body,
             connection: Some(connection),
@@ -183,7 +183,7 @@ impl Relay {
         record.end = End::Complete;
         let sent = self.progress.as_ref().is_none_or(|progress| progress.done.get());
         if let Some(connection) = self.connection.take().filter(|_| sent) {
-            record.client.worker.registry.put(connection, Instant::now());
+            record.client.worker.registry.put(connection);
         }
     }
 }

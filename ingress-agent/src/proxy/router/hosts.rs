@@ -26,7 +26,7 @@ impl<T> Default for Hosts<T> {
 
 impl<T> Hosts<T> {
     /// The value of the best pattern that matches: exact, wildcard, any.
-    pub(in crate::proxy) fn get(&self, name: Option<&HostName>) -> Option<&T> {
+    pub(in crate::proxy) fn get(&self, name: Option<HostName<'_>>) -> Option<&T> {
         name.and_then(|name| {
             let wildcard = || name.parent().and_then(|parent| self.wildcard.get(parent));
             self.exact.get(name.as_str()).or_else(wildcard)
@@ -52,6 +52,7 @@ impl<T> FromIterator<(Host, T)> for Hosts<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::authority::SCRATCH;
 
     #[test]
     fn exact_then_one_label_then_any() {
@@ -65,8 +66,9 @@ mod tests {
             ("w.test", ""),
             ("[::1]", ""),
         ] {
-            let name = HostName::new(name).unwrap();
-            assert_eq!(hosts.get(Some(&name)), Some(&expected), "{}", name.as_str());
+            let mut scratch = SCRATCH;
+            let host = HostName::new(name, &mut scratch).unwrap();
+            assert_eq!(hosts.get(Some(host)), Some(&expected), "{name}");
         }
         assert_eq!(hosts.get(None), Some(&""));
     }

@@ -89,7 +89,6 @@ mod tests {
 
     use super::*;
     use crate::model::{Action, Backend, BackendId, BackendPort, ObjectRef, Route, RouteMatch};
-    use crate::proxy::router::Upstream;
 
     fn rule(path: PathMatch) -> Arc<Rule> {
         let backend = Backend {
@@ -110,11 +109,7 @@ mod tests {
                     name: "i".into(),
                 },
             }),
-            upstream: Arc::new(Upstream {
-                ready: Box::default(),
-                draining: Box::default(),
-                cursor: 0,
-            }),
+            upstream: None,
         })
     }
 

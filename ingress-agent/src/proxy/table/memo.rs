@@ -54,9 +54,8 @@ impl Memo {
         // A site that stays still walks its parts, since what is not asked for in a round is forgotten.
         let compiled_hosts = site.hosts.iter().map(|(pattern, host)| {
             for route in &host.routes {
-                match &route.action {
-                    model::Action::Forward(backend) => drop(upstream(backend)),
-                    model::Action::Refuse => {}
+                if let model::Action::Forward(backend) = &route.action {
+                    upstream(backend);
                 }
             }
             let paths = hosts.get(host, |host| Arc::new(compile_host(host, &mut upstream)));

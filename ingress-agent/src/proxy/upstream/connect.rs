@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::proxy::deadline::Deadline;
 use crate::proxy::forward::RequestBody;
 
-/// A connection that carries one request at a time.
+/// A connection that carries one request at a time. Boxed, as it moves with every request.
 #[derive(Debug)]
 pub(in crate::proxy) struct Connection {
     pub(in crate::proxy) sender: SendRequest<RequestBody>,
@@ -44,7 +44,7 @@ pub(in crate::proxy) enum ConnectError {
 pub(in crate::proxy) async fn connect(
     endpoint: SocketAddr,
     limit: Duration,
-) -> Result<Connection, ConnectError> {
+) -> Result<Box<Connection>, ConnectError> {
     let connecting = timeout(limit, TcpStream::connect(endpoint)).await;
     let stream = connecting.map_err(|_| ConnectError::Timeout { endpoint, limit })?;
     let stream = stream.and_then(|stream| {
@@ -60,10 +60,10 @@ pub(in crate::proxy) async fn connect(
             tracing::debug!(%endpoint, %error, "a connection to a pod ended");
         }
     });
-    Ok(Connection {
+    Ok(Box::new(Connection {
         sender,
         endpoint,
         deadline: Deadline::new(Instant::now() + limit),
         reused: false,
-    })
+    }))
 }

@@ -11,7 +11,7 @@ use super::connect::Connection;
 const MAX_IDLE_PER_ENDPOINT: usize = 128;
 /// Idle connections a worker keeps in all.
 const MAX_IDLE: usize = 4096;
-/// How long a connection stays idle before it is closed.
+/// How long a connection stays idle before it is closed, but for the time between two sweeps.
 pub(in crate::proxy) const IDLE: Duration = Duration::from_secs(60);
 
 /// Idle connections. An endpoint that has gone from the table gets no requests, so its connections leave within
@@ -24,13 +24,14 @@ pub(in crate::proxy) struct Registry {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
-    since: Instant,
+    connection: Box<Connection>,
+    /// When it was first seen idle, so that a request costs no look at the clock.
+    since: Option<Instant>,
 }
 
 impl Registry {
     /// The connection to `endpoint` that was used last, as the pod is least likely to be closing that one.
-    pub(in crate::proxy) fn take(&self, endpoint: SocketAddr) -> Option<Connection> {
+    pub(in crate::proxy) fn take(&self, endpoint: SocketAddr) -> Option<Box<Connection>> {
         let mut endpoints = self.endpoints.borrow_mut();
         let idle = endpoints.get_mut(&endpoint)?;
         while let Some(Idle { connection, .. }) = idle.pop() {
@@ -43,7 +44,7 @@ impl Registry {
     }
 
     /// Keeps a connection whose request and answer are both complete.
-    pub(in crate::proxy) fn put(&self, mut connection: Connection, now: Instant) {
+    pub(in crate::proxy) fn put(&self, mut connection: Box<Connection>) {
         if connection.sender.is_closed() || self.count.get() >= MAX_IDLE {
             return;
         }
@@ -53,7 +54,7 @@ impl Registry {
             connection.reused = true;
             idle.push(Idle {
                 connection,
-                since: now,
+                since: None,
             });
             self.count.set(self.count.get() + 1);
         }
@@ -64,7 +65,10 @@ impl Registry {
         let mut endpoints = self.endpoints.borrow_mut();
         let mut count = 0;
         endpoints.retain(|_, idle| {
-            idle.retain(|idle| now < idle.since + IDLE && !idle.connection.sender.is_closed());
+            idle.retain_mut(|idle| {
+                let since = *idle.since.get_or_insert(now);
+                now < since + IDLE && !idle.connection.sender.is_closed()
+            });
             count += idle.len();
             !idle.is_empty()
         });

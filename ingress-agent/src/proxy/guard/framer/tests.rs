@@ -66,6 +66,35 @@ fn a_head_without_end_is_refused_at_its_limit() {
     }
 }
 
+#[test]
+fn chunks_are_exact() {
+    for (body, expected) in [
+        ("5\r\nabcde\r\n0\r\n\r\n", None),
+        ("00a;x=\"y\" z\r\n0123456789\r\n000\r\nA: b\r\nC:\t\r\n\r\n", None),
+        ("\r\n", Some(Refusal::Chunk)),
+        ("5\n", Some(Refusal::Chunk)),
+        ("5\r\r", Some(Refusal::Chunk)),
+        ("5 ;a\r\n", Some(Refusal::Chunk)),
+        ("0x5\r\n", Some(Refusal::Chunk)),
+        ("00000000000000000", Some(Refusal::Chunk)),
+        ("5;\n", Some(Refusal::Chunk)),
+        ("1\r\naX\r\n", Some(Refusal::Chunk)),
+        ("1\r\na\n", Some(Refusal::Chunk)),
+        ("1\r\na\r0", Some(Refusal::Chunk)),
+        ("0\r\n X: y", Some(Refusal::Trailer)),
+        ("0\r\nX\r\n", Some(Refusal::Trailer)),
+        ("0\r\nX: y\n", Some(Refusal::Trailer)),
+        ("0\r\nX: y\r\r", Some(Refusal::Trailer)),
+        ("0\r\n\rX", Some(Refusal::Trailer)),
+    ] {
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let mut framer = Framer::new();
+        let found = framer.follow(format!("{head}{body}").as_bytes()).refusal;
+        assert_eq!(found, expected, "{body:?}");
+        assert_eq!(framer.in_body(), expected.is_some(), "{body:?}");
+    }
+}
+
 fn fragment() -> impl Strategy<Value = &'static str> {
     select(vec![
         "GET / HTTP/1.1\r\n",

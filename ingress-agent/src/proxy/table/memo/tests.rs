@@ -9,7 +9,7 @@ use crate::model::{
     Action, BackendId, BackendPort, Endpoint, EndpointState, Host, ObjectRef, PathMatch, Protocol, Route,
     RouteMatch, Vip,
 };
-use crate::proxy::authority::HostName;
+use crate::proxy::authority::{HostName, SCRATCH};
 
 const HOSTS: [&str; 4] = ["a.test", "b.test", "*.w.test", ""];
 const PATHS: [&str; 3] = ["/", "/a", "/a/b"];
@@ -77,9 +77,10 @@ fn model(hosts: &BTreeMap<usize, Arc<VirtualHost>>) -> Model {
 fn answers(table: &Table) -> Vec<Option<SocketAddr>> {
     let listener = table.listener(([192, 0, 2, 9], 80).into()).unwrap();
     let answer = |host: &str, path: &str| {
-        let name = HostName::new(host).unwrap();
-        let rule = listener.site.route(Some(&name), path)?;
-        rule.upstream.ready.first().copied()
+        let mut scratch = SCRATCH;
+        let name = HostName::new(host, &mut scratch).unwrap();
+        let rule = listener.site.route(Some(name), path)?;
+        rule.upstream.as_ref()?.ready.first().copied()
     };
     let hosts = ["a.test", "b.test", "x.w.test", "other.test"];
     hosts

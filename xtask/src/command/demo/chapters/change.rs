@@ -78,7 +78,10 @@ pub(super) fn drain_and_stop(stage: &mut Stage, report: &mut Report) -> Result<(
     report.claim(serves(stage, 2)?, "node2 started again and active: it serves");
     for (traffic, what) in traffic.into_iter().zip(["HTTP, IPv4", "HTTPS, IPv6"]) {
         let sent = traffic.stop()?;
-        let said = sent.last_failure.unwrap_or_default();
+        let said = sent
+            .last_failure
+            .map(|said| format!(" ({said})"))
+            .unwrap_or_default();
         report.claim(
             sent.sent > 0 && sent.failed == 0,
             format!(

@@ -1,6 +1,8 @@
 //! Flows: where they enter, where they end, and the counters that prove it.
 
 use std::collections::BTreeMap;
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::Result;
 use ingress_common::Reason;
@@ -12,6 +14,7 @@ use super::{Report, Stage};
 const CONNECTIONS: u32 = 30;
 
 pub(super) fn any_entry(stage: &mut Stage, report: &mut Report) -> Result<()> {
+    sleep(Duration::from_millis(300));
     let before = counters(stage)?;
     for entry in 1..=3 {
         stage.lab.router().enter_at(Entry::Node(entry))?;
@@ -36,6 +39,8 @@ pub(super) fn any_entry(stage: &mut Stage, report: &mut Report) -> Result<()> {
         );
     }
     stage.lab.router().enter_at(Entry::Any)?;
+    // The last packets of the last connections are still under way.
+    sleep(Duration::from_millis(300));
 
     let mut total: BTreeMap<&str, u64> = BTreeMap::new();
     let mut dropped = 0;
