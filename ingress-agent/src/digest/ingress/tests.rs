@@ -118,3 +118,9 @@ fn a_bad_host_costs_its_rule_alone() {
     let fields: Vec<_> = ingress.faults.iter().map(|fault| &*fault.field).collect();
     assert_eq!(fields, ["spec.rules[0].host", "spec.tls[0].hosts[0]"]);
 }
+
+#[test]
+fn a_text_of_a_megabyte_is_not_repeated() {
+    let ingress = read(serde_json::json!({"rules": [{"host": "ü".repeat(1 << 20)}]}));
+    assert!(ingress.faults[0].found.len() < 1000);
+}
