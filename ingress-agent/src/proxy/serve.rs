@@ -100,7 +100,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let watch = Arc::new(Watch::new(worker.options.head));
-    let io = Guard::new(io, worker.options.head, Arc::clone(&watch));
+    let io = Guard::new(io, tls, worker.options.head, Arc::clone(&watch));
     let client = Rc::new(Client::new(
         Rc::clone(&worker),
         peer,
