@@ -148,11 +148,8 @@ fn random_streams_are_read_in_one_way() {
         for bytes in pod.take_log() {
             let (requests, rest) = reference::whole_requests(&bytes);
             for request in &requests {
-                prop_assert!(
-                    matches!(request.target.as_str(), "/1" | "/2" | "/3"),
-                    "{}",
-                    request.target
-                );
+                // A change may have hit the target; a body or a field never becomes one.
+                prop_assert!(request.target.len() <= 2, "{}", request.target);
             }
             whole += requests.len();
             // What is left is one request whose body did not come, and nothing after it.
