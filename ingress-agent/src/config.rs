@@ -39,7 +39,7 @@ pub enum Command {
     /// Prints the pinned eBPF maps in words. Works beside a running agent, and after one has ended.
     Maps(MapsArgs),
     /// Takes down what an ended agent left serving: XDP and sk_lookup links, pinned maps, VIP routes.
-    Unload(MapsArgs),
+    Unload(PlaceArgs),
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -83,16 +83,7 @@ pub struct RunArgs {
     pub interface: Vec<String>,
 
     #[command(flatten)]
-    pub pins: PinArgs,
-
-    /// Run-time files: the lock; later the admin socket and keys. A tmpfs.
-    #[arg(
-        long,
-        env = "INGRESS_AGENT_RUN_DIR",
-        value_name = "DIR",
-        default_value = "/run/ingress-agent"
-    )]
-    pub run_dir: PathBuf,
+    pub places: PlaceArgs,
 
     /// What outlives a restart. Unused by the source `file`, whose folder is its own state.
     #[arg(
@@ -142,11 +133,27 @@ pub struct CheckArgs {
     pub folder: PathBuf,
 }
 
-/// Flags of `maps` and `unload`.
+/// Flags of `maps`.
 #[derive(Args, Debug)]
 pub struct MapsArgs {
     #[command(flatten)]
     pub pins: PinArgs,
+}
+
+/// Flags that say where an agent keeps what it holds.
+#[derive(Args, Debug)]
+pub struct PlaceArgs {
+    #[command(flatten)]
+    pub pins: PinArgs,
+
+    /// Run-time files: the lock; later the admin socket and keys. A tmpfs.
+    #[arg(
+        long,
+        env = "INGRESS_AGENT_RUN_DIR",
+        value_name = "DIR",
+        default_value = "/run/ingress-agent"
+    )]
+    pub run_dir: PathBuf,
 }
 
 /// Flags of the log.

@@ -8,7 +8,8 @@ use clap::Parser;
 use ingress_agent::app;
 use ingress_agent::check::{self, Outcome};
 use ingress_agent::config::{Cli, Command, RunArgs};
-use ingress_agent::telemetry;
+use ingress_agent::{telemetry, xdp};
+use tokio::runtime::{Builder, Runtime};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,8 +34,14 @@ fn command(command: Command) -> Result<ExitCode> {
                 Outcome::Refused => ExitCode::FAILURE,
             });
         }
-        Command::Maps(_args) => {}
-        Command::Unload(_args) => {}
+        Command::Maps(args) => {
+            let description = xdp::describe::describe(&args.pins.pin_dir)?;
+            write!(io::stdout(), "{description}").context("standard output")?;
+        }
+        Command::Unload(args) => {
+            let unloaded = runtime()?.block_on(xdp::unload::unload(&args.run_dir, &args.pins.pin_dir))?;
+            write!(io::stdout(), "{unloaded}").context("standard output")?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -46,9 +53,12 @@ fn run(args: RunArgs) -> Result<()> {
         .install_default()
         .ok()
         .context("a TLS provider is installed already")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    Ok(runtime()?.block_on(app::run(args))?)
+}
+
+fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("start tokio")?;
-    Ok(runtime.block_on(app::run(args))?)
+        .context("start tokio")
 }

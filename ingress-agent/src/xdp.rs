@@ -40,6 +40,7 @@ pub mod siphash;
 pub mod state;
 pub mod sys;
 pub mod sysctl;
+pub mod unload;
 mod watch;
 pub mod writer;
 
@@ -205,10 +206,12 @@ impl Dataplane {
     /// Names the listeners' groups to the programs. May be called again with others.
     pub fn set_listeners(&self, v4: BorrowedFd<'_>, v6: BorrowedFd<'_>) -> Result<(), SysError> {
         for (index, socket) in [(LISTENER_V4, v4), (LISTENER_V6, v6)] {
-            let mut value = vec![0; self.maps.listeners.value_length()];
-            for (to, from) in value.iter_mut().zip(socket.as_raw_fd().to_le_bytes()) {
-                *to = from;
-            }
+            let fd = socket.as_raw_fd().cast_unsigned();
+            // A `SOCKMAP`'s values are descriptors of 4 bytes, or 8 where they are read as cookies.
+            let value = match self.maps.listeners.value_length() {
+                4 => fd.to_ne_bytes().to_vec(),
+                _ => u64::from(fd).to_ne_bytes().to_vec(),
+            };
             self.maps.listeners.update(&index.to_ne_bytes(), &value)?;
         }
         Ok(())

@@ -495,6 +495,37 @@ fn what_is_missing_at_a_start_is_named_and_nothing_is_left() {
 }
 
 #[test]
+fn a_missing_capability_is_named() {
+    privileged(async |bed: &Bed| {
+        let without = NoNetAdmin::new();
+        let error = bed.open().await.unwrap_err();
+        assert!(matches!(error, OpenError::Privilege(_)), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("missing CAP_NET_ADMIN: run as root"),
+            "{error}"
+        );
+        drop(without);
+        bed.open().await.unwrap();
+    });
+}
+
+#[test]
+fn an_address_that_the_node_does_not_have_is_told() {
+    privileged(async |bed: &Bed| {
+        let mut dataplane = bed.open().await.unwrap();
+        run("ip address del fd77::1/64 dev up0");
+        let applied = dataplane.apply(&bed.plan(&["192.0.2.10"])).await.unwrap();
+        let address = "fd77::1".parse().unwrap();
+        assert_eq!(
+            (applied.vips, applied.refused),
+            (2, vec![Refused::Absent { address }])
+        );
+    });
+}
+
+#[test]
 fn an_interface_that_is_no_longer_listed_is_let_go() {
     privileged(async |bed: &Bed| {
         run("ip link add side0 type veth peer name side1");

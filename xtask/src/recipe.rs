@@ -29,6 +29,9 @@ const RUSTFLAGS: &[&str] = &[
     "-Cdebuginfo=2",
     "-Ctarget-cpu=v3",
     "-Clink-arg=--btf",
+    // Headers in a packet are not aligned, and every kernel with a JIT reads them in whole words all the
+    // same. Without this, code generation reads and writes them byte by byte.
+    "-Clink-arg=--cpu-features=+allows-misaligned-mem-access",
     "-Csplit-debuginfo=off",
 ];
 

@@ -109,8 +109,8 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
 
     let mut dataplane = Dataplane::open(xdp::Options {
         interfaces: args.interface,
-        pin_dir: args.pins.pin_dir,
-        run_dir: args.run_dir,
+        pin_dir: args.places.pins.pin_dir,
+        run_dir: args.places.run_dir,
         tunnel_port: args.tunnel_port,
     })
     .await?;

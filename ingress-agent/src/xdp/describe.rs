@@ -14,10 +14,10 @@ use ingress_common::{BackendState, LAYOUT_VERSION, Node, NodeState, PORT_TCP, Sl
 use serde::Serialize;
 
 use super::counters::Counters;
-use super::held::{Held, parse_vip};
+use super::held::{Held, open_if_there, parse_vip};
 use super::maps::Maps;
 use super::pins::Pins;
-use super::sys::{Map, SysError, monotonic_ns};
+use super::sys::{SysError, monotonic_ns};
 use crate::model::Vip;
 
 /// Everything that the maps say.
@@ -203,7 +203,9 @@ fn mac(bytes: [u8; 6]) -> String {
 fn pools(pins: &Pins, held: &Held) -> Result<BTreeMap<String, PoolText>, SysError> {
     let mut pools = BTreeMap::new();
     for name in pins.list("slots")? {
-        let map = Map::open(&pins.slots(&name))?;
+        let Some(map) = open_if_there(&pins.slots(&name))? else {
+            continue;
+        };
         let mut table: Box<SlotTable> = bytemuck::allocation::zeroed_box();
         map.lookup(&0u32.to_ne_bytes(), bytemuck::bytes_of_mut(&mut *table))?;
         let mut slots = BTreeMap::new();

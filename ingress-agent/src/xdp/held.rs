@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ingress_common::{
@@ -154,13 +154,21 @@ fn inner(
     let mut found = Vec::new();
     for name in names {
         let pin = pins.dir().join(directory).join(&name);
-        let map = Map::open(&pin)?;
+        let Some(map) = open_if_there(&pin)? else { continue };
         match numbers.get(&map.shape().id) {
             Some(number) => found.push((name, *number, map)),
             None => orphans.push(pin),
         }
     }
     Ok(found)
+}
+
+/// A pinned map; `None` when it was removed since the directory was listed, by an agent that is at work.
+pub fn open_if_there(pin: &Path) -> Result<Option<Map>, SysError> {
+    match Map::open(pin) {
+        Err(error) if error.errno() == Some(libc::ENOENT) => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 impl Backends {

@@ -3,8 +3,9 @@
 //! In: the model and this node's name. Out: nodes, pools and VIPs by their own names, and what had to be left
 //! out. It knows no map, no number of ours and no interface: those join when the plan is applied.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use ingress_common::{MAX_POOLS, MAX_PORTS, MAX_VIPS};
@@ -268,17 +269,16 @@ impl Plan {
         if self.vips.len() + 1 >= MAX_VIPS as usize {
             return Some(LeftOut::TooManyVips { vip, pool });
         }
-        let ports = self
-            .vips
-            .keys()
-            .filter(|other| other.address == vip.address)
-            .count();
+        let first = Vip {
+            port: NonZeroU16::MIN,
+            ..vip
+        };
+        let last = Vip {
+            port: NonZeroU16::MAX,
+            ..vip
+        };
+        let ports = self.vips.range(first..=last).count();
         (ports >= MAX_PORTS).then_some(LeftOut::TooManyPorts { vip, pool })
-    }
-
-    /// The addresses of the VIPs.
-    pub fn addresses(&self) -> BTreeSet<IpAddr> {
-        self.vips.keys().map(|vip| vip.address).collect()
     }
 }
 

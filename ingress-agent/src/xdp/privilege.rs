@@ -16,7 +16,7 @@ pub enum PrivilegeError {
         missing: Vec<&'static str>,
     },
     /// The kernel did not tell.
-    #[error("cannot read the effective capabilities from /proc/self/status: {0}")]
+    #[error("cannot read the effective capabilities from /proc/thread-self/status: {0}")]
     Unknown(io::Error),
 }
 
@@ -33,7 +33,7 @@ const NEEDED: [(u32, &str); 4] = [
 
 /// Names every capability that is needed and not effective.
 pub fn check() -> Result<(), PrivilegeError> {
-    let status = fs::read_to_string("/proc/self/status").map_err(PrivilegeError::Unknown)?;
+    let status = fs::read_to_string("/proc/thread-self/status").map_err(PrivilegeError::Unknown)?;
     let effective = effective(&status).ok_or_else(|| {
         PrivilegeError::Unknown(io::Error::other(
             "there is no line CapEff with a hexadecimal number",

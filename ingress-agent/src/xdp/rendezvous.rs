@@ -63,7 +63,7 @@ impl Seat {
     }
 }
 
-/// A seat's number with its score. The default is nobody, whom every score beats or equals.
+/// A seat's number with its score, which is never 0. The default is nobody, whom everybody beats.
 #[derive(Clone, Copy, Default)]
 struct Ranked {
     score: u64,
@@ -75,7 +75,7 @@ fn best(seats: &[Seat], slot: u64) -> Slot {
     let mut owner = Ranked::default();
     for seat in seats {
         let ranked = Ranked {
-            score: mix(seat.hash ^ slot),
+            score: mix(seat.hash ^ slot) | 1,
             number: seat.number,
         };
         if ranked.beats(third) {
@@ -106,7 +106,7 @@ fn best(seats: &[Seat], slot: u64) -> Slot {
 
 impl Ranked {
     const fn beats(self, other: Self) -> bool {
-        self.score > other.score || other.number == 0
+        self.score > other.score
     }
 }
 

@@ -17,7 +17,7 @@ use super::load::Programs;
 use super::netlink::{Interface, Netlink, NetlinkError};
 use super::node::{self, Mss, PeerProblem};
 use super::pins::{Pins, Undo};
-use super::plan::Plan;
+use super::plan::{Plan, PlanNode};
 use super::reach::{self, Hops};
 use super::route;
 use super::sys::SysError;
@@ -48,6 +48,15 @@ pub enum Refused {
         node: Arc<str>,
         /// Why.
         problem: PeerProblem,
+    },
+    /// The model says that this node has it.
+    #[error(
+        "this node's address {address} is on none of its interfaces, so that nothing sent to it arrives; correct the \
+         node's addresses"
+    )]
+    Absent {
+        /// The address.
+        address: IpAddr,
     },
     /// A VIP that the node itself has as an address.
     #[error("VIP {vip}: not served here, because {} is an address of interface {interface}; take an address that no node has", vip.address)]
@@ -148,6 +157,12 @@ impl State {
         let reach = reach::reach(&self.netlink, &self.hops, &self.interfaces).await?;
 
         let mut refused = self.refused_peers(&plan);
+        let own = plan.own.and_then(|own| plan.nodes.get(&own));
+        let absent = own
+            .into_iter()
+            .flat_map(PlanNode::outer)
+            .filter(|address| !addresses.contains_key(address));
+        refused.extend(absent.map(|address| Refused::Absent { address }));
         let mut vips = plan.vips.clone();
         vips.retain(|vip, _| match addresses.get(&vip.address) {
             None => unsafe_for_vips.is_none(),
@@ -265,6 +280,9 @@ impl State {
     fn tell(&mut self, refused: &[Refused]) {
         for refusal in refused.iter().filter(|refusal| !self.refused.contains(refusal)) {
             tracing::warn!("{refusal}");
+        }
+        for refusal in self.refused.iter().filter(|refusal| !refused.contains(refusal)) {
+            tracing::info!("no longer so: {refusal}");
         }
         refused.clone_into(&mut self.refused);
     }

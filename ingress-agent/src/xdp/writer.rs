@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ingress_common::{
-    Backend, BackendState, Be16, Ip, Node, PORT_TCP, Peer, PortPolicy, Settings, VipAddress, VipPort,
+    Backend, BackendState, Be16, Ip, Node, NodeState, PORT_TCP, Peer, PortPolicy, Settings, VipAddress,
+    VipPort,
 };
 
 use super::btf::Types;
@@ -32,6 +33,9 @@ pub struct Writer {
     types: Types,
     backends: Shape,
     slots: Shape,
+    /// A backend map without an entry, in place of those that go: many are swapped by one call and one wait for running
+    /// programs, where each deletion waits by itself.
+    nobody: Map,
     held: Held,
 }
 
@@ -72,12 +76,19 @@ impl Writer {
         let maps = Maps::open(&pins)?;
         let held = Held::restore(&maps, &pins)?;
         let (backends, slots) = (inner_shape(name::BACKENDS)?, inner_shape(name::SLOTS)?);
+        let types = Types::load()?;
+        let nobody = Map::create(
+            backends,
+            "BACKENDS_NONE",
+            Some((&types.btf, types.index, types.backend)),
+        )?;
         Ok(Self {
             maps,
             pins,
-            types: Types::load()?,
+            types,
             backends,
             slots,
+            nobody,
             held,
         })
     }
@@ -124,7 +135,13 @@ impl Writer {
     pub fn put_nodes(&mut self, nodes: &BTreeMap<u16, Node>) -> Result<(), SysError> {
         for (number, node) in diff(&self.held.nodes, nodes).put {
             self.maps.nodes.put(&u32::from(number), &node)?;
-            self.held.nodes.insert(number, node);
+            let before = self.held.nodes.insert(number, node);
+            let resolved = node.dmac != [0; 6];
+            if node.state == NodeState::Peer as u8
+                && before.is_none_or(|before| (before.dmac != [0; 6], before.state) != (resolved, node.state))
+            {
+                tracing::info!(node = number, address = %IpAddr::from(node.address), resolved, "peer");
+            }
         }
         Ok(())
     }
@@ -232,8 +249,10 @@ impl Writer {
             .filter(|(vip, _)| !wanted.vips.contains_key(vip))
             .map(|(vip, number)| (*vip, number))
             .collect();
-        for (vip, number) in gone {
-            self.maps.backends.remove(number)?;
+        self.maps
+            .backends
+            .put(gone.iter().map(|(_, number)| (*number, &self.nobody)))?;
+        for (vip, _) in gone {
             sys::remove(&self.pins.vip(vip))?;
             self.held.backends.remove(&vip);
             self.held.vips.give_back(&vip);

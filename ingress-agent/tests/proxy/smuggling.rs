@@ -3,6 +3,14 @@
 //! Every case is a whole connection's bytes. The pod must have seen exactly the requests the case lists, which
 //! the strict reference parser splits; for a refused message that is none.
 
+use std::cell::Cell;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use proptest::test_runner::{Config, TestRunner};
+
 use crate::bed::{Bed, site};
 use crate::corpus::{self, Case};
 use crate::recorder::Recorder;
@@ -73,4 +81,92 @@ fn the_corpus() {
     }
     // A corpus that shrinks is to be noticed.
     assert!(cases.len() >= 115, "{} cases", cases.len());
+}
+
+/// Well formed pieces in any order, then a few bytes changed to those that matter.
+fn stream() -> impl Strategy<Value = Vec<u8>> {
+    let piece = select(vec![
+        "GET /1 HTTP/1.1\r\n",
+        "POST /2 HTTP/1.1\r\n",
+        "PUT /3 HTTP/1.0\r\n",
+        "Host: a.test\r\n",
+        "Host: a.test\r\n\r\n",
+        "POST /2 HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "Content-Length: 5\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Connection: content-length, transfer-encoding, host\r\n",
+        "\r\n",
+        "5\r\nabcde\r\n",
+        "0\r\n\r\n",
+        "5;a=b\r\n",
+    ]);
+    let change = (any::<Index>(), select(b"\r\n\0: \tx;05,\x0b\xa0".to_vec()));
+    let whole = select(vec![
+        "GET /1 HTTP/1.1\r\nHost: a.test\r\n\r\n",
+        "POST /2 HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nabcde",
+        "PUT /3 HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+    ]);
+    (vec(whole, 0..3), vec(piece, 1..10), vec(change, 0..3)).prop_map(|(whole, pieces, changes)| {
+        let mut bytes = [whole, pieces].concat().concat().into_bytes();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes
+    })
+}
+
+/// H1-23: whatever comes, the pod sees requests that a strict reader reads, each one that a client asked for,
+/// and no answer without a request.
+#[test]
+fn random_streams_are_read_in_one_way() {
+    let [pod, sound] = ["pod", "sound"].map(Recorder::start);
+    let bed = Bed::start(site(&[
+        ("a.test", "/", &[pod.address()]),
+        ("sound.test", "/", &[sound.address()]),
+    ]));
+    let answered = Cell::new(0);
+    let mut runner = TestRunner::new(Config {
+        cases: 300,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let outcome = runner.run(&stream(), |bytes| {
+        let mut client = bed.connect();
+        client
+            .stream()
+            .set_read_timeout(Some(Duration::from_millis(30)))
+            .unwrap();
+        client.send(&bytes);
+        let mut ok = 0;
+        while let Ok(Some(reply)) = client.try_reply() {
+            ok += usize::from(reply.status == 200);
+        }
+        drop(client);
+        bed.assert_sound("sound.test");
+        let mut whole = 0;
+        for bytes in pod.take_log() {
+            let (requests, rest) = reference::whole_requests(&bytes);
+            for request in &requests {
+                prop_assert!(
+                    matches!(request.target.as_str(), "/1" | "/2" | "/3"),
+                    "{}",
+                    request.target
+                );
+            }
+            whole += requests.len();
+            // What is left is one request whose body did not come, and nothing after it.
+            prop_assert!(
+                rest.is_empty() || rest.starts_with(b"P"),
+                "{}",
+                rest.escape_ascii()
+            );
+        }
+        prop_assert!(ok <= whole, "{ok} answers to {whole} requests");
+        answered.set(answered.get() + ok);
+        Ok(())
+    });
+    outcome.unwrap();
+    // The streams are not all refused.
+    assert!(answered.get() >= 50, "{} answers", answered.get());
 }

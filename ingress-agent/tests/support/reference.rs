@@ -31,16 +31,20 @@ pub(crate) fn complete(bytes: &[u8]) -> Option<usize> {
 }
 
 /// All requests in `bytes`, which must hold nothing else.
-pub(crate) fn requests(mut bytes: &[u8]) -> Vec<Request> {
+pub(crate) fn requests(bytes: &[u8]) -> Vec<Request> {
+    let (requests, rest) = whole_requests(bytes);
+    assert!(rest.is_empty(), "an incomplete request: {}", rest.escape_ascii());
+    requests
+}
+
+/// The whole requests at the beginning of `bytes`, and what is left after them.
+pub(crate) fn whole_requests(mut bytes: &[u8]) -> (Vec<Request>, &[u8]) {
     let mut requests = Vec::new();
-    while !bytes.is_empty() {
-        let Some((request, length)) = parse(bytes) else {
-            panic!("an incomplete request: {}", bytes.escape_ascii());
-        };
+    while let Some((request, length)) = parse(bytes) {
         requests.push(request);
         bytes = &bytes[length..];
     }
-    requests
+    (requests, bytes)
 }
 
 fn parse(bytes: &[u8]) -> Option<(Request, usize)> {

@@ -130,7 +130,7 @@ async fn a_change_is_sent_and_what_did_not_change_keeps_its_pointer() {
         fastest = fastest.min(took);
         sleep(Duration::from_millis(50)).await;
     }
-    assert!(fastest < Duration::from_millis(20), "{fastest:?}");
+    assert!(fastest < Duration::from_millis(50), "{fastest:?}");
     let after = watched.now();
     let unchanged = |s: &Snapshot| {
         s.ingresses
