@@ -11,9 +11,6 @@ const LONG_TESTS: usize = 200;
 
 /// Files of more than [`LONG`] lines, and why.
 const REASONS: &[(&str, &str)] = &[];
-    "ingress-agent/tests/proxy/smuggling.rs",
-    "one table of hostile requests, read as one",
-)];
 
 pub(super) fn check(source: &Source) -> Vec<Breach> {
     let length = source.len();
