@@ -61,10 +61,11 @@ fn pins_without_a_layout_are_not_taken_over() {
     let Some(lab) = lab() else { return };
     let pins = lab.pins(1);
     fs::create_dir_all(&pins).unwrap();
-    make_map(&lab, &pins.join("FOREIGN"));
+    let pin = pins.join("NODES");
+    make_map(&lab, &pin);
     refuses(&lab, 1, &["layout", pins.to_str().unwrap()]);
-    assert!(pins.join("FOREIGN").exists());
-    fs::remove_file(pins.join("FOREIGN")).unwrap();
+    assert!(pin.exists());
+    fs::remove_file(pin).unwrap();
     lab.spawn_agent(1, &[]).unwrap();
 }
 

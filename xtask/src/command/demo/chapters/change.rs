@@ -15,6 +15,8 @@ pub(super) fn edit(stage: &mut Stage, report: &mut Report) -> Result<()> {
     let (lab, manifests) = (&stage.lab, stage.lab.manifests());
     let mut times = Vec::new();
     for round in 0..EDITS {
+        // Apart, so that no edit waits for the one before.
+        sleep(Duration::from_millis(100));
         // There and back again: the last edit leaves the folder as it was.
         let (from, to) = if round % 2 == 0 {
             ("blue", "red")
