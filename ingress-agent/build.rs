@@ -28,10 +28,10 @@ fn build() -> Result<()> {
     let arch = env::var("CARGO_CFG_TARGET_ARCH").context("cargo did not set CARGO_CFG_TARGET_ARCH")?;
     let root = package.parent().context("the package lies in no workspace")?;
 
+    let tools = Tools::find()?;
     for input in recipe::inputs(root) {
         println!("cargo::rerun-if-changed={}", input.display());
     }
-    let tools = Tools::find()?;
     for tool in [&tools.toolchain.rustc, &tools.linker.path] {
         println!("cargo::rerun-if-changed={}", tool.display());
     }

@@ -1,1 +1,15 @@
-//! ...
+//! Wires the parts together: moves values from one to the next and decides nothing.
+//!
+//! ```text
+//! source ──Snapshot──▶ translate ──Model──┬──▶ proxy.swap(Table)
+//!                          └─Report─▶ log └──▶ dataplane.apply(Plan)
+//! ```
+//!
+//! Threads: the proxy's workers, the heartbeat's, and this one, of lower priority, for everything else.
+
+mod heartbeat;
+mod publish;
+mod run;
+mod stop;
+
+pub use run::{RunError, run};

@@ -1,1 +1,253 @@
-//! ...
+//! The command line: every flag, its environment variable and its default, parsed into types.
+//!
+//! Precedence: flag, environment (`INGRESS_AGENT_...`), default. The keys of the agent's ConfigMap will
+//! stand between environment and default, and are the flags' names.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The ingress load balancer's agent: one per node.
+///
+/// It reads Ingress objects, programs XDP so that every packet for a VIP reaches the node that owns its
+/// connection, terminates TLS there, routes by host and path, and calls the pod. Replies go straight to
+/// the client.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ingress-agent",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can be asked to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serves: loads the eBPF programs, follows the source, answers requests. Ends on SIGTERM, drained.
+    #[command(after_long_help = RUN_EXAMPLES)]
+    Run(Box<RunArgs>),
+    /// Says what the agent would make of a folder of manifests. Exit status 1 when an object is refused.
+    #[command(after_long_help = CHECK_EXAMPLES)]
+    Check(CheckArgs),
+    /// Prints the pinned eBPF maps in words. Works beside a running agent, and after one has ended.
+    Maps(MapsArgs),
+    /// Takes down what an ended agent left serving: XDP and sk_lookup links, pinned maps, VIP routes.
+    Unload(PlaceArgs),
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  One node, no cluster: a folder of Kubernetes YAML with a VipPool in it
+    ingress-agent run --source file:/etc/ingress-agent --interface eth0
+
+  Several nodes: the same folder on each, with nodes.yaml naming them and their shared secret
+    ingress-agent run --source file:/etc/ingress-agent --interface eth0,eth1 --node edge-1
+
+What it needs: root, or CAP_BPF + CAP_NET_ADMIN + CAP_PERFMON; a bpffs (mount -t bpf bpf /sys/fs/bpf);
+interfaces whose driver has native XDP.
+
+The agent's end takes nothing down: the programs stay attached and packets of other nodes' connections
+keep flowing; `ingress-agent unload` takes everything down.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  ingress-agent check -f deploy/examples
+  kubectl get ingress,ingressclass,svc,endpointslices,secrets -A -o yaml > all/cluster.yaml && ingress-agent check -f all";
+
+/// Flags of `run`.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Where objects come from: file:DIR (a folder of Kubernetes YAML or JSON, watched) or kube.
+    #[arg(long, env = "INGRESS_AGENT_SOURCE", value_name = "file:DIR|kube")]
+    pub source: Source,
+
+    /// This node's name, as nodes.yaml or the cluster knows it.
+    #[arg(long, env = "INGRESS_AGENT_NODE", value_name = "NAME", default_value_t = host_name())]
+    pub node: String,
+
+    /// The interfaces that VIP packets come in by, and that lead to the other nodes.
+    #[arg(
+        long,
+        env = "INGRESS_AGENT_INTERFACE",
+        value_name = "NAME,...",
+        value_delimiter = ',',
+        required = true
+    )]
+    pub interface: Vec<String>,
+
+    #[command(flatten)]
+    pub places: PlaceArgs,
+
+    /// What outlives a restart. Unused by the source `file`, whose folder is its own state.
+    #[arg(
+        long,
+        env = "INGRESS_AGENT_STATE_DIR",
+        value_name = "DIR",
+        default_value = "/var/lib/ingress-agent"
+    )]
+    pub state_dir: PathBuf,
+
+    /// The UDP port of the tunnel between nodes; the same on all of them.
+    #[arg(long, env = "INGRESS_AGENT_TUNNEL_PORT", value_name = "PORT",
+          default_value_t = ingress_common::TUNNEL_PORT, value_parser = clap::value_parser!(u16).range(1..))]
+    pub tunnel_port: u16,
+
+    /// How long open requests may take to finish after SIGTERM.
+    #[arg(long, env = "INGRESS_AGENT_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "300s",
+          value_parser = humantime::parse_duration)]
+    pub drain_timeout: Duration,
+
+    /// Worker threads of the request path [default: one per core].
+    #[arg(long, env = "INGRESS_AGENT_WORKERS", value_name = "N")]
+    pub workers: Option<std::num::NonZeroUsize>,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Flags that say where the pins are.
+#[derive(Args, Debug)]
+pub struct PinArgs {
+    /// A folder of its own on a bpffs, where the programs' links and the maps are pinned.
+    #[arg(
+        long,
+        env = "INGRESS_AGENT_PIN_DIR",
+        value_name = "DIR",
+        default_value = "/sys/fs/bpf/ingress"
+    )]
+    pub pin_dir: PathBuf,
+}
+
+/// Flags of `check`.
+#[derive(Args, Debug)]
+pub struct CheckArgs {
+    /// The folder of manifests, as --source file:DIR takes it.
+    #[arg(short = 'f', long = "folder", value_name = "DIR")]
+    pub folder: PathBuf,
+}
+
+/// Flags of `maps`.
+#[derive(Args, Debug)]
+pub struct MapsArgs {
+    #[command(flatten)]
+    pub pins: PinArgs,
+}
+
+/// Flags that say where an agent keeps what it holds.
+#[derive(Args, Debug)]
+pub struct PlaceArgs {
+    #[command(flatten)]
+    pub pins: PinArgs,
+
+    /// Run-time files: the lock; later the admin socket and keys. A tmpfs.
+    #[arg(
+        long,
+        env = "INGRESS_AGENT_RUN_DIR",
+        value_name = "DIR",
+        default_value = "/run/ingress-agent"
+    )]
+    pub run_dir: PathBuf,
+}
+
+/// Flags of the log.
+#[derive(Args, Debug)]
+pub struct LogArgs {
+    /// What is logged, by target: `info`, `info,access=off`, `debug` ... (tracing's EnvFilter syntax).
+    #[arg(
+        long,
+        env = "INGRESS_AGENT_LOG",
+        value_name = "FILTER",
+        default_value = "info"
+    )]
+    pub log: String,
+
+    /// How it is written, to standard error.
+    #[arg(long, env = "INGRESS_AGENT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Where objects come from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// A folder of manifests.
+    File(PathBuf),
+    /// The API server.
+    Kube,
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some(("file", dir)) if !dir.is_empty() => Ok(Self::File(PathBuf::from(dir))),
+            None if text == "kube" => Ok(Self::Kube),
+            _ => Err("expected file:DIR, a folder of Kubernetes YAML, or kube, the API server".into()),
+        }
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sources() {
+        assert_eq!("kube".parse(), Ok(Source::Kube));
+        assert_eq!("file:/a:b".parse(), Ok(Source::File("/a:b".into())));
+        for text in ["", "file", "file:", "kube:", "http://x"] {
+            assert!(text.parse::<Source>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_flag_has_its_environment_variable() {
+        let command = Cli::command();
+        let run = command.find_subcommand("run").unwrap();
+        for arg in run
+            .get_arguments()
+            .filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"))
+        {
+            let long = arg.get_long().unwrap();
+            let expected = format!("INGRESS_AGENT_{}", long.to_uppercase().replace('-', "_"));
+            assert_eq!(arg.get_env().unwrap().to_str(), Some(&*expected), "--{long}");
+        }
+    }
+
+    #[test]
+    fn interfaces_are_a_list() {
+        let cli =
+            Cli::try_parse_from(["ingress-agent", "run", "--source", "kube", "--interface", "a,b"]).unwrap();
+        let Command::Run(args) = cli.command else {
+            panic!("not run")
+        };
+        assert_eq!(args.interface, ["a", "b"]);
+    }
+}

@@ -12,10 +12,12 @@
 //! Start with [`model`] and one test.
 
 pub mod app;
+pub mod check;
 pub mod config;
 pub mod digest;
 pub mod model;
 pub mod proxy;
 pub mod source;
+pub mod telemetry;
 pub mod translate;
 pub mod xdp;

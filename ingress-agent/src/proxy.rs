@@ -1,1 +1,304 @@
-//! ...
+//! The L7 path: from an accepted connection to a pod and back.
+//!
+//! ```text
+//! sk_lookup ─▶ listener ─▶ worker ─▶ serve ─▶ [tls] ─▶ guard ─▶ hyper ─▶ forward ─┬─▶ authority, path ─▶ router ─▶ rule
+//!                                                                                 ├─▶ header
+//!                                                                                 ├─▶ upstream: balance, registry, connect, retry
+//!                                                                                 └─▶ body ─▶ access
+//! model ─▶ table (swapped whole) ──────────────────────────────────────────────────────▲
+//! ```
+//!
+//! Which VIP a connection came to is the accepted socket's local address: the kernel's steering keeps it. The
+//! proxy reads [`crate::model`] and knows neither Kubernetes nor the kernel's maps.
+
+mod access;
+mod authority;
+mod client;
+mod deadline;
+mod error;
+mod forward;
+mod guard;
+mod header;
+mod listener;
+mod open;
+mod path;
+mod request_id;
+mod router;
+mod serve;
+mod table;
+mod tls;
+mod upstream;
+mod watch;
+mod worker;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures::future::join_all;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot, watch as latest};
+use tokio::time::timeout;
+
+pub use listener::{ListenError, Listeners};
+pub use table::{Memo, Table};
+pub use tls::FallbackError;
+pub use worker::WorkerError;
+
+use tls::{Handshakes, Tls};
+use worker::Command;
+
+/// A worker that takes longer to answer has stopped serving.
+const PULSE: Duration = Duration::from_millis(300);
+
+/// The proxy's time limits.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// From a request's first byte, or the connection's accept, to the end of its head.
+    pub head: Duration,
+    /// How long a connection may be idle between requests.
+    pub idle: Duration,
+    /// A TLS handshake.
+    pub handshake: Duration,
+    /// A connection to a pod.
+    pub connect: Duration,
+    /// A pod's silence: before its answer, and between two pieces of it.
+    pub read: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            handshake: Duration::from_secs(5),
+            connect: Duration::from_secs(5),
+            read: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why the proxy cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Tls(#[from] FallbackError),
+    #[error("start the thread of worker {worker}: {source}")]
+    Thread { worker: usize, source: io::Error },
+}
+
+/// What a drain did.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct DrainOutcome {
+    /// Requests that ended after the drain began.
+    pub finished: usize,
+    /// Requests that were still open at the deadline.
+    pub cut: usize,
+}
+
+/// A worker has ended that was not drained: the process cannot serve as it should and is to end.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("worker {worker} ended: {reason}")]
+pub struct Ended {
+    /// Which.
+    pub worker: usize,
+    /// Why.
+    pub reason: Arc<str>,
+}
+
+/// What the workers read.
+#[derive(Debug, Default)]
+struct Live {
+    table: Table,
+    handshakes: Handshakes,
+}
+
+/// The running workers, seen from the control thread.
+#[derive(Debug)]
+pub struct Proxy {
+    live: Arc<ArcSwap<Live>>,
+    /// Tables that were in use at their last look; freed here, never by a worker.
+    old: Mutex<Vec<Arc<Live>>>,
+    tls: Tls,
+    workers: Vec<mpsc::UnboundedSender<Command>>,
+    ended: latest::Receiver<Option<Ended>>,
+}
+
+impl Proxy {
+    /// Starts one worker per pair of listeners, on threads of their own. Until the first [`Proxy::swap`] every
+    /// connection is closed at once.
+    pub fn start(listeners: Listeners, options: Options) -> Result<Self, StartError> {
+        let tls = Tls::new()?;
+        let live = Arc::new(ArcSwap::from_pointee(Live::default()));
+        let (tell_end, ended) = latest::channel(None);
+        let mut workers = Vec::new();
+        for (index, pair) in listeners.into_pairs().into_iter().enumerate() {
+            let (commands, received) = mpsc::unbounded_channel();
+            let notice = Notice {
+                worker: index,
+                tell: tell_end.clone(),
+                drained: false,
+            };
+            let live = Arc::clone(&live);
+            thread::Builder::new()
+                .name(format!("proxy-{index}"))
+                .spawn(move || notice.watch(|| work(live, options, pair, received)))
+                .map_err(|source| StartError::Thread {
+                    worker: index,
+                    source,
+                })?;
+            workers.push(commands);
+        }
+        Ok(Self {
+            live,
+            old: Mutex::default(),
+            tls,
+            workers,
+            ended,
+        })
+    }
+
+    /// Puts `table` in the place of the one before; requests under way keep the rule they found.
+    pub fn swap(&self, table: Table) -> Result<(), rustls::Error> {
+        let handshakes = self.tls.handshakes(&table)?;
+        let before = self.live.swap(Arc::new(Live { table, handshakes }));
+        let mut old = self.old.lock().unwrap_or_else(PoisonError::into_inner);
+        old.push(before);
+        // A worker holds a table for the length of a lookup. What is still held now goes with the next swap.
+        old.retain(|live| Arc::strong_count(live) > 1);
+        Ok(())
+    }
+
+    /// Whether every worker answered, on its own runtime, within 300 ms.
+    pub async fn pulse(&self) -> bool {
+        let answers = self.ask(Command::Pulse);
+        timeout(PULSE, join_all(answers))
+            .await
+            .is_ok_and(|answers| answers.iter().all(Result::is_ok))
+    }
+
+    /// Sets the largest segment that connections accepted from now on announce, per family.
+    pub async fn set_max_segment(&self, v4: u16, v6: u16) -> Result<(), ListenError> {
+        for answer in join_all(self.ask(|done| Command::MaxSegment { v4, v6, done })).await {
+            // A worker that has ended is told by `ended`.
+            answer.unwrap_or(Ok(()))?;
+        }
+        Ok(())
+    }
+
+    /// Serves what is open and what is in the accept queues to its end, at the latest until `deadline` has
+    /// passed, and ends the workers. SYNs are to go elsewhere before.
+    pub async fn drain(&self, deadline: Duration) -> DrainOutcome {
+        let answers = self.ask(|done| Command::Drain {
+            within: deadline,
+            done,
+        });
+        let mut sum = DrainOutcome::default();
+        for outcome in join_all(answers).await.into_iter().flatten() {
+            sum.finished += outcome.finished;
+            sum.cut += outcome.cut;
+        }
+        sum
+    }
+
+    /// When a worker ends that was not drained. Does not borrow the proxy.
+    pub fn ended(&self) -> impl Future<Output = Ended> + Send + use<> {
+        let mut ended = self.ended.clone();
+        async move {
+            let found = ended.wait_for(Option::is_some).await;
+            let found = found.ok().and_then(|ended| ended.clone());
+            match found {
+                Some(ended) => ended,
+                // Every worker was drained.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn ask<T>(&self, command: impl Fn(oneshot::Sender<T>) -> Command) -> Vec<oneshot::Receiver<T>> {
+        let ask = |worker: &mpsc::UnboundedSender<Command>| {
+            let (answer, answered) = oneshot::channel();
+            // A worker that has ended drops the question, which is an answer too.
+            _ = worker.send(command(answer));
+            answered
+        };
+        self.workers.iter().map(ask).collect()
+    }
+}
+
+/// The thread of a worker.
+fn work(
+    live: Arc<ArcSwap<Live>>,
+    options: Options,
+    listeners: listener::Pair,
+    commands: mpsc::UnboundedReceiver<Command>,
+) -> Result<(), String> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default());
+    let runtime = runtime.map_err(|error| format!("make a tokio runtime: {error}"))?;
+    let ended = runtime.block_on(worker::run(live, options, listeners, commands));
+    ended.map_err(|error| error.to_string())
+}
+
+/// Tells when a worker's thread ends, also when it panics.
+struct Notice {
+    worker: usize,
+    tell: latest::Sender<Option<Ended>>,
+    drained: bool,
+}
+
+impl Notice {
+    fn watch(mut self, work: impl FnOnce() -> Result<(), String>) {
+        match work() {
+            Ok(()) => self.drained = true,
+            Err(reason) => self.tell(&reason),
+        }
+    }
+
+    fn tell(&mut self, reason: &str) {
+        self.drained = true;
+        let ended = Ended {
+            worker: self.worker,
+            reason: reason.into(),
+        };
+        // The receiver lives as long as the proxy; without it nobody needs to know.
+        _ = self.tell.send(Some(ended));
+    }
+}
+
+impl Drop for Notice {
+    fn drop(&mut self) {
+        if !self.drained {
+            self.tell("it panicked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(work: impl FnOnce() -> Result<(), String> + Send + 'static) -> Option<Ended> {
+        let (tell, told) = latest::channel(None);
+        let notice = Notice {
+            worker: 3,
+            tell,
+            drained: false,
+        };
+        // A panic is the thread's result, and expected.
+        _ = thread::spawn(move || notice.watch(work)).join();
+        told.borrow().clone()
+    }
+
+    #[test]
+    fn a_worker_that_ends_is_told_unless_it_was_drained() {
+        assert!(told(|| Ok(())).is_none());
+        let ended = told(|| Err("no runtime".to_owned())).unwrap();
+        assert_eq!(ended.to_string(), "worker 3 ended: no runtime");
+        let ended = told(|| panic!("on purpose")).unwrap();
+        assert_eq!(ended.to_string(), "worker 3 ended: it panicked");
+    }
+}

@@ -1,1 +1,6 @@
-//! ...
+//! Where objects come from.
+//!
+//! A source reads API objects, gives each to its digest and puts the values together into a
+//! [`Snapshot`](crate::translate::Snapshot). It decides nothing about traffic.
+
+pub mod file;

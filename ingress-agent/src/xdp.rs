@@ -40,6 +40,7 @@ pub mod siphash;
 pub mod state;
 pub mod sys;
 pub mod sysctl;
+pub mod unload;
 mod watch;
 pub mod writer;
 

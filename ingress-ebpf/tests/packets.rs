@@ -14,7 +14,7 @@ mod random;
 #[path = "table.rs"]
 mod table;
 
-use ingress_common::Verdict;
+use ingress_common::{Reason, Verdict};
 
 use self::host::{Frame, Host};
 
@@ -61,10 +61,7 @@ fn no_headroom_is_a_reason() {
         headroom: false,
         ..Frame::new(&case.frame)
     };
-    assert_eq!(
-        ingress_ebpf::ingress(&mut frame, &host),
-        ingress_common::Reason::Headroom
-    );
+    assert_eq!(ingress_ebpf::ingress(&mut frame, &host), Reason::Headroom);
 }
 
 fn check(case: &table::Case) -> Result<(), String> {
@@ -99,6 +96,13 @@ fn check(case: &table::Case) -> Result<(), String> {
             .collect::<Vec<_>>()
     {
         return says(format!("nodes counted: {:?}", counted.nodes));
+    }
+    let to_a_vip = matches!(
+        reason,
+        Reason::Kept | Reason::KeptTunnel | Reason::Forwarded | Reason::NextHop
+    );
+    if to_a_vip && !matches!(counted.vips[..], [(_, counted)] if counted == bytes) {
+        return says(format!("VIPs counted: {:?}", counted.vips));
     }
     Ok(())
 }

@@ -2,7 +2,12 @@
 
 pub(crate) mod bench;
 pub(crate) mod build_ebpf;
+pub(crate) mod demo;
+mod needs;
+pub(crate) mod test;
+pub(crate) mod tidy;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -12,6 +17,11 @@ fn root() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("xtask lies in no workspace")
+}
+
+/// The cargo that runs us.
+fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
 /// Cargo's target directory: this program is `TARGET_DIR/PROFILE/xtask`.

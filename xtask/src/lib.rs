@@ -1,6 +1,9 @@
 //! The parts of xtask that others use: the eBPF object's [`recipe`], one for `cargo xtask build-ebpf`
-//! and for the agent's build script.
+//! and for the agent's build script, and the [`lab`] of network namespaces, one for `cargo xtask demo` and
+//! for the agent's tests.
 
 #![warn(missing_docs)]
 
+#[cfg(feature = "lab")]
+pub mod lab;
 pub mod recipe;

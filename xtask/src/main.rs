@@ -2,6 +2,8 @@
 
 mod command;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -19,11 +21,30 @@ enum Command {
     Bench(command::bench::Arguments),
     /// Builds the eBPF object with any toolchain that can; installs one when there is none.
     BuildEbpf(command::build_ebpf::Arguments),
+    /// Shows the whole product in a lab of network namespaces, by real requests; checks what it says.
+    Demo(command::demo::Arguments),
+    /// Everything needed, then every check and every test; a filter takes only some.
+    Test(command::test::Arguments),
+    /// Checks the project's rules of shape: boundaries, file lengths, names.
+    Tidy(command::tidy::Arguments),
 }
 
-fn main() -> Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
         Command::Bench(arguments) => command::bench::run(&arguments),
         Command::BuildEbpf(arguments) => command::build_ebpf::run(&arguments),
+        Command::Demo(arguments) => command::demo::run(&arguments),
+        Command::Test(arguments) => command::test::run(&arguments),
+        Command::Tidy(arguments) => command::tidy::run(&arguments),
     }
 }

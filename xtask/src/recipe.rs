@@ -14,7 +14,7 @@ mod toolchain;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 
 pub use self::linker::Linker;
 pub use self::toolchain::{PassedOver, Toolchain};
@@ -29,6 +29,9 @@ const RUSTFLAGS: &[&str] = &[
     "-Cdebuginfo=2",
     "-Ctarget-cpu=v3",
     "-Clink-arg=--btf",
+    // Headers in a packet are not aligned, and every kernel with a JIT reads them in whole words all the
+    // same. Without this, code generation reads and writes them byte by byte.
+    "-Clink-arg=--cpu-features=+allows-misaligned-mem-access",
     "-Csplit-debuginfo=off",
 ];
 
@@ -92,14 +95,16 @@ impl Tools {
     /// Says in one line what is missing and which command installs it.
     pub fn find() -> Result<Self> {
         let Search { found, passed_over } = toolchain::search();
-        let toolchain = found.with_context(|| {
-            let reasons: Vec<String> = passed_over.iter().map(ToString::to_string).collect();
-            format!(
+        let Some(toolchain) = found else {
+            bail!(
                 "no compiler here builds for {TARGET} ({}): run `{INSTALL_COMMAND}`",
-                reasons.join("; ")
-            )
-        })?;
-        let linker = linker::find().with_context(|| format!("run `{INSTALL_COMMAND}`"))?;
+                reasons(&passed_over)
+            );
+        };
+        let linker = match linker::find() {
+            Ok(linker) => linker,
+            Err(why) => bail!("{why:#}: run `{INSTALL_COMMAND}`"),
+        };
         Ok(Self {
             toolchain,
             passed_over,
@@ -123,13 +128,12 @@ impl Tools {
             install::linker(&why, say)?;
         }
         let Search { found, passed_over } = search;
-        let toolchain = found.with_context(|| {
-            let reasons: Vec<String> = passed_over.iter().map(ToString::to_string).collect();
-            format!(
+        let Some(toolchain) = found else {
+            bail!(
                 "what was installed does not build for {TARGET}: {}",
-                reasons.join("; ")
-            )
-        })?;
+                reasons(&passed_over)
+            );
+        };
         Ok(Self {
             toolchain,
             passed_over,
@@ -198,6 +202,14 @@ pub fn inputs(root: &Path) -> Vec<PathBuf> {
         .chain(parts)
         .filter(|path| path.exists())
         .collect()
+}
+
+fn reasons(passed_over: &[PassedOver]) -> String {
+    passed_over
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn rustflags(arch: &str) -> String {

@@ -27,4 +27,6 @@ pub struct RouteMatch {
 pub enum Action {
     /// Calls an endpoint of the backend.
     Forward(Arc<Backend>),
+    /// Answers 503: what the rule asks for cannot be honoured, and a wider rule must not answer instead.
+    Refuse,
 }

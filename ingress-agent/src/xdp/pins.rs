@@ -58,9 +58,10 @@ pub enum PinsError {
     Sys(#[from] SysError),
 }
 
-const DIRECTORIES: [&str; 3] = ["links", "vips", "slots"];
-
 impl Pins {
+    /// The directories below the pin directory.
+    pub(super) const DIRECTORIES: [&str; 3] = ["links", "vips", "slots"];
+
     /// The paths below a directory, which need not be there.
     pub fn at(dir: &Path) -> Self {
         Self { dir: dir.to_owned() }
@@ -89,7 +90,7 @@ impl Pins {
 
     /// Checks the layout of pins that are there; states ours where there are none.
     pub fn settle_layout(&self, undo: &mut Undo) -> Result<(), PinsError> {
-        let link = self.dir.join("layout");
+        let link = self.layout();
         match fs::read_link(&link) {
             Ok(found) if found.to_str() == Some(&LAYOUT_VERSION.to_string()) => {}
             Ok(found) => {
@@ -111,7 +112,7 @@ impl Pins {
             }
             Err(error) => return Err(SysError::new("readlink", link.display())(error).into()),
         }
-        for name in DIRECTORIES {
+        for name in Self::DIRECTORIES {
             undo.directory(&self.dir.join(name), 0)?;
         }
         Ok(())
@@ -120,6 +121,11 @@ impl Pins {
     /// The directory itself.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The link that states the layout's version; there is one as long as anything is pinned.
+    pub fn layout(&self) -> PathBuf {
+        self.dir.join("layout")
     }
 
     /// A map's pin.

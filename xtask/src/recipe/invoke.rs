@@ -29,6 +29,15 @@ const DROPPED: &[&str] = &[
     "RUSTUP_TOOLCHAIN",
     "MAKEFLAGS",
     "LD_LIBRARY_PATH",
+    // What cargo tells a build script; the object's own build scripts ask for some of these, and a build
+    // with them is another than one without.
+    "DEBUG",
+    "HOST",
+    "NUM_JOBS",
+    "OPT_LEVEL",
+    "OUT_DIR",
+    "PROFILE",
+    "TARGET",
 ];
 const DROPPED_PREFIXES: &[&str] = &["CARGO", "RUSTC_"];
 
@@ -111,6 +120,7 @@ mod tests {
             "CARGO_ENCODED_RUSTFLAGS",
             "CARGO",
             "RUSTC_WRAPPER",
+            "HOST",
             "RUSTC",
             "CARGO_TARGET_DIR",
             "RUSTFLAGS",

@@ -14,11 +14,16 @@ mod measure;
 mod programs;
 mod report;
 mod sockets;
+mod subject;
 mod tables;
 
 use anyhow::{Context, Result, ensure};
 
-use self::{case::Case, measure::Bench, sockets::Sockets};
+use self::{
+    case::{CASES, Case},
+    measure::Bench,
+    sockets::Sockets,
+};
 use xtask::recipe::{self, Object, Tools};
 
 #[derive(Debug, clap::Args)]
@@ -39,14 +44,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     ensure!(arguments.rounds > 0, "--rounds 0 measures nothing");
-    let names = case::names();
-    for name in &arguments.cases {
-        ensure!(
-            names.contains(&name.as_str()),
-            "there is no case {name:?}; the cases are {}",
-            names.join(", ")
-        );
-    }
+    let cases = selected(&arguments.cases)?;
 
     let tools = Tools::find_or_install(&mut |line| eprintln!("{line}"))?;
     let (root, target_dir) = (crate::command::root()?, crate::command::target_dir()?);
@@ -58,15 +56,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
     let cpu = measure::stay_on_one_cpu()?;
     let sockets = Sockets::in_a_namespace_of_our_own()?;
-    let cases: Vec<Case> = case::all(&sockets)
-        .into_iter()
-        .filter(|case| arguments.cases.is_empty() || arguments.cases.iter().any(|name| name == case.name))
-        .collect();
-    let mut bench = Bench::load(&object, &harness, &sockets, cases)?;
+    let mut bench = Bench::load(&object, &harness, &sockets, &cases)?;
     eprintln!(
         "{} rounds of {} packets each, on CPU {cpu}",
         arguments.rounds, arguments.repeat
     );
     let rows = bench.run(arguments.rounds, arguments.repeat)?;
     report::print(&rows, arguments.json)
+}
+
+/// The cases of these names; all of them when none is named.
+fn selected(names: &[String]) -> Result<Vec<&'static Case>> {
+    if names.is_empty() {
+        return Ok(CASES.iter().collect());
+    }
+    let find = |name: &String| {
+        CASES.iter().find(|case| case.name == name).with_context(|| {
+            let known: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+            format!("there is no case {name:?}; the cases are {}", known.join(", "))
+        })
+    };
+    names.iter().map(find).collect()
 }

@@ -13,8 +13,7 @@ use super::{
 pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) program: Program,
-    /// The frame of the first flow.
-    pub(super) input: Frame,
+    pub(super) sends: Sends,
     /// Flows that differ by source, a power of two.
     pub(super) flows: u32,
     pub(super) mark: Mark,
@@ -58,8 +57,94 @@ impl End {
     }
 }
 
+/// The frame of the first flow.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sends {
+    /// An ACK whose flow belongs to another node.
+    Ack,
+    /// A SYN whose flow belongs to another node.
+    Syn,
+    /// An ACK over IPv6 whose flow belongs to another node.
+    AckV6,
+    /// An ACK of the connection that is established here.
+    Established,
+    /// The same in the tunnel.
+    EstablishedTunnelled,
+    /// An ACK to an address that is no VIP.
+    Stranger,
+}
+
+impl Case {
+    /// The frame that goes in.
+    pub(super) fn input(&self, sockets: &Sockets) -> Frame {
+        let v4 = |vip, segment| Frame::v4(tables::CLIENT_V4, vip, tables::FORWARDED_PORT, segment);
+        let established = || Frame::v4(sockets.client(), tables::VIP_V4, tables::KEPT_PORT, Segment::Ack);
+        match self.sends {
+            Sends::Ack => v4(tables::VIP_V4, Segment::Ack),
+            Sends::Syn => v4(tables::VIP_V4, Segment::Syn),
+            Sends::AckV6 => Frame::v6(
+                tables::CLIENT_V6,
+                tables::VIP_V6,
+                tables::FORWARDED_PORT,
+                Segment::Ack,
+            ),
+            Sends::Established => established(),
+            Sends::EstablishedTunnelled => tables::tunnelled(&established()),
+            Sends::Stranger => v4(tables::STRANGER_V4, Segment::Ack),
+        }
+    }
+
+    const fn new(name: &'static str, program: Program, sends: Sends) -> Self {
+        Self {
+            name,
+            program,
+            sends,
+            flows: 1,
+            mark: Mark {
+                gate: None,
+                goal: None,
+                katran: None,
+            },
+        }
+    }
+
+    const fn flows(self, flows: u32) -> Self {
+        Self { flows, ..self }
+    }
+
+    const fn gate(self, gate: u32) -> Self {
+        Self {
+            mark: Mark {
+                gate: Some(gate),
+                ..self.mark
+            },
+            ..self
+        }
+    }
+
+    const fn goal(self, goal: u32) -> Self {
+        Self {
+            mark: Mark {
+                goal: Some(goal),
+                ..self.mark
+            },
+            ..self
+        }
+    }
+
+    const fn katran(self, katran: u32) -> Self {
+        Self {
+            mark: Mark {
+                katran: Some(katran),
+                ..self.mark
+            },
+            ..self
+        }
+    }
+}
+
 /// What a case is held against, in nanoseconds above the empty program.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     /// Above it, the work is not done.
     pub(super) gate: Option<u32>,
@@ -72,110 +157,46 @@ pub(super) struct Mark {
 const XDP_PASS: u32 = 2;
 const XDP_TX: u32 = 3;
 
-/// Every case, in the order in which a round runs them.
-pub(super) fn all(sockets: &Sockets) -> Vec<Case> {
-    let forwarded = Program::Behind(End::Forwarded);
-    let (ack, syn) = (Segment::Ack, Segment::Syn);
-    let v4 = |segment| Frame::v4(tables::CLIENT_V4, tables::VIP_V4, tables::FORWARDED_PORT, segment);
-    let kept = Frame::v4(sockets.client(), tables::VIP_V4, tables::KEPT_PORT, ack);
-    let case = |name, program, input, flows, mark| Case {
-        name,
-        program,
-        input,
-        flows,
-        mark,
-    };
-    let mark = |gate, goal, katran| Mark { gate, goal, katran };
-    let none = Mark::default();
-    vec![
-        case(
-            "v4-ack-forward",
-            forwarded,
-            v4(ack),
-            1,
-            mark(Some(80), Some(65), Some(112)),
-        ),
-        case(
-            "v4-ack-forward-16k",
-            forwarded,
-            v4(ack),
-            1 << 14,
-            mark(None, Some(75), Some(149)),
-        ),
-        case(
-            "v4-ack-forward-1m",
-            forwarded,
-            v4(ack),
-            1 << 20,
-            mark(None, Some(110), Some(484)),
-        ),
-        case(
-            "v4-syn-forward",
-            forwarded,
-            v4(syn),
-            1 << 20,
-            mark(None, Some(65), Some(285)),
-        ),
-        case(
-            "v6-ack-forward",
-            forwarded,
-            Frame::v6(tables::CLIENT_V6, tables::VIP_V6, tables::FORWARDED_PORT, ack),
-            1,
-            mark(None, Some(75), Some(112)),
-        ),
-        case(
-            "v4-ack-keep",
-            Program::Behind(End::Kept),
-            kept.clone(),
-            1,
-            mark(None, Some(130), None),
-        ),
-        case(
-            "v4-ack-keep-tunnel",
-            Program::Behind(End::KeptTunnel),
-            tables::tunnelled(&kept),
-            1,
-            mark(None, Some(130), None),
-        ),
-        case(
-            "not-a-vip",
-            Program::Direct(End::NotVip),
-            Frame::v4(
-                tables::CLIENT_V4,
-                tables::STRANGER_V4,
-                tables::FORWARDED_PORT,
-                ack,
-            ),
-            1,
-            mark(Some(50), Some(40), Some(48)),
-        ),
-        case("empty", Program::Own("empty", XDP_PASS), v4(ack), 1, none),
-        case("grow", Program::Own("grow", XDP_TX), v4(ack), 1, none),
-        case(
-            "socket-test",
-            Program::Own("socket_test", XDP_PASS),
-            kept,
-            1,
-            none,
-        ),
-        case("steer", Program::Steer, v4(syn), 1, none),
-    ]
-}
+const FORWARDED: Program = Program::Behind(End::Forwarded);
 
-/// Every case's name.
-pub(super) fn names() -> [&'static str; 12] {
-    [
-        "v4-ack-forward",
-        "v4-ack-forward-16k",
-        "v4-ack-forward-1m",
-        "v4-syn-forward",
-        "v6-ack-forward",
-        "v4-ack-keep",
+/// Every case, in the order in which a round runs them.
+pub(super) static CASES: [Case; 12] = [
+    Case::new("v4-ack-forward", FORWARDED, Sends::Ack)
+        .gate(80)
+        .goal(65)
+        .katran(112),
+    Case::new("v4-ack-forward-16k", FORWARDED, Sends::Ack)
+        .flows(1 << 14)
+        .goal(75)
+        .katran(149),
+    Case::new("v4-ack-forward-1m", FORWARDED, Sends::Ack)
+        .flows(1 << 20)
+        .goal(110)
+        .katran(484),
+    Case::new("v4-syn-forward", FORWARDED, Sends::Syn)
+        .flows(1 << 20)
+        .goal(65)
+        .katran(285),
+    Case::new("v6-ack-forward", FORWARDED, Sends::AckV6)
+        .goal(75)
+        .katran(112),
+    Case::new("v4-ack-keep", Program::Behind(End::Kept), Sends::Established).goal(130),
+    Case::new(
         "v4-ack-keep-tunnel",
-        "not-a-vip",
-        "empty",
-        "grow",
+        Program::Behind(End::KeptTunnel),
+        Sends::EstablishedTunnelled,
+    )
+    .goal(130),
+    Case::new("not-a-vip", Program::Direct(End::NotVip), Sends::Stranger)
+        .gate(50)
+        .goal(40)
+        .katran(48),
+    Case::new("empty", Program::Own("empty", XDP_PASS), Sends::Ack),
+    Case::new("grow", Program::Own("grow", XDP_TX), Sends::Ack),
+    Case::new(
         "socket-test",
-        "steer",
-    ]
-}
+        Program::Own("socket_test", XDP_PASS),
+        Sends::Established,
+    ),
+    Case::new("steer", Program::Steer, Sends::Syn),
+];

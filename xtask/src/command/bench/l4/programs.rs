@@ -11,7 +11,7 @@ use aya::{
 use aya_obj::generated::{bpf_attr, bpf_cmd};
 use ingress_common::{Reason, Traffic, Verdict};
 
-use super::{case::Case, frame::Frame, sockets::Sockets, tables};
+use super::{frame::Frame, sockets::Sockets, tables};
 
 /// Room for a frame that comes out.
 const OUTPUT: usize = 512;
@@ -54,17 +54,24 @@ impl Agent {
     }
 }
 
-/// The harness, set up for one case.
+/// The harness, set up for one frame.
 pub(super) struct Harness(Ebpf);
 
 impl Harness {
-    /// Loads it with nothing behind it.
+    /// Loads it with nothing behind it, for a frame and the flows that differ from it by source.
     ///
-    /// `always`: it restores the packet even if it came back as it was.
-    pub(super) fn load(object: &[u8], case: &Case, tunnelled: bool, always: bool) -> Result<Self> {
-        let restored = case.input.restored(tunnelled);
+    /// `tunnelled`: the frame is the tunnel's, and what is written over is the end of its outer headers.
+    /// `always`: the frame is restored even if it came back as it was.
+    pub(super) fn load(
+        object: &[u8],
+        input: &Frame,
+        flows: u32,
+        tunnelled: bool,
+        always: bool,
+    ) -> Result<Self> {
+        let restored = input.restored(tunnelled);
         let number = |number: usize| u32::try_from(number).context("a frame is too long");
-        let length = number(case.input.bytes().len())?;
+        let length = number(input.bytes().len())?;
         let (head_at, hop_at) = (number(restored.head_at)?, number(restored.hop_at)?);
         let mut ebpf = EbpfLoader::new()
             .override_global("LENGTH", &length, true)
@@ -74,8 +81,8 @@ impl Harness {
             .override_global("HOP_AT", &hop_at, true)
             .override_global("HOP", &restored.hop, true)
             .override_global("ALWAYS", &u32::from(always), true)
-            .override_global("FLOW_MASK", &(case.flows - 1), true)
-            .override_global("SOURCE", &case.input.source_v4(), true)
+            .override_global("FLOW_MASK", &(flows - 1), true)
+            .override_global("SOURCE", &input.source_v4(), true)
             .override_global("PORT", &u32::from(tables::FORWARDED_PORT), true)
             .load(object)
             .context("loading the harness's object")?;

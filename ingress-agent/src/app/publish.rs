@@ -1,0 +1,109 @@
+//! Where a model takes effect: the only place that changes what is served.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::{error, info, warn};
+
+use crate::model::Model;
+use crate::proxy::{Memo, Proxy};
+use crate::translate::{Finding, Snapshot, translate};
+use crate::xdp::node::Mss;
+use crate::xdp::{Dataplane, Plan};
+
+/// Turns snapshots into effects, and tells what is wrong once, when it appears.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    node: Arc<str>,
+    memo: Memo,
+    mss: Option<Mss>,
+    findings: BTreeSet<Finding>,
+    left_out: BTreeSet<String>,
+}
+
+impl Publisher {
+    pub(super) fn new(node: Arc<str>) -> Self {
+        Self {
+            node,
+            memo: Memo::default(),
+            mss: None,
+            findings: BTreeSet::new(),
+            left_out: BTreeSet::new(),
+        }
+    }
+
+    /// What a snapshot means; what is wrong with it goes to the log.
+    pub(super) fn translate(&mut self, snapshot: &Snapshot) -> Model {
+        let (model, report) = translate(snapshot);
+        let findings: BTreeSet<Finding> = report.findings.into_iter().collect();
+        for finding in findings.difference(&self.findings) {
+            warn!("{finding}");
+        }
+        for finding in self.findings.difference(&findings) {
+            info!("no longer: {finding}");
+        }
+        self.findings = findings;
+        model
+    }
+
+    /// Makes the proxy and the kernel serve what a model means. What cannot be done is told and the rest is
+    /// done; where nothing can be, what was served before goes on. Says whether all of it is in effect.
+    pub(super) async fn apply(&mut self, model: &Model, proxy: &Proxy, dataplane: &mut Dataplane) -> bool {
+        let begin = Instant::now();
+        // The routes first: they must be there when a new VIP's first packet comes.
+        if let Err(error) = proxy.swap(self.memo.table(model)) {
+            error!(%error, "the new routes are not in effect");
+            return false;
+        }
+        let routed = begin.elapsed();
+        let plan = match Plan::new(model, &self.node) {
+            Ok(plan) => plan,
+            Err(error) => {
+                error!(%error, "the kernel goes on with the VIPs and nodes that it has");
+                return false;
+            }
+        };
+        self.tell_left_out(&plan);
+        if let Err(error) = dataplane.apply(&plan).await {
+            error!(%error, "the kernel is not up to date");
+            return false;
+        }
+        self.fit_segments(proxy, dataplane).await;
+        info!(
+            routes_us = routed.as_micros(),
+            kernel_us = (begin.elapsed() - routed).as_micros(),
+            vips = plan.vips.len(),
+            nodes = plan.nodes.len(),
+            "in effect"
+        );
+        true
+    }
+
+    /// Keeps the segments that clients send small enough for the tunnel, which the network may have changed.
+    pub(super) async fn fit_segments(&mut self, proxy: &Proxy, dataplane: &Dataplane) {
+        let mss = dataplane.listener_mss().await;
+        if mss == self.mss {
+            return;
+        }
+        // Once set it stays: without peers a small segment does no harm.
+        if let Some(Mss { v4, v6 }) = mss {
+            match proxy.set_max_segment(v4, v6).await {
+                Ok(()) => info!(v4, v6, "connections announce this MSS, to fit the tunnel"),
+                Err(error) => {
+                    error!(%error, "uploads that enter at another node may hang");
+                    return;
+                }
+            }
+        }
+        self.mss = mss;
+    }
+
+    fn tell_left_out(&mut self, plan: &Plan) {
+        let left_out: BTreeSet<String> = plan.left_out.iter().map(ToString::to_string).collect();
+        for text in left_out.difference(&self.left_out) {
+            warn!("{text}");
+        }
+        self.left_out = left_out;
+    }
+}

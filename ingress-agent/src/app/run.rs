@@ -1,0 +1,200 @@
+//! The life of an agent: start, follow the source, drain, end.
+
+use std::convert::Infallible;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use super::heartbeat::Heartbeat;
+use super::publish::Publisher;
+use super::stop::Stop;
+use crate::config::{RunArgs, Source};
+use crate::proxy::{Ended, ListenError, Listeners, Options, Proxy, StartError};
+use crate::source::file::{self, WatchError};
+use crate::translate::Snapshot;
+use crate::xdp::sys::SysError;
+use crate::xdp::{self, Dataplane, OpenError, Plan, PlanError};
+
+/// How often it is looked at whether the network asks for another MSS.
+const MSS_EVERY: Duration = Duration::from_secs(3);
+
+/// Why an agent does not start, or ends.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The API server comes later.
+    #[error("--source kube is not in this version; use --source file:DIR with a folder of manifests")]
+    SourceKube,
+    /// Serving without XDP comes later.
+    #[error(
+        "no VIP to serve: {} has no VipPool that gives an address to an IngressClass of ours; add one, for example:\n{}",
+        folder.display(),
+        EXAMPLE_POOL
+    )]
+    NoVip {
+        /// The folder of manifests.
+        folder: PathBuf,
+    },
+    /// The source cannot be followed.
+    #[error(transparent)]
+    Source(#[from] WatchError),
+    /// The source's task panicked.
+    #[error("following the source: {0}")]
+    SourceTask(#[from] JoinError),
+    /// The kernel's side cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The model has no place for this node.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// What the manifests mean could not be put into effect; the log says why.
+    #[error("the first manifests could not be put into effect; the log says why")]
+    NotInEffect,
+    /// There are no listeners to hand connections to.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The request path cannot start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A map cannot be written.
+    #[error(transparent)]
+    Map(#[from] SysError),
+    /// A system call of the agent's own failed.
+    #[error("{call}: {cause}")]
+    System {
+        /// Which, and what for.
+        call: &'static str,
+        /// The kernel's answer.
+        cause: io::Error,
+    },
+    /// A worker of the request path ended.
+    #[error(transparent)]
+    Worker(#[from] Ended),
+}
+
+const EXAMPLE_POOL: &str = "\
+apiVersion: ingress-agent.dev/v1alpha1
+kind: VipPool
+metadata: {name: edge}
+spec: {addresses: [192.0.2.10], classes: [NAME-OF-AN-INGRESSCLASS]}";
+
+/// Serves until SIGTERM or SIGINT, then drains. Must be called in a tokio runtime of its own.
+pub async fn run(args: RunArgs) -> Result<(), RunError> {
+    let Source::File(folder) = args.source else {
+        return Err(RunError::SourceKube);
+    };
+    let node: Arc<str> = Arc::from(args.node);
+    let mut stop = Stop::listen().map_err(|cause| RunError::System {
+        call: "sigaction",
+        cause,
+    })?;
+    let mut source = Followed::start(folder.clone(), Arc::clone(&node));
+
+    let snapshot = tokio::select! {
+        snapshot = source.next() => snapshot?,
+        () = stop.asked() => return Ok(()),
+    };
+    let mut publisher = Publisher::new(Arc::clone(&node));
+    let model = publisher.translate(&snapshot);
+    if model.listeners.is_empty() {
+        return Err(RunError::NoVip { folder });
+    }
+    // Before anything of the kernel's is touched.
+    Plan::new(&model, &node)?;
+
+    let mut dataplane = Dataplane::open(xdp::Options {
+        interfaces: args.interface,
+        pin_dir: args.places.pins.pin_dir,
+        run_dir: args.places.run_dir,
+        tunnel_port: args.tunnel_port,
+    })
+    .await?;
+    let workers = args.workers.map_or_else(cores, usize::from);
+    let listeners = Listeners::bind(workers)?;
+    dataplane.set_listeners(listeners.v4_fd(), listeners.v6_fd())?;
+    let proxy = Arc::new(Proxy::start(listeners, Options::default())?);
+    if !publisher.apply(&model, &proxy, &mut dataplane).await {
+        return Err(RunError::NotInEffect);
+    }
+    let heartbeat =
+        Heartbeat::start(dataplane.heartbeat()?, Arc::clone(&proxy)).map_err(|cause| RunError::System {
+            call: "start the heartbeat's thread",
+            cause,
+        })?;
+    give_way();
+    info!(%node, workers, vips = model.listeners.len(), "serving");
+    drop((snapshot, model));
+
+    let mut ended = std::pin::pin!(proxy.ended());
+    let mut ticks = interval(MSS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            snapshot = source.next() => {
+                let model = publisher.translate(&*snapshot?);
+                publisher.apply(&model, &proxy, &mut dataplane).await;
+            }
+            _ = ticks.tick() => publisher.fit_segments(&proxy, &dataplane).await,
+            ended = &mut ended => return Err(ended.into()),
+            () = stop.asked() => break,
+        }
+    }
+
+    info!(at_most = ?args.drain_timeout, "draining: new connections go to other nodes, open requests finish");
+    // SYNs go elsewhere from here on; packets of open connections still come.
+    drop(heartbeat);
+    tokio::select! {
+        outcome = proxy.drain(args.drain_timeout) => {
+            info!(finished = outcome.finished, cut = outcome.cut, "drained");
+        }
+        () = stop.asked() => warn!("asked to stop again: open requests are cut"),
+    }
+    Ok(())
+}
+
+/// The source, and the task that follows it.
+struct Followed {
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    task: JoinHandle<Result<Infallible, WatchError>>,
+}
+
+impl Followed {
+    fn start(folder: PathBuf, node: Arc<str>) -> Self {
+        let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(&node)));
+        Self {
+            snapshots,
+            task: tokio::spawn(file::watch(folder, node, sender)),
+        }
+    }
+
+    /// The next snapshot; an error when there will be none.
+    async fn next(&mut self) -> Result<Arc<Snapshot>, RunError> {
+        match self.snapshots.changed().await {
+            Ok(()) => Ok(Arc::clone(&self.snapshots.borrow_and_update())),
+            // The task has ended, so this does not wait.
+            Err(_) => match (&mut self.task).await {
+                Ok(Err(error)) => Err(error.into()),
+                Err(panicked) => Err(panicked.into()),
+                Ok(Ok(never)) => match never {},
+            },
+        }
+    }
+}
+
+/// One worker per core that this process may run on.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Lets this thread's control work come after the workers' and the heartbeat's, whose threads have started.
+fn give_way() {
+    let own = Some(rustix::thread::gettid());
+    if let Err(error) = rustix::process::setpriority_process(own, 5) {
+        warn!(%error, "setpriority: control work may delay requests");
+    }
+}

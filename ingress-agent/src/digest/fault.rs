@@ -1,0 +1,114 @@
+//! What is wrong with an object, in words that say what to change.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// How much of the object works nevertheless. Worse is greater.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Verdict {
+    /// It works, but not as its author thinks.
+    Degraded,
+    /// The named part of it, or all of it, is not served.
+    Refused,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Degraded => "degraded",
+            Self::Refused => "refused",
+        })
+    }
+}
+
+/// One thing that is wrong with one object.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Fault {
+    /// How bad it is.
+    pub verdict: Verdict,
+    /// The field, as its author writes it: `spec.rules[0].host`. Empty: the object as a whole.
+    pub field: Arc<str>,
+    /// A name for the cause that never changes, for machines: `tls-pair`.
+    pub cause: &'static str,
+    /// What stands there.
+    pub found: Arc<str>,
+    /// What should stand there.
+    pub expected: Arc<str>,
+    /// The nearest thing that exists, when a name was missed.
+    pub nearest: Option<Arc<str>>,
+    /// What follows for traffic.
+    pub consequence: Arc<str>,
+    /// The change that repairs it.
+    pub change: Arc<str>,
+}
+
+type Text = Arc<str>;
+
+impl Fault {
+    /// A fault by which the field, or the object, is not served.
+    pub fn refused(cause: &'static str, field: impl Into<Text>) -> Self {
+        Self::new(Verdict::Refused, cause, field.into())
+    }
+
+    /// A fault with which the object works, but not as written.
+    pub fn degraded(cause: &'static str, field: impl Into<Text>) -> Self {
+        Self::new(Verdict::Degraded, cause, field.into())
+    }
+
+    fn new(verdict: Verdict, cause: &'static str, field: Text) -> Self {
+        Self {
+            verdict,
+            field,
+            cause,
+            found: Text::default(),
+            expected: Text::default(),
+            nearest: None,
+            consequence: Text::default(),
+            change: Text::default(),
+        }
+    }
+
+    /// What stands there.
+    pub fn found(mut self, found: impl Into<Text>) -> Self {
+        self.found = found.into();
+        self
+    }
+
+    /// What should stand there.
+    pub fn expected(mut self, expected: impl Into<Text>) -> Self {
+        self.expected = expected.into();
+        self
+    }
+
+    /// The nearest existing name, if there is one.
+    pub fn nearest(mut self, nearest: Option<String>) -> Self {
+        self.nearest = nearest.map(Text::from);
+        self
+    }
+
+    /// What follows for traffic.
+    pub fn so(mut self, consequence: impl Into<Text>) -> Self {
+        self.consequence = consequence.into();
+        self
+    }
+
+    /// The change that repairs it.
+    pub fn change(mut self, change: impl Into<Text>) -> Self {
+        self.change = change.into();
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    /// `spec.rules[0].host: found `a..b`, expected a DNS name; the rule is not served: correct the name`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        write!(f, "found {}, expected {}", self.found, self.expected)?;
+        if let Some(nearest) = &self.nearest {
+            write!(f, " (nearest: {nearest})")?;
+        }
+        write!(f, "; {}: {}", self.consequence, self.change)
+    }
+}

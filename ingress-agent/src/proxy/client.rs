@@ -1,0 +1,84 @@
+//! A client's connection, as its requests see it.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::HeaderValue;
+
+use super::header::Forwarded;
+use super::watch::Watch;
+use super::worker::Worker;
+
+/// Who calls, where, and on which worker.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) worker: Rc<Worker>,
+    /// The client: by DSR the accepted socket's peer is the client itself.
+    pub(super) peer: SocketAddr,
+    /// The VIP.
+    pub(super) local: SocketAddr,
+    pub(super) forwarded: Forwarded,
+    pub(super) watch: Arc<Watch>,
+    requests: Cell<u64>,
+}
+
+impl Client {
+    pub(super) fn new(
+        worker: Rc<Worker>,
+        peer: SocketAddr,
+        local: SocketAddr,
+        tls: bool,
+        watch: Arc<Watch>,
+    ) -> Self {
+        let forwarded = Forwarded {
+            client: text(peer.ip().to_string()),
+            port: HeaderValue::from(local.port()),
+            scheme: HeaderValue::from_static(if tls { "https" } else { "http" }),
+        };
+        Self {
+            worker,
+            peer,
+            local,
+            forwarded,
+            watch,
+            requests: Cell::new(0),
+        }
+    }
+
+    /// The Host of a request that names none, which HTTP/1.0 allows and a pod does not: the VIP.
+    pub(super) fn own_host(&self) -> HeaderValue {
+        text(self.local.to_string())
+    }
+
+    /// The number of the request that has just arrived, from 0.
+    pub(super) fn next_request(&self) -> u64 {
+        self.requests.replace(self.requests.get() + 1)
+    }
+
+    /// Whether any request has arrived.
+    pub(super) fn has_asked(&self) -> bool {
+        self.requests.get() > 0
+    }
+
+    /// A request has arrived: the client owes nothing, unless the next one's head has begun.
+    pub(super) fn request_begins(&self) {
+        if !self.watch.head_begun() {
+            self.watch.expect_nothing();
+        }
+    }
+
+    /// A request has ended: the connection is idle, unless the next one's head has begun.
+    pub(super) fn request_ended(&self, now: Instant) {
+        if !self.watch.expects() {
+            self.watch.expect_within(now, self.worker.options.idle);
+        }
+    }
+}
+
+/// Of an address, which has only bytes a field may have.
+fn text(address: String) -> HeaderValue {
+    HeaderValue::try_from(address).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+}

@@ -1,0 +1,252 @@
+//! Bodies in both directions: streamed, counted, without trailers.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+
+use crate::proxy::access::{End, Record};
+use crate::proxy::upstream::Connection;
+
+/// A client's body on its way to a pod.
+#[derive(Debug)]
+pub(in crate::proxy) struct RequestBody {
+    /// `None`: there is no body.
+    streamed: Option<(Incoming, Rc<Progress>)>,
+}
+
+/// How far a client's body has come.
+#[derive(Debug, Default)]
+pub(in crate::proxy) struct Progress {
+    frames: Cell<u64>,
+    done: Cell<bool>,
+}
+
+impl Progress {
+    /// Counts up with every piece.
+    pub(in crate::proxy) fn frames(&self) -> u64 {
+        self.frames.get()
+    }
+}
+
+impl RequestBody {
+    pub(in crate::proxy) fn new(body: Incoming) -> (Self, Option<Rc<Progress>>) {
+        if body.is_end_stream() {
+            return (Self::empty(), None);
+        }
+        let progress = Rc::new(Progress::default());
+        let streamed = Some((body, Rc::clone(&progress)));
+        (Self { streamed }, Some(progress))
+    }
+
+    pub(in crate::proxy) fn empty() -> Self {
+        Self { streamed: None }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some((body, progress)) = &mut self.streamed else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(body).poll_frame(cx);
+        progress
+            .frames
+            .set(progress.frames.get() + u64::from(polled.is_ready()));
+        match polled {
+            Poll::Ready(Some(Ok(frame))) if frame.is_data() => Poll::Ready(Some(Ok(frame))),
+            // Trailers are not passed on: hyper does not refuse framing fields among them.
+            Poll::Ready(Some(Ok(_)) | None) => {
+                progress.done.set(true);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.streamed
+            .as_ref()
+            .is_none_or(|(body, _)| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let hint = self.streamed.as_ref().map(|(body, _)| body.size_hint());
+        hint.unwrap_or_else(|| SizeHint::with_exact(0))
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some((body, progress)) = &self.streamed
+            && body.is_end_stream()
+        {
+            progress.done.set(true);
+        }
+    }
+}
+
+/// An answer's body on its way to the client. Dropping it ends the request.
+#[derive(Debug)]
+pub(in crate::proxy) struct ResponseBody {
+    source: Source,
+    record: Record,
+}
+
+#[derive(Debug)]
+enum Source {
+    Own(Option<Bytes>),
+    Pod(Relay),
+}
+
+/// A pod's body, and the connection it comes over.
+#[derive(Debug)]
+pub(in crate::proxy) struct Relay {
+    body: Incoming,
+    connection: Option<Box<Connection>>,
+    /// The client's body, if it has one.
+    progress: Option<Rc<Progress>>,
+    /// Whether the pod's silence is being timed.
+    waiting: bool,
+    done: bool,
+}
+
+/// Why a pod's body ends before its end. The client sees the connection break.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::proxy) enum RelayError {
+    #[error("the pod's body broke off: {0}")]
+    Broken(#[from] hyper::Error),
+    #[error("the pod fell silent within its body")]
+    Timeout,
+}
+
+impl Relay {
+    pub(super) fn new(body: Incoming, connection: Box<Connection>, progress: Option<Rc<Progress>>) -> Self {
+        Self {
+            body,
+            connection: Some(connection),
+            progress,
+            waiting: false,
+            done: false,
+        }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        record: &Record,
+    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        let Some(connection) = &mut self.connection else {
+            return Poll::Ready(None);
+        };
+        match polled {
+            Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
+                self.waiting = false;
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Ok(_)) | None) => {
+                self.done = true;
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
+            Poll::Pending => {
+                if !std::mem::replace(&mut self.waiting, true) {
+                    connection
+                        .deadline
+                        .set(Instant::now() + record.client.worker.options.read);
+                }
+                connection
+                    .deadline
+                    .poll(cx)
+                    .map(|()| Some(Err(RelayError::Timeout)))
+            }
+        }
+    }
+
+    /// Gives the connection back if request and answer are both complete; else it is closed.
+    fn end(&mut self, record: &mut Record) {
+        if record.end == End::UpstreamBroken || !(self.done || self.body.is_end_stream()) {
+            return;
+        }
+        record.end = End::Complete;
+        let sent = self.progress.as_ref().is_none_or(|progress| progress.done.get());
+        if let Some(connection) = self.connection.take().filter(|_| sent) {
+            record.client.worker.registry.put(connection);
+        }
+    }
+}
+
+impl ResponseBody {
+    pub(super) fn own(bytes: Bytes, record: Record) -> Self {
+        Self {
+            source: Source::Own(Some(bytes)),
+            record,
+        }
+    }
+
+    pub(super) fn relay(relay: Relay, record: Record) -> Self {
+        Self {
+            source: Source::Pod(relay),
+            record,
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = RelayError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
+        let this = self.get_mut();
+        let polled = match &mut this.source {
+            Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::Pod(relay) => relay.poll(cx, &this.record),
+        };
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                this.record.bytes += u64::try_from(length).unwrap_or_default();
+            }
+            Poll::Ready(Some(Err(_))) => this.record.end = End::UpstreamBroken,
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Own(bytes) => bytes.is_none(),
+            Source::Pod(relay) => relay.done || relay.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Source::Pod(relay) => relay.body.size_hint(),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if let Source::Pod(relay) = &mut self.source {
+            relay.end(&mut self.record);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The strict reader below hyper: refuses what RFC 9112 leaves open before hyper sees it.
+//!
+//! ```text
+//! client's bytes ─▶ Guard ── whole, judged heads and bodies ──▶ hyper ─▶ service
+//!                     └─ refused head: a stand-in request; the service answers it with the refusal's status
+//! ```
+//!
+//! hyper repairs silently what others read differently, which is how requests are smuggled: a bare LF, two
+//! lengths, a `Transfer-Encoding` that is not just `chunked`. The guard judges the same bytes first. In the
+//! usual case, a head that comes whole, it copies nothing. It knows nothing of routes.
+
+mod chunks;
+mod framer;
+mod head;
+mod refusal;
+mod syntax;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use self::framer::{Framer, Judgement};
+pub(super) use self::refusal::Refusal;
+use super::watch::Watch;
+
+/// What hyper gets in place of a refused head. The service never routes it: it knows the request's number.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+/// How much is read and thrown away after the last answer, so that the client can read it: closing a socket
+/// that holds unread bytes resets the connection.
+const LINGER_BYTES: usize = 64 * 1024;
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A client's connection whose requests are well framed.
+#[derive(Debug)]
+pub(super) struct Guard<S> {
+    io: S,
+    framer: Framer,
+    /// Bytes that were read and not yet passed on: the beginning of a head, or what found no room.
+    held: Vec<u8>,
+    /// How many of `held` may be passed on.
+    ready: usize,
+    /// Heads passed on so far.
+    heads: u64,
+    end: End,
+    head_limit: Duration,
+    watch: Arc<Watch>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// Not in sight.
+    Open,
+    /// A head was refused; the stand-in is the last that hyper gets.
+    Refused,
+    /// A body is malformed.
+    Broken(Refusal),
+    /// The last answer is written; this many bytes may still come.
+    Lingering { left: usize },
+}
+
+impl<S> Guard<S> {
+    /// A head that has begun must end within `head_limit`.
+    pub(super) fn new(io: S, head_limit: Duration, watch: Arc<Watch>) -> Self {
+        Self {
+            io,
+            framer: Framer::new(),
+            held: Vec::new(),
+            ready: 0,
+            heads: 0,
+            end: End::Open,
+            head_limit,
+            watch,
+        }
+    }
+
+    /// Passes on what may be, as far as there is room.
+    fn pass(&mut self, buf: &mut ReadBuf<'_>) {
+        let count = self.ready.min(buf.remaining());
+        if let Some(bytes) = self.held.get(..count) {
+            buf.put_slice(bytes);
+        }
+        self.held.drain(..count);
+        self.ready -= count;
+        if self.held.is_empty() {
+            // An idle connection holds no memory here.
+            self.held = Vec::new();
+        }
+    }
+
+    /// Acts on a judgement whose passed bytes end at `self.ready` of `self.held`, or were passed already.
+    fn note(&mut self, judgement: &Judgement) {
+        self.heads += judgement.heads;
+        if let Some(refusal) = judgement.refusal {
+            self.refuse(refusal);
+            return;
+        }
+        let begun = self.held.len() > self.ready;
+        if begun {
+            // The first head's deadline runs from the accept; any other's from its first byte.
+            if self.heads > 0 && (judgement.heads > 0 || !self.watch.head_begun()) {
+                self.watch.expect_within(Instant::now(), self.head_limit);
+            }
+        } else if judgement.heads > 0 {
+            self.watch.expect_nothing();
+        }
+        if begun || judgement.heads > 0 {
+            self.watch.set_head_begun(begun);
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.held.truncate(self.ready);
+        self.watch.expect_nothing();
+        self.watch.set_head_begun(false);
+        if self.framer.in_body() {
+            self.watch.break_body(refusal);
+            self.end = End::Broken(refusal);
+        } else {
+            self.watch.refuse(self.heads, refusal);
+            self.end = End::Refused;
+            self.held.extend_from_slice(STAND_IN);
+            self.ready = self.held.len();
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Guard<S> {
+    /// Reads into hyper's own buffer and takes back what must wait. `false`: the client has ended.
+    fn poll_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        let read = buf.filled().get(before..).unwrap_or_default();
+        if read.is_empty() {
+            return Poll::Ready(Ok(false));
+        }
+        let judgement = self.framer.follow(read);
+        let waits = read.get(judgement.pass..).unwrap_or_default();
+        if !waits.is_empty() {
+            self.held.extend_from_slice(waits);
+            buf.set_filled(before + judgement.pass);
+        }
+        self.note(&judgement);
+        Poll::Ready(Ok(true))
+    }
+
+    /// Reads more of a head that has begun. `false`: the client has ended.
+    fn poll_held(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        let read = buf.filled().get(before..).unwrap_or_default();
+        if read.is_empty() {
+            return Poll::Ready(Ok(false));
+        }
+        self.held.extend_from_slice(read);
+        buf.set_filled(before);
+        let judgement = self.framer.follow(&self.held);
+        self.ready = judgement.pass;
+        self.note(&judgement);
+        Poll::Ready(Ok(true))
+    }
+
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0; 4096];
+        while let End::Lingering { left: left @ 1.. } = &mut self.end {
+            if self.watch.take_expired() {
+                break;
+            }
+            let mut buf = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => *left = left.saturating_sub(buf.filled().len()),
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        loop {
+            if this.ready > 0 {
+                this.pass(buf);
+            }
+            if buf.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
+            match this.end {
+                End::Open => {}
+                // hyper has all it will get; what it still asks for is whether the client is there.
+                End::Refused | End::Lingering { .. } => return Poll::Pending,
+                End::Broken(refusal) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refusal)));
+                }
+            }
+            if this.watch.take_expired() {
+                if this.held.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                this.refuse(Refusal::Deadline);
+                continue;
+            }
+            let open = if this.held.is_empty() {
+                ready!(this.poll_direct(cx, buf))?
+            } else {
+                ready!(this.poll_held(cx, buf))?
+            };
+            if !open {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !matches!(this.end, End::Lingering { .. }) {
+            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            if matches!(this.end, End::Open) && !this.framer.in_body() {
+                return Poll::Ready(Ok(()));
+            }
+            this.end = End::Lingering { left: LINGER_BYTES };
+            this.watch.expect_within(Instant::now(), LINGER);
+        }
+        this.poll_linger(cx).map(Ok)
+    }
+}

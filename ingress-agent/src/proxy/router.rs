@@ -1,0 +1,53 @@
+//! From host and path to a rule: the exact host, then the one-label wildcard, then any; there the best path.
+//!
+//! Neither the number of hosts nor that of routes makes a lookup slower but for the memory it touches, and a
+//! lookup allocates nothing. The host decides first: a path that the exact host does not have is not looked
+//! for under the wildcard, it goes to the site's default.
+
+mod hosts;
+mod paths;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::authority::HostName;
+use crate::model;
+
+pub(super) use hosts::Hosts;
+pub(super) use paths::Paths;
+
+/// A site, compiled.
+#[derive(Debug, Default)]
+pub(super) struct Site {
+    pub(super) hosts: Hosts<Arc<Paths>>,
+    pub(super) default: Option<Arc<Rule>>,
+}
+
+/// A route and the endpoints it calls. A request holds this, never the table.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) route: Arc<model::Route>,
+    /// `None`: the route refuses.
+    pub(super) upstream: Option<Arc<Upstream>>,
+}
+
+/// A backend's endpoints by state.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    /// Given new requests.
+    pub(super) ready: Box<[SocketAddr]>,
+    /// Given new requests only when none is ready.
+    pub(super) draining: Box<[SocketAddr]>,
+    /// Which of a worker's round-robin cursors is this backend's. Two backends may share one.
+    pub(super) cursor: u64,
+}
+
+impl Site {
+    /// The rule that answers, or `None`. `path` is canonical.
+    pub(super) fn route(&self, host: Option<HostName<'_>>, path: &str) -> Option<&Arc<Rule>> {
+        self.hosts
+            .get(host)
+            .and_then(|paths| paths.get(path))
+            .or(self.default.as_ref())
+    }
+}

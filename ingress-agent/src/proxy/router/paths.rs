@@ -1,0 +1,156 @@
+//! One host's routes as a trie over path elements.
+//!
+//! [`model::PathMatch::matches`] over the sorted routes is what this must agree with; a property test holds
+//! them together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Rule;
+use crate::model::PathMatch;
+
+/// The routes of one host.
+#[derive(Debug, Default)]
+pub(in crate::proxy) struct Paths {
+    root: Node,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    exact: Option<Ranked>,
+    prefix: Option<Ranked>,
+    children: BTreeMap<Box<str>, Self>,
+}
+
+/// A rule and its place among the host's routes; 0 is the best.
+#[derive(Debug)]
+struct Ranked {
+    rank: usize,
+    rule: Arc<Rule>,
+}
+
+impl Paths {
+    /// The best rule that matches.
+    pub(in crate::proxy) fn get(&self, path: &str) -> Option<&Arc<Rule>> {
+        let mut node = &self.root;
+        let mut best = node.prefix.as_ref();
+        for element in path.strip_prefix('/')?.split('/') {
+            let Some(child) = node.children.get(element) else {
+                return best.map(|best| &best.rule);
+            };
+            node = child;
+            best = better(best, node.prefix.as_ref());
+        }
+        better(best, node.exact.as_ref()).map(|best| &best.rule)
+    }
+
+    fn insert(&mut self, path: &PathMatch, ranked: Ranked) {
+        let text = match path {
+            PathMatch::Exact(path) | PathMatch::Prefix(path) => path,
+        };
+        let mut node = &mut self.root;
+        // The empty text is the prefix `/`; any other begins with a slash, or no path ever matches it.
+        if !text.is_empty() {
+            let Some(elements) = text.strip_prefix('/') else {
+                return;
+            };
+            for element in elements.split('/') {
+                node = node.children.entry(Box::from(element)).or_default();
+            }
+        }
+        match path {
+            PathMatch::Exact(path) if path.is_empty() => {}
+            PathMatch::Exact(_) => _ = node.exact.get_or_insert(ranked),
+            PathMatch::Prefix(_) => _ = node.prefix.get_or_insert(ranked),
+        }
+    }
+}
+
+fn better<'a>(one: Option<&'a Ranked>, other: Option<&'a Ranked>) -> Option<&'a Ranked> {
+    one.into_iter().chain(other).min_by_key(|ranked| ranked.rank)
+}
+
+impl FromIterator<Arc<Rule>> for Paths {
+    /// Of rules in their order, best first.
+    fn from_iter<I: IntoIterator<Item = Arc<Rule>>>(rules: I) -> Self {
+        let mut paths = Self::default();
+        for (rank, rule) in rules.into_iter().enumerate() {
+            let path = rule.route.matches.path.clone();
+            paths.insert(&path, Ranked { rank, rule });
+        }
+        paths
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{Action, Backend, BackendId, BackendPort, ObjectRef, Route, RouteMatch};
+
+    fn rule(path: PathMatch) -> Arc<Rule> {
+        let backend = Backend {
+            id: BackendId {
+                namespace: "n".into(),
+                service: "s".into(),
+                port: BackendPort::Name("http".into()),
+            },
+            endpoints: Vec::new(),
+        };
+        Arc::new(Rule {
+            route: Arc::new(Route {
+                matches: RouteMatch { path },
+                action: Action::Forward(Arc::new(backend)),
+                origin: ObjectRef {
+                    kind: "Ingress",
+                    namespace: "n".into(),
+                    name: "i".into(),
+                },
+            }),
+            upstream: None,
+        })
+    }
+
+    fn any_path() -> impl Strategy<Value = String> {
+        vec(prop_oneof!["/", "/a", "/b", "/aa", "/a/b"], 0..5).prop_map(|elements| elements.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_scan_of_the_sorted_routes(
+            matches in vec((any_path(), any::<bool>()), 0..12),
+            asked in vec(any_path(), 1..8),
+        ) {
+            let mut matches: Vec<PathMatch> = matches
+                .into_iter()
+                .map(|(path, exact)| if exact { PathMatch::exact(&path) } else { PathMatch::prefix(&path) })
+                .collect();
+            matches.sort_by_key(PathMatch::summary);
+            let paths: Paths = matches.iter().cloned().map(rule).collect();
+            for path in asked.iter().filter(|path| path.starts_with('/')) {
+                let expected = matches.iter().find(|path_match| path_match.matches(path));
+                let found = paths.get(path).map(|rule| &rule.route.matches.path);
+                prop_assert_eq!(found, expected, "{}", path);
+            }
+        }
+    }
+
+    #[test]
+    fn a_longer_prefix_wins_and_exact_beats_it() {
+        let paths: Paths = [
+            PathMatch::exact("/a/b"),
+            PathMatch::prefix("/a/b"),
+            PathMatch::prefix("/a"),
+        ]
+        .map(rule)
+        .into_iter()
+        .collect();
+        let found = |path| paths.get(path).map(|rule| rule.route.matches.path.clone());
+        assert_eq!(found("/a/b"), Some(PathMatch::exact("/a/b")));
+        assert_eq!(found("/a/b/"), Some(PathMatch::prefix("/a/b")));
+        assert_eq!(found("/a/bb"), Some(PathMatch::prefix("/a")));
+        assert_eq!(found("/aa"), None);
+    }
+}

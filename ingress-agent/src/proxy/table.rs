@@ -1,0 +1,86 @@
+//! The model, compiled for lookup: what every worker reads and nobody changes.
+//!
+//! Recomputed whole at every change. What costs is reused where the model's value is the same allocation: a
+//! host's trie by its `Arc<VirtualHost>`, a site by its `Arc<Site>`, a parsed key by its `Arc<Certificate>`.
+//! The memo holds those `Arc`s itself, so an address in it is never another value's.
+
+mod memo;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::router::{Paths, Rule, Site, Upstream};
+use super::tls::Certificates;
+use crate::model::{Action, Backend, EndpointState, Model, Route, VirtualHost};
+
+pub use memo::Memo;
+
+/// Which listener, host and path leads where.
+#[derive(Debug, Default)]
+pub struct Table {
+    listeners: HashMap<SocketAddr, Listener>,
+}
+
+/// What answers at one VIP.
+#[derive(Clone, Debug)]
+pub(super) struct Listener {
+    pub(super) site: Arc<Site>,
+    /// `Some`: TLS is terminated here, with these certificates.
+    pub(super) certificates: Option<Arc<Certificates>>,
+}
+
+impl Table {
+    /// The listener at an accepted socket's local address.
+    pub(super) fn listener(&self, local: SocketAddr) -> Option<&Listener> {
+        self.listeners.get(&local)
+    }
+
+    pub(super) fn listeners(&self) -> impl Iterator<Item = (SocketAddr, &Listener)> {
+        self.listeners
+            .iter()
+            .map(|(&address, listener)| (address, listener))
+    }
+}
+
+impl From<&Model> for Table {
+    /// Compiles a model from nothing. [`Memo::table`] gives the same, sooner.
+    fn from(model: &Model) -> Self {
+        Memo::default().table(model)
+    }
+}
+
+fn compile_host(host: &VirtualHost, upstreams: &mut dyn FnMut(&Arc<Backend>) -> Arc<Upstream>) -> Paths {
+    host.routes
+        .iter()
+        .map(|route| compile_route(route, upstreams))
+        .collect()
+}
+
+fn compile_route(route: &Arc<Route>, upstreams: &mut dyn FnMut(&Arc<Backend>) -> Arc<Upstream>) -> Arc<Rule> {
+    let upstream = match &route.action {
+        Action::Forward(backend) => Some(upstreams(backend)),
+        Action::Refuse => None,
+    };
+    Arc::new(Rule {
+        route: Arc::clone(route),
+        upstream,
+    })
+}
+
+fn compile_backend(backend: &Backend) -> Upstream {
+    let in_state = |state| {
+        let endpoints = backend.endpoints.iter();
+        endpoints
+            .filter(|endpoint| endpoint.state == state)
+            .map(|endpoint| endpoint.address)
+            .collect()
+    };
+    Upstream {
+        ready: in_state(EndpointState::Ready),
+        draining: in_state(EndpointState::Draining),
+        // The same in every table, so that a swap does not send every worker back to the first endpoint.
+        cursor: BuildHasherDefault::<DefaultHasher>::default().hash_one(&backend.id),
+    }
+}

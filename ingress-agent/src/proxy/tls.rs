@@ -1,0 +1,119 @@
+//! TLS towards clients: which certificate is shown, and what is spoken.
+//!
+//! TLS 1.2 and 1.3, HTTP/1.1 by ALPN, no early data. The tickets of all workers have one key, since a client
+//! that comes back may meet another worker; rustls itself refuses a ticket under another server name.
+
+mod fallback;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
+};
+
+use super::authority::{HostName, SCRATCH};
+use super::router::Hosts;
+use super::table::Table;
+use crate::model::{Certificate, PrivateKey};
+
+pub use fallback::FallbackError;
+
+/// Certificates by server name.
+pub(super) type Certificates = Hosts<Arc<CertifiedKey>>;
+
+/// What all handshakes of the process share.
+#[derive(Debug)]
+pub(super) struct Tls {
+    tickets: Arc<dyn ProducesTickets>,
+    fallback: Arc<CertifiedKey>,
+}
+
+/// The handshakes of a table, by VIP.
+pub(super) type Handshakes = HashMap<SocketAddr, Arc<ServerConfig>>;
+
+impl Tls {
+    /// Makes the default certificate and the ticket key.
+    pub(super) fn new() -> Result<Self, FallbackError> {
+        Ok(Self {
+            tickets: aws_lc_rs::Ticketer::new().map_err(FallbackError::Tickets)?,
+            fallback: fallback::certified_key()?,
+        })
+    }
+
+    /// The handshake of every TLS listener of `table`.
+    pub(super) fn handshakes(&self, table: &Table) -> Result<Handshakes, rustls::Error> {
+        let listeners = table.listeners();
+        listeners
+            .filter_map(|(address, listener)| Some((address, listener.certificates.as_ref()?)))
+            .map(|(address, certificates)| Ok((address, Arc::new(self.config(certificates)?))))
+            .collect()
+    }
+
+    fn config(&self, certificates: &Arc<Certificates>) -> Result<ServerConfig, rustls::Error> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Chooser {
+                certificates: Arc::clone(certificates),
+                fallback: Arc::clone(&self.fallback),
+            }));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = Arc::clone(&self.tickets);
+        // One is what a client of HTTP/1.1 uses; each costs bytes and an encryption per handshake.
+        config.send_tls13_tickets = 1;
+        Ok(config)
+    }
+}
+
+/// Picks a site's certificate by server name.
+#[derive(Debug)]
+struct Chooser {
+    certificates: Arc<Certificates>,
+    fallback: Arc<CertifiedKey>,
+}
+
+impl ResolvesServerCert for Chooser {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let mut scratch = SCRATCH;
+        let name = hello
+            .server_name()
+            .and_then(|name| HostName::new(name, &mut scratch).ok());
+        let found = name.and_then(|name| self.certificates.get(Some(name)));
+        Some(Arc::clone(found.unwrap_or(&self.fallback)))
+    }
+}
+
+/// The pair as rustls signs with it. The model has checked it; should rustls refuse it all the same, that is
+/// logged, `None`, and the default certificate is shown.
+pub(super) fn certified_key(certificate: &Certificate) -> Option<Arc<CertifiedKey>> {
+    let key = match &certificate.key {
+        PrivateKey::Pkcs1(der) => PrivateKeyDer::from(PrivatePkcs1KeyDer::from(der.clone())),
+        PrivateKey::Sec1(der) => PrivateSec1KeyDer::from(der.clone()).into(),
+        PrivateKey::Pkcs8(der) => PrivatePkcs8KeyDer::from(der.clone()).into(),
+    };
+    let chain = certificate
+        .chain
+        .iter()
+        .cloned()
+        .map(CertificateDer::from)
+        .collect();
+    match aws_lc_rs::default_provider().key_provider.load_private_key(key) {
+        Ok(key) => Some(Arc::new(CertifiedKey::new(chain, key))),
+        Err(error) => {
+            tracing::error!(
+                origin = %certificate.origin,
+                %error,
+                "this key cannot sign: the default certificate is shown instead"
+            );
+            None
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What the two ends of a client's connection tell one another: the guard below hyper, the service above it.
+//!
+//! Atomics rather than cells, because hyper may hand the IO to an upgrade, which asks for `Send`. One task
+//! touches them, so every access is relaxed.
+
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::{Duration, Instant};
+
+use super::guard::Refusal;
+
+/// A deadline that is not set.
+const NEVER: u64 = u64::MAX;
+
+/// One connection's shared state.
+#[derive(Debug)]
+pub(super) struct Watch {
+    opened: Instant,
+    /// Milliseconds after `opened`.
+    deadline: AtomicU64,
+    expired: AtomicBool,
+    /// Whether the beginning of a head waits for its end.
+    head_begun: AtomicBool,
+    refused: OnceLock<(u64, Refusal)>,
+    broken: OnceLock<Refusal>,
+}
+
+impl Watch {
+    /// Of a connection just accepted, whose first head is due in `first_head`.
+    pub(super) fn new(first_head: Duration) -> Self {
+        let watch = Self {
+            opened: Instant::now(),
+            deadline: AtomicU64::new(NEVER),
+            expired: AtomicBool::new(false),
+            head_begun: AtomicBool::new(false),
+            refused: OnceLock::new(),
+            broken: OnceLock::new(),
+        };
+        watch.expect_within(watch.opened, first_head);
+        watch
+    }
+
+    /// The connection expires unless something arrives within `limit` of `now`.
+    pub(super) fn expect_within(&self, now: Instant, limit: Duration) {
+        let due = (now - self.opened + limit).as_millis();
+        self.deadline.store(u64::try_from(due).unwrap_or(NEVER), Relaxed);
+    }
+
+    /// The connection waits for nothing from the client.
+    pub(super) fn expect_nothing(&self) {
+        self.deadline.store(NEVER, Relaxed);
+    }
+
+    /// Whether the connection waits for something from the client.
+    pub(super) fn expects(&self) -> bool {
+        self.deadline.load(Relaxed) != NEVER
+    }
+
+    /// When it expires.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let due = self.deadline.load(Relaxed);
+        (due != NEVER).then(|| self.opened + Duration::from_millis(due))
+    }
+
+    /// The deadline has passed.
+    pub(super) fn expire(&self) {
+        self.expect_nothing();
+        self.expired.store(true, Relaxed);
+    }
+
+    /// Whether it has, since the last time this was asked.
+    pub(super) fn take_expired(&self) -> bool {
+        self.expired.load(Relaxed) && self.expired.swap(false, Relaxed)
+    }
+
+    pub(super) fn set_head_begun(&self, begun: bool) {
+        self.head_begun.store(begun, Relaxed);
+    }
+
+    pub(super) fn head_begun(&self) -> bool {
+        self.head_begun.load(Relaxed)
+    }
+
+    /// The head of the connection's request `number`, counted from 0, is refused.
+    pub(super) fn refuse(&self, number: u64, refusal: Refusal) {
+        _ = self.refused.set((number, refusal));
+    }
+
+    /// Why request `number` is refused, if it is.
+    pub(super) fn refusal(&self, number: u64) -> Option<Refusal> {
+        let (refused, refusal) = self.refused.get()?;
+        (*refused == number).then_some(*refusal)
+    }
+
+    /// The body of the current request is malformed.
+    pub(super) fn break_body(&self, refusal: Refusal) {
+        _ = self.broken.set(refusal);
+    }
+
+    /// Why the current request's body ends in an error, if the client's framing is the reason.
+    pub(super) fn broken_body(&self) -> Option<Refusal> {
+        self.broken.get().copied()
+    }
+}

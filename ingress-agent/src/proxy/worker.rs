@@ -1,0 +1,174 @@
+//! A worker: one thread, one runtime, its own listeners, its own connections to pods.
+//!
+//! Nothing is shared with other workers on a request's way but the table, behind one pointer.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::spawn_local;
+use tokio::time::{interval, sleep, timeout, timeout_at};
+
+use super::listener::{ListenError, Pair, set_max_segment};
+use super::open::{Open, Requests};
+use super::request_id::RequestIds;
+use super::serve;
+use super::upstream::{Cursors, Registry};
+use super::{DrainOutcome, Live, Options};
+
+/// How often idle connections to pods are looked through.
+const SWEEP: Duration = Duration::from_secs(5);
+/// A listener is given up in a drain once no connection has come for this long: SYNs go elsewhere by then, and
+/// what was in the middle of its handshake has arrived.
+const QUIET: Duration = Duration::from_millis(500);
+/// And after this long in any case.
+const QUIET_LIMIT: Duration = Duration::from_secs(3);
+/// How long no connection is accepted after the kernel had no resources for one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a worker's tasks share.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) live: Arc<ArcSwap<Live>>,
+    pub(super) options: Options,
+    pub(super) registry: Registry,
+    pub(super) cursors: Cursors,
+    pub(super) ids: RequestIds,
+    pub(super) open: Rc<Open>,
+    pub(super) requests: Requests,
+}
+
+/// What the control thread asks of a worker.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// To answer.
+    Pulse(oneshot::Sender<()>),
+    /// To announce these segment sizes.
+    MaxSegment {
+        v4: u16,
+        v6: u16,
+        done: oneshot::Sender<Result<(), ListenError>>,
+    },
+    /// To end, within this time.
+    Drain {
+        within: Duration,
+        done: oneshot::Sender<DrainOutcome>,
+    },
+}
+
+/// Why a worker ended without being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error("tokio cannot take the listener over: {0}")]
+    Listener(#[source] std::io::Error),
+    #[error("the task that accepts connections ended")]
+    Accept,
+    #[error("the control thread let go of the worker")]
+    Orphaned,
+}
+
+impl Worker {
+    fn new(live: Arc<ArcSwap<Live>>, options: Options) -> Self {
+        Self {
+            live,
+            options,
+            registry: Registry::default(),
+            cursors: Cursors::new(),
+            ids: RequestIds::new(),
+            open: Rc::default(),
+            requests: Requests::default(),
+        }
+    }
+}
+
+/// A worker's life, on its own runtime. Ends well only after a drain.
+pub(super) async fn run(
+    live: Arc<ArcSwap<Live>>,
+    options: Options,
+    listeners: Pair,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) -> Result<(), WorkerError> {
+    let worker = Rc::new(Worker::new(live, options));
+    let adopt = |listener| TcpListener::from_std(listener).map(Rc::new);
+    let v4 = adopt(listeners.v4).map_err(WorkerError::Listener)?;
+    let v6 = adopt(listeners.v6).map_err(WorkerError::Listener)?;
+    let (drain, draining) = watch::channel(false);
+    let mut accept_v4 = spawn_local(accept(Rc::clone(&worker), Rc::clone(&v4), draining.clone()));
+    let mut accept_v6 = spawn_local(accept(Rc::clone(&worker), Rc::clone(&v6), draining));
+    let mut sweep = interval(SWEEP);
+    loop {
+        let command = tokio::select! {
+            command = commands.recv() => command.ok_or(WorkerError::Orphaned)?,
+            _ = sweep.tick() => {
+                worker.registry.sweep(Instant::now());
+                continue;
+            }
+            _ = &mut accept_v4 => return Err(WorkerError::Accept),
+            _ = &mut accept_v6 => return Err(WorkerError::Accept),
+        };
+        match command {
+            // Who asked may have given up; nothing is lost then.
+            Command::Pulse(answer) => _ = answer.send(()),
+            Command::MaxSegment {
+                v4: mss4,
+                v6: mss6,
+                done,
+            } => {
+                let set = set_max_segment(&*v4, mss4).and_then(|()| set_max_segment(&*v6, mss6));
+                _ = done.send(set);
+            }
+            Command::Drain { within, done } => {
+                let until = tokio::time::Instant::now() + within;
+                let ended = worker.requests.ended();
+                worker.open.drain();
+                // The accept tasks hold the other ends.
+                _ = drain.send(true);
+                // Only they may hold the listeners, so that these close when they end.
+                drop((v4, v6));
+                let accepted = async {
+                    _ = (&mut accept_v4).await;
+                    _ = (&mut accept_v6).await;
+                    worker.open.empty().await;
+                };
+                // A connection that is still open then is counted below.
+                _ = timeout_at(until, accepted).await;
+                let outcome = DrainOutcome {
+                    finished: worker.requests.ended() - ended,
+                    cut: worker.requests.open(),
+                };
+                _ = done.send(outcome);
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Accepts until a drain has found the queue empty for a while.
+async fn accept(worker: Rc<Worker>, listener: Rc<TcpListener>, mut draining: watch::Receiver<bool>) {
+    let accept_one = async || match listener.accept().await {
+        Ok((stream, peer)) => {
+            let place = worker.open.enter();
+            spawn_local(serve::serve(Rc::clone(&worker), stream, peer, place));
+        }
+        Err(error) => {
+            tracing::warn!(%error, "accept4: a connection was not accepted");
+            sleep(ACCEPT_PAUSE).await;
+        }
+    };
+    loop {
+        tokio::select! {
+            () = accept_one() => {}
+            // An error says that the worker has ended.
+            _ = draining.wait_for(|&draining| draining) => break,
+        }
+    }
+    let limit = tokio::time::Instant::now() + QUIET_LIMIT;
+    while tokio::time::Instant::now() < limit {
+        if timeout(QUIET, accept_one()).await.is_err() {
+            break;
+        }
+    }
+}

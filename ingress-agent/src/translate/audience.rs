@@ -1,0 +1,65 @@
+//! Who is served at a VIP.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::classes::Classes;
+use super::report::Findings;
+use super::vips::Binding;
+use crate::digest::{Fault, Selector};
+
+/// Every namespace has this label (Kubernetes 1.22), and a folder knows no other.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+/// Ingresses of these classes in these namespaces.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Audience {
+    /// Names of our classes.
+    pub(super) classes: BTreeSet<Arc<str>>,
+    namespaces: Selector,
+}
+
+impl Audience {
+    pub(super) fn new(classes: BTreeSet<Arc<str>>, namespaces: Selector) -> Self {
+        Self { classes, namespaces }
+    }
+
+    /// A class's Ingresses in all namespaces.
+    pub(super) fn of(class: &Arc<str>) -> Self {
+        Self::new(BTreeSet::from([Arc::clone(class)]), Selector::default())
+    }
+
+    /// Whether objects of a namespace are served.
+    pub(super) fn admits(&self, namespace: &str) -> bool {
+        let labels = BTreeMap::from([(NAMESPACE_NAME.to_owned(), namespace.to_owned())]);
+        self.namespaces.matches(&labels)
+    }
+}
+
+/// Tells the Ingresses whose class has VIPs, but none for their namespace.
+pub(super) fn judge(bindings: &[Binding], classes: &Classes<'_>, findings: &mut Findings) {
+    let audiences: BTreeSet<_> = bindings.iter().map(|binding| &binding.audience).collect();
+    if audiences
+        .iter()
+        .all(|audience| audience.namespaces == Selector::default())
+    {
+        return;
+    }
+    for (class, entry) in classes.ingresses() {
+        let namespace = &entry.value.object.namespace;
+        let mut served = audiences
+            .iter()
+            .filter(|audience| audience.classes.contains(class))
+            .peekable();
+        if served.peek().is_some() && !served.any(|audience| audience.admits(namespace)) {
+            let fault = Fault::refused("namespace-unserved", "metadata.namespace")
+                .found(format!(
+                    "`{namespace}`, which no VipPool of class `{class}` selects"
+                ))
+                .expected("a namespace that a VipPool's `spec.namespaceSelector` matches")
+                .so("the Ingress has no address")
+                .change("change the selector, or move the Ingress");
+            findings.add(&entry.value.object, entry.place.as_ref(), fault);
+        }
+    }
+}

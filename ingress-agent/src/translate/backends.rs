@@ -1,0 +1,174 @@
+//! From a Service's port, as an Ingress names it, to endpoints.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::classes::Classes;
+use super::index::Index;
+use super::report::Findings;
+use super::{Entry, Snapshot};
+use crate::digest::ingress::Target;
+use crate::digest::{Endpoints, Fault, Ingress};
+use crate::model::{Backend, BackendId, BackendPort, Endpoint, EndpointState};
+
+/// Every backend once, however many routes name it.
+pub(super) struct Backends<'a> {
+    index: &'a Index<'a>,
+    known: HashMap<BackendId, Resolved>,
+}
+
+/// A backend, and why it has no endpoint if it has none; the fault lacks its field.
+#[derive(Clone)]
+pub(super) struct Resolved {
+    pub(super) backend: Arc<Backend>,
+    pub(super) fault: Option<Fault>,
+}
+
+impl<'a> Backends<'a> {
+    pub(super) fn new(index: &'a Index<'a>) -> Self {
+        Self {
+            index,
+            known: HashMap::new(),
+        }
+    }
+
+    /// The backend of that name; the same one for the same name.
+    pub(super) fn get(&mut self, id: BackendId) -> &Resolved {
+        let index = self.index;
+        self.known.entry(id).or_insert_with_key(|id| resolve(id, index))
+    }
+}
+
+fn resolve(id: &BackendId, index: &Index<'_>) -> Resolved {
+    let (endpoints, fault) = match find(id, index) {
+        Ok(endpoints) => (endpoints, None),
+        Err(fault) => (Vec::new(), Some(fault.so("its requests are answered 503"))),
+    };
+    let id = id.clone();
+    Resolved {
+        backend: Arc::new(Backend { id, endpoints }),
+        fault,
+    }
+}
+
+/// `ServiceBackendPort` names a port of the Service; its EndpointSlices name their ports by that port's name.
+fn find(id: &BackendId, index: &Index<'_>) -> Result<Vec<Endpoint>, Fault> {
+    let BackendId {
+        namespace,
+        service: name,
+        port,
+    } = id;
+    let Some(service) = index.service(namespace, name) else {
+        return Err(Fault::degraded("service-missing", "")
+            .found(format!("Service {namespace}/{name}, which does not exist"))
+            .expected("a Service of the Ingress's namespace")
+            .nearest(index.nearest("Service", namespace, name))
+            .change(format!("create the Service `{name}`, or correct the name")));
+    };
+    if let Some(external) = &service.value.external_name {
+        return Err(Fault::degraded("service-external-name", "")
+            .found(format!(
+                "Service {namespace}/{name} of type ExternalName (`{external}`)"
+            ))
+            .expected("a Service with endpoints: names outside the cluster are not called")
+            .change("use a Service with a selector, or with EndpointSlices of its own"));
+    }
+    let matches = |number, name: &Arc<str>| match port {
+        BackendPort::Number(wanted) => *wanted == number,
+        BackendPort::Name(wanted) => wanted == name,
+    };
+    let found = service
+        .value
+        .ports
+        .iter()
+        .find(|port| port.tcp && matches(port.number, &port.name));
+    let Some(found) = found else {
+        let ports = service.value.ports.iter().filter(|port| port.tcp);
+        let ports: Vec<_> = ports
+            .map(|port| format!("{} `{}`", port.number, port.name))
+            .collect();
+        let wanted = match port {
+            BackendPort::Number(number) => number.to_string(),
+            BackendPort::Name(name) => format!("`{name}`"),
+        };
+        return Err(Fault::degraded("service-port-missing", "")
+            .found(format!("port {wanted}"))
+            .expected(format!(
+                "a TCP port of Service {namespace}/{name}, which has {}",
+                list(&ports)
+            ))
+            .change("name one of the Service's ports, by its number or its name"));
+    };
+    let endpoints = merge(index.endpoints(namespace, name), &found.name);
+    if endpoints.is_empty() {
+        return Err(Fault::degraded("no-endpoints", "")
+            .found(format!(
+                "Service {namespace}/{name} without a ready endpoint for its port {}",
+                found.number
+            ))
+            .expected("an EndpointSlice of the Service with a ready endpoint")
+            .change("start its pods, or see why they are not ready"));
+    }
+    Ok(endpoints)
+}
+
+fn list(ports: &[String]) -> String {
+    if ports.is_empty() {
+        "none".to_owned()
+    } else {
+        ports.join(", ")
+    }
+}
+
+/// Several slices of a Service, as one. An address may stand in two of them while it moves; then the
+/// better state counts.
+fn merge(slices: &[&Entry<Endpoints>], port: &Arc<str>) -> Vec<Endpoint> {
+    let mut merged: BTreeMap<SocketAddr, EndpointState> = BTreeMap::new();
+    for slice in slices {
+        let ports = slice.value.ports.iter().filter(|(name, _)| name == port);
+        for (_, number) in ports {
+            for (address, state) in &slice.value.addresses {
+                let known = merged
+                    .entry(SocketAddr::new(*address, number.get()))
+                    .or_insert(*state);
+                *known = (*known).min(*state);
+            }
+        }
+    }
+    merged
+        .into_iter()
+        .map(|(address, state)| Endpoint { address, state })
+        .collect()
+}
+
+/// Says what is wrong with the EndpointSlices that our Ingresses call.
+pub(super) fn judge(snapshot: &Snapshot, classes: &Classes<'_>, index: &Index<'_>, findings: &mut Findings) {
+    if snapshot
+        .endpoints
+        .iter()
+        .all(|slice| slice.value.faults.is_empty())
+    {
+        return;
+    }
+    let called: BTreeSet<_> = classes
+        .ingresses()
+        .flat_map(|(_, entry)| services(&entry.value))
+        .collect();
+    for (namespace, name) in called {
+        for slice in index.endpoints(namespace, name) {
+            for fault in &slice.value.faults {
+                findings.add(&slice.value.object, slice.place.as_ref(), fault.clone());
+            }
+        }
+    }
+}
+
+fn services(ingress: &Ingress) -> impl Iterator<Item = (&str, &str)> {
+    let paths = ingress.rules.iter().flat_map(|rule| &rule.paths);
+    let targets = paths.map(|path| &path.target).chain(&ingress.default_backend);
+    targets.filter_map(|target| match target {
+        Target::Service { name, .. } => Some((&*ingress.object.namespace, &**name)),
+        Target::Refused => None,
+    })
+}

@@ -1,0 +1,36 @@
+//! The L7 path over loopback: a proxy in this process, raw clients, recording backends.
+//!
+//! Every test of the protocol asserts the reply, the backend's bytes, and that a clean request afterwards
+//! answers 200.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, also in what its functions share"
+)]
+
+#[path = "support/bed.rs"]
+mod bed;
+#[path = "support/raw.rs"]
+mod raw;
+#[path = "support/recorder.rs"]
+mod recorder;
+#[path = "support/reference.rs"]
+mod reference;
+
+#[path = "proxy/access.rs"]
+mod access;
+#[path = "proxy/corpus.rs"]
+mod corpus;
+#[path = "proxy/lifecycle.rs"]
+mod lifecycle;
+#[path = "proxy/routing.rs"]
+mod routing;
+#[path = "proxy/smuggling.rs"]
+mod smuggling;
+#[path = "proxy/tls.rs"]
+mod tls;
+#[path = "proxy/upstream.rs"]
+mod upstream;

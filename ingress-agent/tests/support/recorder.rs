@@ -1,0 +1,157 @@
+//! A backend without an HTTP library: records every byte per connection, answers from a script.
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use super::reference;
+
+/// What the backend does with one request once it has come whole.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    /// 200 with the backend's name as body.
+    Ok,
+    /// These bytes, then the next request.
+    Bytes(Vec<u8>),
+    /// These bytes, then the end of the connection.
+    BytesThenClose(Vec<u8>),
+    /// The end of the connection, without a byte.
+    Close,
+    /// A reset.
+    Reset,
+    /// 200, after a while.
+    After(Duration),
+}
+
+/// A running backend.
+pub(crate) struct Recorder {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: String,
+    log: Mutex<Vec<Vec<u8>>>,
+    script: Mutex<VecDeque<Answer>>,
+    stopped: AtomicBool,
+}
+
+impl Recorder {
+    /// On loopback, on a port of the kernel's choice.
+    pub(crate) fn start(name: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            name: name.to_owned(),
+            log: Mutex::default(),
+            script: Mutex::default(),
+            stopped: AtomicBool::new(false),
+        });
+        let accepting = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if accepting.stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let shared = Arc::clone(&accepting);
+                thread::spawn(move || shared.serve(stream.unwrap()));
+            }
+        });
+        Self { address, shared }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What is done with the next requests; after them, [`Answer::Ok`].
+    pub(crate) fn script(&self, answers: impl IntoIterator<Item = Answer>) {
+        self.shared.script.lock().unwrap().extend(answers);
+    }
+
+    /// What came over every connection, in the order they were made; forgets it.
+    pub(crate) fn take_log(&self) -> Vec<Vec<u8>> {
+        self.shared
+            .log
+            .lock()
+            .unwrap()
+            .iter_mut()
+            .map(std::mem::take)
+            .filter(|bytes| !bytes.is_empty())
+            .collect()
+    }
+
+    /// The requests since the last look. Panics on anything that is not a strictly well formed request.
+    pub(crate) fn take_requests(&self) -> Vec<reference::Request> {
+        let log = self.take_log();
+        log.iter().flat_map(|bytes| reference::requests(bytes)).collect()
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        // Wakes the accepting thread.
+        _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Shared {
+    fn serve(&self, mut stream: TcpStream) {
+        let connection = {
+            let mut log = self.log.lock().unwrap();
+            log.push(Vec::new());
+            log.len() - 1
+        };
+        let mut unread = Vec::new();
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            while let Some(length) = reference::complete(&unread) {
+                unread.drain(..length);
+                let answer = self.script.lock().unwrap().pop_front().unwrap_or(Answer::Ok);
+                if !self.answer(&mut stream, answer) {
+                    return;
+                }
+            }
+            match stream.read(&mut chunk) {
+                Ok(0) | Err(_) => return,
+                Ok(count) => {
+                    unread.extend_from_slice(&chunk[..count]);
+                    self.log.lock().unwrap()[connection].extend_from_slice(&chunk[..count]);
+                }
+            }
+        }
+    }
+
+    /// Whether the connection goes on.
+    fn answer(&self, stream: &mut TcpStream, answer: Answer) -> bool {
+        let ok = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}",
+            self.name.len(),
+            self.name
+        );
+        match answer {
+            Answer::Ok => stream.write_all(ok.as_bytes()).is_ok(),
+            Answer::After(pause) => {
+                thread::sleep(pause);
+                stream.write_all(ok.as_bytes()).is_ok()
+            }
+            Answer::Bytes(bytes) => stream.write_all(&bytes).is_ok(),
+            Answer::BytesThenClose(bytes) => {
+                _ = stream.write_all(&bytes);
+                false
+            }
+            Answer::Close => false,
+            Answer::Reset => {
+                socket2::SockRef::from(&*stream)
+                    .set_linger(Some(Duration::ZERO))
+                    .unwrap();
+                false
+            }
+        }
+    }
+}

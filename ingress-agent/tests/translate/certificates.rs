@@ -1,0 +1,150 @@
+//! Which certificate is shown for which name, and what is said about bad ones.
+
+use ingress_agent::model::Model;
+use rcgen::{CertificateParams, KeyPair};
+
+use crate::folder::{causes, ingress, model, services, site};
+
+fn issue(names: &[&str]) -> (String, String) {
+    issue_until(names, 2999)
+}
+
+fn issue_until(names: &[&str], year: i32) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+    let mut params = CertificateParams::new(names).unwrap();
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+fn secret(name: &str, (certificate, key): &(String, String)) -> String {
+    let indent = |pem: &str| {
+        pem.lines()
+            .map(|line| format!("\n    {line}"))
+            .collect::<String>()
+    };
+    format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\ntype: kubernetes.io/tls\nstringData:\n  tls.crt: |{}\n  tls.key: |{}\n",
+        indent(certificate),
+        indent(key)
+    )
+}
+
+fn web(name: &str, host: &str, tls: &str) -> String {
+    ingress(name, host, &[("Prefix", &format!("/{name}"), "s")]).replace(
+        "ingressClassName: ours",
+        &format!("ingressClassName: ours\n  tls: {tls}"),
+    )
+}
+
+/// Names with the Secret whose certificate they are shown.
+fn shown(model: &Model) -> Vec<String> {
+    site(model)
+        .certificates
+        .iter()
+        .map(|(host, certificate)| format!("{host} {}", certificate.origin.name))
+        .collect()
+}
+
+fn s() -> String {
+    services(&["s"])
+}
+
+#[test]
+fn a_named_host_gets_the_named_secret() {
+    let text = web("w", "a.test", "[{hosts: [A.test, '*.a.test'], secretName: one}]")
+        + &secret("one", &issue(&["a.test", "*.a.test"]))
+        + &s();
+    let (model, report) = model(&text);
+    assert_eq!(shown(&model), ["a.test one", "*.a.test one"]);
+    assert_eq!(causes(&report), [""; 0]);
+    assert!(
+        model
+            .listeners
+            .iter()
+            .all(|listener| listener.tls == (listener.vip.port.get() == 443))
+    );
+}
+
+#[test]
+fn a_rules_host_gets_the_first_secret_that_covers_it() {
+    let text = web("w", "x.a.test", "[{secretName: one}, {secretName: two}]")
+        + &secret("one", &issue(&["b.test"]))
+        + &secret("two", &issue(&["*.a.test"]))
+        + &s();
+    let (model, report) = model(&text);
+    assert_eq!(shown(&model), ["x.a.test two"]);
+    assert_eq!(causes(&report), [""; 0]);
+}
+
+#[test]
+fn what_cannot_be_shown_leaves_the_default_certificate_and_is_told() {
+    let (a, b) = (issue(&["a.test"]), issue(&["a.test"]));
+    let tls = "[{hosts: [a.test], secretName: one}]";
+    for (secret, expected, word) in [
+        (
+            String::new(),
+            vec!["Ingress default/w: degraded secret-missing"],
+            "does not exist",
+        ),
+        (
+            secret("ones", &a),
+            vec!["Ingress default/w: degraded secret-missing"],
+            "(nearest: ones)",
+        ),
+        (
+            secret("one", &issue(&["b.test"])),
+            vec!["Ingress default/w: degraded certificate-name"],
+            "which is for `b.test`",
+        ),
+        (
+            secret("one", &(a.0.clone(), b.1)),
+            vec![
+                "Ingress default/w: degraded secret-bad",
+                "Secret default/one: refused tls-pair",
+            ],
+            "a private key that is not the certificate's",
+        ),
+    ] {
+        let (model, report) = model(&(web("w", "a.test", tls) + &secret + &s()));
+        assert_eq!(shown(&model), [""; 0]);
+        assert_eq!(causes(&report), expected);
+        let words = report.findings[0].to_string();
+        assert!(
+            words.contains(word) && words.contains("default certificate"),
+            "{words}"
+        );
+    }
+}
+
+#[test]
+fn secrets_of_other_namespaces_are_not_found() {
+    let elsewhere =
+        secret("one", &issue(&["a.test"])).replace("{name: one}", "{name: one, namespace: other}");
+    let (model, report) =
+        model(&(web("w", "a.test", "[{hosts: [a.test], secretName: one}]") + &elsewhere + &s()));
+    assert_eq!(shown(&model), [""; 0]);
+    assert_eq!(causes(&report), ["Ingress default/w: degraded secret-missing"]);
+}
+
+#[test]
+fn the_first_ingress_chooses_a_hosts_certificate() {
+    let text = web("w", "a.test", "[{hosts: [a.test], secretName: one}]")
+        + &web("x", "a.test", "[{hosts: [a.test], secretName: two}]")
+        + &secret("one", &issue(&["a.test"]))
+        + &secret("two", &issue(&["a.test"]))
+        + &s();
+    let (model, report) = model(&text);
+    assert_eq!(shown(&model), ["a.test one"]);
+    assert_eq!(causes(&report), ["Ingress default/x: degraded certificate-taken"]);
+}
+
+#[test]
+fn an_expired_certificate_is_shown_and_told() {
+    let text = web("w", "a.test", "[{hosts: [a.test], secretName: one}]")
+        + &secret("one", &issue_until(&["a.test"], 2020))
+        + &s();
+    let (model, report) = model(&text);
+    assert_eq!(shown(&model), ["a.test one"]);
+    assert_eq!(causes(&report), ["Secret default/one: degraded tls-expired"]);
+}

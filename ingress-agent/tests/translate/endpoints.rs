@@ -1,0 +1,186 @@
+//! From Service ports to endpoints: `Service`, `EndpointSlice`.
+
+use ingress_agent::model::{Action, Endpoint, EndpointState, Model};
+
+use crate::folder::{causes, ingress, model, services, site};
+
+/// The endpoints of the only route, as `ADDRESS` or `ADDRESS draining`.
+fn endpoints(model: &Model) -> Vec<String> {
+    let host = site(model).hosts.values().next().unwrap();
+    let Action::Forward(backend) = &host.routes[0].action else {
+        panic!("refused")
+    };
+    let text = |endpoint: &Endpoint| match endpoint.state {
+        EndpointState::Ready => endpoint.address.to_string(),
+        EndpointState::Draining => format!("{} draining", endpoint.address),
+    };
+    backend.endpoints.iter().map(text).collect()
+}
+
+fn web() -> String {
+    ingress("web", "a.test", &[("Prefix", "/", "s")])
+}
+
+const SERVICE: &str = "---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{name: http, port: 80, targetPort: web}, {name: admin, port: 81}]}\n";
+
+fn slice(name: &str, rest: &str) -> String {
+    format!(
+        "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{name: {name}, labels: {{kubernetes.io/service-name: s}}}}\n{rest}\n"
+    )
+}
+
+#[test]
+fn slices_are_merged_and_deduplicated_with_ports_by_name_per_slice() {
+    let text = web()
+        + SERVICE
+        + &slice(
+            "a",
+            "addressType: IPv4\nports: [{name: admin, port: 1}, {name: http, port: 8080}]\nendpoints: [{addresses: [10.0.0.2]}, {addresses: [10.0.0.1]}]",
+        )
+        + &slice(
+            "b",
+            "addressType: IPv4\nports: [{name: http, port: 9090}]\nendpoints: [{addresses: [10.0.0.3]}]",
+        )
+        + &slice(
+            "c",
+            "addressType: IPv4\nports: [{name: http, port: 8080}]\nendpoints: [{addresses: [10.0.0.1]}]",
+        )
+        + &slice(
+            "d",
+            "addressType: IPv6\nports: [{name: http, port: 8080}]\nendpoints: [{addresses: ['fd00::1']}]",
+        );
+    let (model, report) = model(&text);
+    assert_eq!(
+        endpoints(&model),
+        [
+            "10.0.0.1:8080",
+            "10.0.0.2:8080",
+            "10.0.0.3:9090",
+            "[fd00::1]:8080"
+        ]
+    );
+    assert_eq!(causes(&report), [""; 0]);
+}
+
+#[test]
+fn conditions_say_who_is_called() {
+    let text = web()
+        + SERVICE
+        + &slice(
+            "a",
+            "addressType: IPv4\nports: [{name: http, port: 80}]\nendpoints:
+- {addresses: [10.0.0.1]}
+- {addresses: [10.0.0.2], conditions: {}}
+- {addresses: [10.0.0.3], conditions: {ready: true}}
+- {addresses: [10.0.0.4], conditions: {ready: false}}
+- {addresses: [10.0.0.5], conditions: {ready: false, serving: true, terminating: true}}
+- {addresses: [10.0.0.6], conditions: {ready: false, serving: false, terminating: true}}
+- {addresses: [10.0.0.7], conditions: {ready: false, serving: true, terminating: false}}",
+        );
+    let (model, _) = model(&text);
+    assert_eq!(
+        endpoints(&model),
+        [
+            "10.0.0.1:80",
+            "10.0.0.2:80",
+            "10.0.0.3:80",
+            "10.0.0.5:80 draining"
+        ]
+    );
+}
+
+#[test]
+fn a_service_port_is_named_by_number_or_by_name() {
+    let by_name = web().replace("number: 80", "name: http");
+    let slices = slice(
+        "a",
+        "addressType: IPv4\nports: [{name: http, port: 8080}]\nendpoints: [{addresses: [10.0.0.1]}]",
+    );
+    let (named, report) = model(&(by_name + SERVICE + &slices));
+    assert_eq!(endpoints(&named), ["10.0.0.1:8080"]);
+    assert_eq!(causes(&report), [""; 0]);
+}
+
+#[test]
+fn a_missing_service_port_or_endpoint_is_an_empty_backend_and_told() {
+    let empty = slice(
+        "a",
+        "addressType: IPv4\nports: [{name: http, port: 8080}]\nendpoints: []",
+    );
+    for (text, cause, word) in [
+        (web() + &services(&["t"]), "service-missing", "(nearest: t)"),
+        (
+            web().replace("number: 80", "number: 82") + SERVICE,
+            "service-port-missing",
+            "80 `http`, 81 `admin`",
+        ),
+        (
+            web().replace("number: 80", "name: htpp") + SERVICE,
+            "service-port-missing",
+            "port `htpp`",
+        ),
+        (
+            web() + SERVICE + &empty,
+            "no-endpoints",
+            "Service default/s without a ready endpoint for its port 80",
+        ),
+        (web() + SERVICE, "no-endpoints", "start its pods"),
+        (
+            web()
+                + "---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {type: ExternalName, externalName: example.com}\n",
+            "service-external-name",
+            "`example.com`",
+        ),
+    ] {
+        let (model, report) = model(&text);
+        assert_eq!(endpoints(&model), [""; 0]);
+        assert_eq!(
+            causes(&report),
+            [format!("Ingress default/web: degraded {cause}")]
+        );
+        let words = report.findings[0].to_string();
+        assert!(
+            words.contains(word)
+                && words.contains("spec.rules[0].http.paths[0].backend")
+                && words.contains("503"),
+            "{words}"
+        );
+    }
+}
+
+#[test]
+fn services_of_other_namespaces_are_not_found() {
+    let (model, report) = model(
+        &(web() + &services(&["s"]).replace("metadata: {name: s}", "metadata: {name: s, namespace: other}")),
+    );
+    assert_eq!(endpoints(&model), [""; 0]);
+    assert_eq!(causes(&report), ["Ingress default/web: degraded service-missing"]);
+}
+
+#[test]
+fn what_no_slice_may_hold_is_left_out_and_told() {
+    let text = web()
+        + SERVICE
+        + &slice(
+            "a",
+            "addressType: FQDN\nports: [{name: http, port: 80}]\nendpoints: [{addresses: [pod.example.com]}]",
+        )
+        + &slice(
+            "b",
+            "addressType: IPv4\nports: [{name: http, port: 80}]\nendpoints:
+- {addresses: [10.0.0.1]}
+- {addresses: [127.0.0.1]}
+- {addresses: ['fd00::1']}
+- {addresses: [169.254.169.254]}
+- {addresses: [nonsense]}
+- {addresses: []}",
+        );
+    let (model, report) = model(&text);
+    assert_eq!(endpoints(&model), ["10.0.0.1:80"]);
+    let mut expected = vec!["EndpointSlice default/a: refused slice-address-type".to_owned()];
+    expected.extend(vec![
+        "EndpointSlice default/b: refused slice-address".to_owned();
+        5
+    ]);
+    assert_eq!(causes(&report), expected);
+}

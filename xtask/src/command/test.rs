@@ -1,0 +1,158 @@
+//! `cargo xtask test`: everything needed, then every check and every test, privileged ones included; then a
+//! look at what they left behind, which must be nothing.
+//!
+//! Every step runs even when one before it failed; the last lines say how each went.
+
+mod isolation;
+mod leftovers;
+
+use std::env;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use xtask::recipe::Tools;
+
+use self::leftovers::Leftovers;
+use super::needs;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Only the tests whose names contain this, and nothing but tests.
+    filter: Option<String>,
+    /// Only the tests of this package.
+    #[arg(long, short)]
+    package: Option<String>,
+}
+
+impl Arguments {
+    fn is_everything(&self) -> bool {
+        self.filter.is_none() && self.package.is_none()
+    }
+}
+
+/// How a step went.
+#[derive(Debug)]
+struct Step {
+    name: &'static str,
+    took: Duration,
+    result: Result<()>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let mut steps = Vec::new();
+    let mut step = |name, work: &mut dyn FnMut() -> Result<()>| {
+        eprintln!("\n== {name}");
+        let start = Instant::now();
+        let result = work();
+        steps.push(Step {
+            name,
+            took: start.elapsed(),
+            result,
+        });
+    };
+
+    step("what the tests need", &mut prepare);
+    if arguments.is_everything() {
+        step("format", &mut || cargo(&["fmt", "--all", "--check"]));
+        step("tidy", &mut || super::tidy::run(&super::tidy::Arguments {}));
+        step("clippy", &mut || {
+            cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "--deny",
+                "warnings",
+            ])
+        });
+    }
+    let tests = tests(arguments);
+    let tests: Vec<_> = tests.iter().map(String::as_str).collect();
+    if needs::is_root() {
+        isolation::begin()?;
+        let before = Leftovers::now()?;
+        step("tests", &mut || cargo(&tests));
+        step("nothing left behind", &mut || before.nothing_new());
+    } else {
+        step("tests", &mut || cargo(&tests));
+        eprintln!("\nPrivileged tests (XDP, network namespaces) did not run: they need root.");
+    }
+    summarize(&steps)
+}
+
+/// Installs what is missing.
+fn prepare() -> Result<()> {
+    let in_ci = env::var_os("CI").is_some();
+    if !needs::is_root() {
+        ensure!(!in_ci, "CI is set, and the privileged tests need root");
+    } else {
+        needs::install(needs::LAB)?;
+        needs::install(needs::TESTS)?;
+    }
+    for (command, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if !is_component_here(command) {
+            eprintln!("installing: rustup component add {component}");
+            let status = Command::new("rustup")
+                .args(["component", "add", component])
+                .status();
+            let status =
+                status.with_context(|| format!("{component} is missing, and rustup cannot be started"))?;
+            ensure!(status.success(), "rustup component add {component}: {status}");
+        }
+    }
+    Tools::find_or_install(&mut |line| eprintln!("{line}"))?;
+    eprintln!("all here");
+    Ok(())
+}
+
+fn is_component_here(command: &str) -> bool {
+    Command::new(super::cargo())
+        .args([command, "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+/// The command line of the tests themselves.
+fn tests(arguments: &Arguments) -> Vec<String> {
+    let mut line = vec![
+        "test".to_owned(),
+        "--locked".to_owned(),
+        "--no-fail-fast".to_owned(),
+    ];
+    match &arguments.package {
+        Some(package) => line.extend(["--package".to_owned(), package.clone()]),
+        None => line.push("--workspace".to_owned()),
+    }
+    if let Some(filter) = &arguments.filter {
+        line.extend(["--".to_owned(), filter.clone()]);
+    }
+    line
+}
+
+fn cargo(arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new(super::cargo());
+    let status = command
+        .current_dir(super::root()?)
+        .args(arguments)
+        .status()
+        .context("start cargo")?;
+    if !status.success() {
+        bail!("cargo {}: {status}", arguments.join(" "));
+    }
+    Ok(())
+}
+
+fn summarize(steps: &[Step]) -> Result<()> {
+    eprintln!();
+    for Step { name, took, result } in steps {
+        match result {
+            Ok(()) => eprintln!("ok      {name} ({:.0} s)", took.as_secs_f64()),
+            Err(error) => eprintln!("FAILED  {name} ({:.0} s): {error:#}", took.as_secs_f64()),
+        }
+    }
+    let failed = steps.iter().filter(|step| step.result.is_err()).count();
+    ensure!(failed == 0, "{failed} of {} steps failed", steps.len());
+    Ok(())
+}

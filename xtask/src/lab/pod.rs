@@ -1,0 +1,111 @@
+//! The pods: echo servers with addresses of their own on the pod network.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::thread::JoinHandle;
+
+use anyhow::{Result, bail};
+use tokio::sync::oneshot;
+
+use super::{Namespace, echo};
+
+/// The port that every pod listens on.
+pub(super) const PORT: u16 = 8080;
+
+/// A running pod.
+#[derive(Debug)]
+pub struct Pod {
+    name: String,
+    v4: Ipv4Addr,
+    v6: Ipv6Addr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Pod {
+    /// `red-1`, `blue-2`: the Service it belongs to, and its number there.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its IPv4 address.
+    pub fn v4(&self) -> Ipv4Addr {
+        self.v4
+    }
+
+    /// Its IPv6 address.
+    pub fn v6(&self) -> Ipv6Addr {
+        self.v6
+    }
+
+    /// Ends the pod: its connections are cut, and further ones refused.
+    pub fn stop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            // What the server ended with matters to nobody once it is told to end.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Makes the pod network: a bridge, on which every pod has its addresses.
+pub(super) fn network(namespace: Namespace) -> Result<Namespace> {
+    namespace.ip("link add pods type bridge mcast_snooping 0\n\
+         link set pods up")?;
+    Ok(namespace)
+}
+
+/// Starts pods, the first half `red`, the rest `blue`.
+pub(super) fn start(network: &Namespace, count: u8) -> Result<Vec<Pod>> {
+    let red = count / 2;
+    (0..count)
+        .map(|index| {
+            let name = if index < red {
+                format!("red-{}", index + 1)
+            } else {
+                format!("blue-{}", index - red + 1)
+            };
+            start_one(network, name, 11 + index)
+        })
+        .collect()
+}
+
+fn start_one(network: &Namespace, name: String, last: u8) -> Result<Pod> {
+    let v4 = Ipv4Addr::new(10, 2, 0, last);
+    let v6 = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, u16::from(last));
+    network.ip(&format!(
+        "address add {v4}/24 dev pods\naddress add {v6}/64 dev pods nodad"
+    ))?;
+    let (stop, stopped) = oneshot::channel();
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    let (pod, addresses) = (name.clone(), [IpAddr::V4(v4), IpAddr::V6(v6)]);
+    let thread = network.spawn(move || {
+        echo::serve(
+            &pod,
+            &addresses.map(|address| SocketAddr::new(address, PORT)),
+            stopped,
+            || {
+                // The lab stopped waiting only if it failed for another reason.
+                ready.send(()).ok();
+            },
+        )
+    })?;
+    if is_ready.recv().is_err() {
+        match thread.join() {
+            Ok(Err(error)) => return Err(error),
+            Ok(Ok(())) | Err(_) => bail!("pod {name} ended at once"),
+        }
+    }
+    Ok(Pod {
+        name,
+        v4,
+        v6,
+        stop: Some(stop),
+        thread: Some(thread),
+    })
+}
