@@ -242,3 +242,42 @@ fn jumbo_frames_get_the_other_entry() {
         assert_eq!(program["name"], "ingress_frags");
     });
 }
+
+#[test]
+fn what_a_process_left_half_done_is_cleared_and_harms_nothing() {
+    privileged(async |bed: &Bed| {
+        let mut dataplane = bed.open().await.unwrap();
+        dataplane.apply(&bed.plan(&["192.0.2.10"])).await.unwrap();
+        let link = bpftool(&["link", "show", "pinned", &bed.pin("links/xdp-up0")]);
+        drop(dataplane);
+        // As if the process had ended after the pin and before the map of maps, or before the pin took its place.
+        run(&format!(
+            "bpftool link pin id {} {}",
+            link["id"],
+            bed.pin("links/.new-xdp-up0")
+        ));
+        for (pin, value) in [("slots/p", 393_216), ("vips/192.0.2.10-80-tcp", 4)] {
+            fs::remove_file(bed.pin(pin)).unwrap();
+            let entries = if value == 4 { 4096 } else { 1 };
+            let map = format!("type array key 4 value {value} entries {entries} name other");
+            run(&format!("bpftool map create {} {map}", bed.pin(pin)));
+        }
+
+        let mut dataplane = bed.open().await.unwrap();
+        assert_eq!(
+            bpftool(&["link", "show", "pinned", &bed.pin("links/xdp-up0")])["id"],
+            link["id"]
+        );
+        assert!(run("ip link show up0").contains("xdp"));
+        assert!(!fs::exists(bed.pin("links/.new-xdp-up0")).unwrap());
+        dataplane.apply(&bed.plan(&["192.0.2.10"])).await.unwrap();
+        let told = ingress_agent::xdp::describe::describe(&bed.pins()).unwrap();
+        assert_eq!(told.vips["192.0.2.10-80-tcp"].pool, "p");
+        assert_eq!(told.vips["192.0.2.10-80-tcp"].backends.len(), 2);
+        assert_eq!(told.pools.keys().collect::<Vec<_>>(), ["p"]);
+        assert!(
+            told.pools["p"].slots.len() == 2 && told.pools["p"].number.is_some(),
+            "{told}"
+        );
+    });
+}
