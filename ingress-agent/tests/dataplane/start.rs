@@ -1,11 +1,13 @@
 //! A start: what is adopted, what is refused, and what is left when it fails.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use ingress_agent::xdp::attach::AttachError;
 use ingress_agent::xdp::load::LoadError;
 use ingress_agent::xdp::lock::LockError;
 use ingress_agent::xdp::pins::PinsError;
+use ingress_agent::xdp::unload::{UnloadError, unload};
 use ingress_agent::xdp::{Dataplane, OpenError, Options};
 
 use crate::bed::{Bed, NoNetAdmin, bpftool, privileged, run, try_run};
@@ -279,5 +281,47 @@ fn what_a_process_left_half_done_is_cleared_and_harms_nothing() {
             told.pools["p"].slots.len() == 2 && told.pools["p"].number.is_some(),
             "{told}"
         );
+    });
+}
+
+#[test]
+fn unloading_takes_down_everything_but_not_a_running_agent_s() {
+    privileged(async |bed: &Bed| {
+        let options = bed.options();
+        let error = unload(&options.run_dir, &options.pin_dir).await.unwrap_err();
+        assert!(matches!(error, UnloadError::Nothing { .. }), "{error}");
+        let mut dataplane = bed.open().await.unwrap();
+        dataplane
+            .apply(&bed.plan(&["192.0.2.10", "2001:db8::10"]))
+            .await
+            .unwrap();
+        let error = unload(&options.run_dir, &options.pin_dir).await.unwrap_err();
+        assert!(matches!(error, UnloadError::Lock(_)), "{error}");
+        assert!(
+            run("ip link show up0").contains("xdp"),
+            "refused before anything is touched"
+        );
+        drop(dataplane);
+        assert!(
+            !run("ip route show table local proto 116").is_empty(),
+            "routes outlive the agent"
+        );
+
+        let end = Instant::now() + Duration::from_secs(10);
+        let unloaded = loop {
+            match unload(&options.run_dir, &options.pin_dir).await {
+                Err(UnloadError::Lock(_)) if Instant::now() < end => {}
+                result => break result.unwrap(),
+            }
+        };
+        assert_eq!(
+            (unloaded.interfaces, unloaded.addresses.len()),
+            (vec!["up0".to_owned()], 2)
+        );
+        assert!(!fs::exists(&options.pin_dir).unwrap());
+        assert!(!run("ip link show up0").contains("xdp"));
+        assert_eq!(run("ip route show table local proto 116"), "");
+        assert_eq!(run("ip -6 route show table local proto 116"), "");
+        assert_eq!(run("ip neigh show nud all proto 116"), "");
     });
 }
