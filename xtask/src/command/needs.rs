@@ -28,12 +28,6 @@ pub(crate) const LAB: &[Need] = &[
     },
 ];
 
-/// What the tests call besides.
-pub(crate) const TESTS: &[Need] = &[Need {
-    program: "openssl",
-    package: "openssl",
-}];
-
 /// Whether this process may make namespaces and load programs.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()

@@ -89,7 +89,6 @@ fn prepare() -> Result<()> {
         ensure!(!in_ci, "CI is set, and the privileged tests need root");
     } else {
         needs::install(needs::LAB)?;
-        needs::install(needs::TESTS)?;
     }
     for (command, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         if !is_component_here(command) {
