@@ -48,7 +48,8 @@ pub fn translate(snapshot: &Snapshot) -> (Model, Report) {
             .filter(|finding| !classes.are_others(&finding.object)),
     );
     let vips = vips::assign(snapshot, &classes, &mut findings);
-    let mut backends = Backends::new(&index);
+    let addresses = vips.bindings.iter().map(|binding| binding.vip.address).collect();
+    let mut backends = Backends::new(&index, addresses);
     let mut sites: BTreeMap<&Audience, Arc<Site>> = BTreeMap::new();
     let mut listeners = Vec::new();
     for binding in &vips.bindings {

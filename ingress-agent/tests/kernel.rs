@@ -11,6 +11,8 @@
     reason = "a table that is wrong stops the test"
 )]
 
+#[path = "kernel/cookie.rs"]
+mod cookie;
 #[path = "kernel/loaded.rs"]
 mod loaded;
 #[path = "kernel/namespace.rs"]
@@ -18,12 +20,15 @@ mod namespace;
 #[path = "../../ingress-ebpf/tests/table.rs"]
 mod table;
 
-use ingress_common::{Traffic, Verdict};
+use std::net::IpAddr;
+
+use ingress_common::{Family, Reason, Traffic, Verdict};
 
 use self::loaded::{Loaded, Outcome};
 use self::namespace::{Connections, in_a_namespace};
 use self::table::Case;
-use self::table::world::Sockets;
+use self::table::frames::{Outer, ethernet};
+use self::table::world::{PEER_2, Sockets, World};
 
 #[test]
 fn every_case_ends_in_the_kernel_as_the_table_says() {
@@ -46,7 +51,7 @@ fn every_case_ends_in_the_kernel_as_the_table_says() {
             let connections = Connections::new(sockets);
             for case in here.iter().filter(|case| case.world.sockets == sockets) {
                 loaded.fill(&case.world);
-                for program in ["ingress_xdp", "ingress_frags"] {
+                for program in PROGRAMS {
                     wrong.extend(check(&mut loaded, program, case).err());
                 }
             }
@@ -61,6 +66,45 @@ fn every_case_ends_in_the_kernel_as_the_table_says() {
         );
     });
 }
+
+/// The acknowledgement of a SYN cookie finds only the listener, so the cookie must be asked about.
+#[test]
+fn a_syn_cookie_is_known_again_and_a_forged_one_is_not() {
+    in_a_namespace(|| {
+        let mut loaded = Loaded::new();
+        let world = &World::slot(1, 2, 3);
+        loaded.fill(world);
+        let mut wrong = Vec::new();
+        for family in [Family::V4, Family::V6] {
+            let (_listener, packet) = cookie::acknowledged(family);
+            let frame = ethernet(&[0x8100], &packet);
+            let peer = Outer::to_us(IpAddr::V4(PEER_2), family, 2, [3, 4]);
+            let forged = ethernet(&[0x8100], &cookie::forged(family, &packet));
+            let forwarded = Case::drops(format!("{family:?} forged"), world, &forged, Reason::Forwarded);
+            let cases = [
+                Case::passes(format!("{family:?} at entry"), world, &frame, Reason::Kept),
+                Case::emerges(
+                    format!("{family:?} after the tunnel"),
+                    world,
+                    &ethernet(&[], &peer.around(&packet)),
+                    ethernet(&[], &packet),
+                ),
+                Case {
+                    node: Some(2),
+                    ..forwarded
+                },
+            ];
+            for case in cases {
+                for program in PROGRAMS {
+                    wrong.extend(check(&mut loaded, program, &case).err());
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    });
+}
+
+const PROGRAMS: [&str; 2] = ["ingress_xdp", "ingress_frags"];
 
 fn check(loaded: &mut Loaded, program: &str, case: &Case) -> Result<(), String> {
     let (reasons, nodes) = (loaded.reasons(), loaded.nodes());

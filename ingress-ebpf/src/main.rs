@@ -28,14 +28,33 @@ static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 #[xdp]
 #[inline(always)]
 fn ingress_xdp(context: XdpContext) -> u32 {
-    action(ingress(&mut Frame::<false>(&context), &Maps(&context)))
+    let reason = ingress(&mut Frame::<false>(&context), &Maps(&context));
+    say(&context, reason);
+    action(reason)
 }
 
 /// The same for interfaces whose frames span several buffers (jumbo frames).
 #[xdp(frags)]
 #[inline(always)]
 fn ingress_frags(context: XdpContext) -> u32 {
-    action(ingress(&mut Frame::<true>(&context), &Maps(&context)))
+    let reason = ingress(&mut Frame::<true>(&context), &Maps(&context));
+    say(&context, reason);
+    action(reason)
+}
+
+/// A log line per frame, in objects built with the feature `log`; nothing at all in others. The reason's name is
+/// left to the reader: strings of many lengths are more than the verifier follows.
+#[inline(always)]
+fn say(context: &XdpContext, reason: Reason) {
+    #[cfg(feature = "log")]
+    aya_log_ebpf::debug!(
+        context,
+        "interface {}, reason {}",
+        context.ingress_ifindex(),
+        reason as u32
+    );
+    #[cfg(not(feature = "log"))]
+    let (_, _) = (context, reason);
 }
 
 /// The one place where a reason becomes what the kernel does.

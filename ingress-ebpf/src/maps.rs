@@ -16,7 +16,7 @@ use ingress_ebpf::header::{IpHeader, TcpHeader};
 use ingress_ebpf::{Counter, Socket, Tables, View};
 
 use crate::sockets;
-use crate::stack::key;
+use crate::stack::Words;
 
 /// The inner map of `SLOTS`: one table, swapped whole.
 type Slots = Array<SlotTable, 1>;
@@ -64,7 +64,7 @@ impl Tables for Maps<'_> {
     fn peer(&self, address: &Ip) -> Option<&Peer> {
         // SAFETY: the programs never write this map. An entry that the agent removes meanwhile may be
         // reused, so the reference may show another peer's number, which is not looked at.
-        unsafe { PEERS.get(key(address).get::<Ip>()) }
+        unsafe { PEERS.get(Words::new().key(address)) }
     }
 
     #[inline(always)]
@@ -122,7 +122,7 @@ impl Tables for Maps<'_> {
 pub(crate) fn vip_address(address: &Ip) -> Option<&'static VipAddress> {
     // SAFETY: the programs never write this map. The agent may replace an entry meanwhile; then old and new
     // ports are seen for one packet, each of them whole.
-    unsafe { VIP_ADDRS.get(key(address).get::<Ip>()) }
+    unsafe { VIP_ADDRS.get(Words::new().key(address)) }
 }
 
 /// Gives a connection to a listener.

@@ -17,17 +17,15 @@ const LISTEN: u32 = 10;
 /// back before this returns.
 #[inline(always)]
 pub(crate) fn ask<H: IpHeader>(context: &XdpContext, ip: &H, tcp: &TcpHeader, cookie: Option<u16>) -> Socket {
-    let (words, length) = tuple(ip, tcp);
-    let mut tuple = Words::<5>::new(words);
-    // SAFETY: the context is the kernel's, and the tuple is of the length given, which tells the family.
-    let sock = unsafe {
-        bpf_skc_lookup_tcp(
-            context.as_ptr(),
-            tuple.as_mut_ptr().cast::<bpf_sock_tuple>(),
-            length,
-            BPF_F_CURRENT_NETNS as u64,
-            0,
-        )
+    let [s0, s1] = pairs(&ip.source());
+    let [d0, d1] = pairs(&ip.destination());
+    let ports = u64::from(tcp.source.to_wire()) | u64::from(tcp.destination.to_wire()) << 16;
+    let sock = match H::FAMILY {
+        Family::V4 => lookup::<_, 12>(
+            context,
+            Words::<2>::new().fill([s1 >> 32 | d1 >> 32 << 32, ports]),
+        ),
+        Family::V6 => lookup::<_, 36>(context, Words::<5>::new().fill([s0, s1, d0, d1, ports])),
     };
     if sock.is_null() {
         return Socket::None;
@@ -46,15 +44,23 @@ pub(crate) fn ask<H: IpHeader>(context: &XdpContext, ip: &H, tcp: &TcpHeader, co
     answer
 }
 
-/// The connection as `bpf_sock_tuple` has it, and that form's length: source, destination, and both ports.
+/// Looks a connection up by its `bpf_sock_tuple`, source, destination and both ports, of `LENGTH` bytes, which
+/// tell the family.
 #[inline(always)]
-fn tuple<H: IpHeader>(ip: &H, tcp: &TcpHeader) -> ([u64; 5], u32) {
-    let [s0, s1] = pairs(&ip.source());
-    let [d0, d1] = pairs(&ip.destination());
-    let ports = u64::from(tcp.source.to_wire()) | u64::from(tcp.destination.to_wire()) << 16;
-    match H::FAMILY {
-        Family::V4 => ([s1 >> 32 | d1 >> 32 << 32, ports, 0, 0, 0], 12),
-        Family::V6 => ([s0, s1, d0, d1, ports], 36),
+fn lookup<const WORDS: usize, const LENGTH: u32>(
+    context: &XdpContext,
+    tuple: &mut Words<WORDS>,
+) -> *mut bpf_sock {
+    const { assert!(LENGTH as usize <= WORDS * 8) };
+    // SAFETY: the context is the kernel's, and the tuple is at least of the length given.
+    unsafe {
+        bpf_skc_lookup_tcp(
+            context.as_ptr(),
+            tuple.as_mut_ptr().cast::<bpf_sock_tuple>(),
+            LENGTH,
+            BPF_F_CURRENT_NETNS as u64,
+            0,
+        )
     }
 }
 

@@ -6,7 +6,6 @@
 
 use core::mem::MaybeUninit;
 
-use bytemuck::Pod;
 use ingress_common::Ip;
 
 /// Whole words at an address that suits them.
@@ -14,25 +13,17 @@ use ingress_common::Ip;
 pub(crate) struct Words<const N: usize>(MaybeUninit<[u64; N]>);
 
 impl<const N: usize> Words<N> {
+    /// Words of no value yet. They are filled where they lie: what is returned by value is copied.
     #[inline(always)]
-    pub(crate) fn new(words: [u64; N]) -> Self {
-        let mut copy = Self(MaybeUninit::uninit());
-        let first = copy.0.as_mut_ptr().cast::<u64>();
-        let mut index = 0;
-        while index < N {
-            // SAFETY: there is room for `N` words, aligned for them.
-            unsafe { first.add(index).write_volatile(words[index]) };
-            index += 1;
-        }
-        copy
+    pub(crate) const fn new() -> Self {
+        Self(MaybeUninit::uninit())
     }
 
-    /// The words as a `T` of at most their size and alignment, of which any bytes are a value.
     #[inline(always)]
-    pub(crate) const fn get<T: Pod>(&self) -> &T {
-        const { assert!(size_of::<T>() <= size_of::<Self>() && align_of::<T>() <= align_of::<Self>()) };
-        // SAFETY: `new` wrote every word, and as just asserted they are a `T`.
-        unsafe { &*self.0.as_ptr().cast::<T>() }
+    fn put(&mut self, index: usize, word: u64) {
+        debug_assert!(index < N);
+        // SAFETY: the callers below write as many words as there are, which are aligned for them.
+        unsafe { self.0.as_mut_ptr().cast::<u64>().add(index).write_volatile(word) };
     }
 
     #[inline(always)]
@@ -41,10 +32,34 @@ impl<const N: usize> Words<N> {
     }
 }
 
-/// An address as a key of the maps.
-#[inline(always)]
-pub(crate) fn key(address: &Ip) -> Words<2> {
-    Words::new(pairs(address))
+impl Words<2> {
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, [a, b]: [u64; 2]) -> &mut Self {
+        self.put(0, a);
+        self.put(1, b);
+        self
+    }
+
+    /// An address as a key of the maps.
+    #[inline(always)]
+    pub(crate) fn key(&mut self, address: &Ip) -> &Ip {
+        const { assert!(size_of::<Ip>() == size_of::<Self>() && align_of::<Ip>() <= align_of::<Self>()) };
+        self.fill(pairs(address));
+        // SAFETY: both words have just been written, and any bytes of that length are an address.
+        unsafe { &*self.0.as_ptr().cast::<Ip>() }
+    }
+}
+
+impl Words<5> {
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, [a, b, c, d, e]: [u64; 5]) -> &mut Self {
+        self.put(0, a);
+        self.put(1, b);
+        self.put(2, c);
+        self.put(3, d);
+        self.put(4, e);
+        self
+    }
 }
 
 /// An address as two whole words, in memory's order.

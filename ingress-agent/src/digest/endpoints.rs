@@ -86,9 +86,20 @@ fn address(
     address_type: &str,
     faults: &mut Vec<Fault>,
 ) -> Option<(IpAddr, EndpointState)> {
-    let state = state(endpoint.conditions)?;
+    // Hints and zones choose among endpoints within a cluster; clients here come from outside.
+    let Endpoint {
+        addresses,
+        conditions,
+        deprecated_topology: _,
+        hints: _,
+        hostname: _,
+        node_name: _,
+        target_ref: _,
+        zone: _,
+    } = endpoint;
+    let state = state(conditions)?;
     // All addresses of an endpoint are fungible and consumers take the first (`Endpoint.addresses`).
-    let text = endpoint.addresses.into_iter().next().unwrap_or_default();
+    let text = addresses.into_iter().next().unwrap_or_default();
     match text.parse::<IpAddr>() {
         Ok(address) if address.is_ipv4() == (address_type == "IPv4") && !is_special(address) => {
             Some((address, state))

@@ -44,6 +44,9 @@ pub struct Fault {
 
 type Text = Arc<str>;
 
+/// Characters of what is found that are shown: objects may hold a megabyte where a name belongs.
+const LONGEST: usize = 400;
+
 impl Fault {
     /// A fault by which the field, or the object, is not served.
     pub fn refused(cause: &'static str, field: impl Into<Text>) -> Self {
@@ -68,9 +71,13 @@ impl Fault {
         }
     }
 
-    /// What stands there.
+    /// What stands there; of a very long text, how it begins.
     pub fn found(mut self, found: impl Into<Text>) -> Self {
-        self.found = found.into();
+        let found = found.into();
+        self.found = match found.char_indices().nth(LONGEST) {
+            Some((end, _)) => Text::from(format!("{}...", found.get(..end).unwrap_or_default())),
+            None => found,
+        };
         self
     }
 

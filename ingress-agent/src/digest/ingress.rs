@@ -196,6 +196,15 @@ fn path(rule: &str, index: usize, path: HTTPIngressPath, faults: &mut Vec<Fault>
         );
         return None;
     }
+    if path_type == "ImplementationSpecific" && looks_like_a_pattern(&text) {
+        faults.push(
+            Fault::degraded("path-pattern", format!("{field}.path"))
+                .found(format!("`{text}`, which looks like a regular expression"))
+                .expected("a path: it is taken literally, as a prefix")
+                .so("no request is likely to match it")
+                .change("write the path that requests carry"),
+        );
+    }
     Some(Path {
         index,
         path: make(&text),
@@ -220,6 +229,11 @@ fn why_not_a_path(path: &str) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// As ingress-nginx takes them under `use-regex` and `rewrite-target`.
+fn looks_like_a_pattern(path: &str) -> bool {
+    path.contains(['(', '[', '^', '|', '\\']) || path.contains(".*") || path.ends_with('$')
 }
 
 fn tls_entry(index: usize, tls: IngressTLS, faults: &mut Vec<Fault>) -> Tls {

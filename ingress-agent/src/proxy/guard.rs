@@ -46,6 +46,8 @@ pub(super) struct Guard<S> {
     /// Heads passed on so far.
     heads: u64,
     end: End,
+    /// Whether the transport ends by words of its own, as TLS does.
+    says_goodbye: bool,
     head_limit: Duration,
     watch: Arc<Watch>,
 }
@@ -64,7 +66,7 @@ enum End {
 
 impl<S> Guard<S> {
     /// A head that has begun must end within `head_limit`.
-    pub(super) fn new(io: S, head_limit: Duration, watch: Arc<Watch>) -> Self {
+    pub(super) fn new(io: S, says_goodbye: bool, head_limit: Duration, watch: Arc<Watch>) -> Self {
         Self {
             io,
             framer: Framer::new(),
@@ -72,6 +74,7 @@ impl<S> Guard<S> {
             ready: 0,
             heads: 0,
             end: End::Open,
+            says_goodbye,
             head_limit,
             watch,
         }
@@ -241,8 +244,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !matches!(this.end, End::Lingering { .. }) {
+            let nothing_to_come = matches!(this.end, End::Open) && !this.framer.in_body();
+            if nothing_to_come && !this.says_goodbye {
+                // The close that follows says the same.
+                return Poll::Ready(Ok(()));
+            }
             ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
-            if matches!(this.end, End::Open) && !this.framer.in_body() {
+            if nothing_to_come {
                 return Poll::Ready(Ok(()));
             }
             this.end = End::Lingering { left: LINGER_BYTES };

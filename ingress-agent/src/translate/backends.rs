@@ -1,7 +1,7 @@
 //! From a Service's port, as an Ingress names it, to endpoints.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::classes::Classes;
@@ -15,10 +15,11 @@ use crate::model::{Backend, BackendId, BackendPort, Endpoint, EndpointState};
 /// Every backend once, however many routes name it.
 pub(super) struct Backends<'a> {
     index: &'a Index<'a>,
+    vips: BTreeSet<IpAddr>,
     known: HashMap<BackendId, Resolved>,
 }
 
-/// A backend, and why it has no endpoint if it has none; the fault lacks its field.
+/// A backend, and what is wrong with it; the fault lacks its field.
 #[derive(Clone)]
 pub(super) struct Resolved {
     pub(super) backend: Arc<Backend>,
@@ -26,30 +27,47 @@ pub(super) struct Resolved {
 }
 
 impl<'a> Backends<'a> {
-    pub(super) fn new(index: &'a Index<'a>) -> Self {
+    /// `vips`: our own addresses, which no backend may have.
+    pub(super) fn new(index: &'a Index<'a>, vips: BTreeSet<IpAddr>) -> Self {
         Self {
             index,
+            vips,
             known: HashMap::new(),
         }
     }
 
     /// The backend of that name; the same one for the same name.
     pub(super) fn get(&mut self, id: BackendId) -> &Resolved {
-        let index = self.index;
-        self.known.entry(id).or_insert_with_key(|id| resolve(id, index))
+        let Self { index, vips, known } = self;
+        known.entry(id).or_insert_with_key(|id| resolve(id, index, vips))
     }
 }
 
-fn resolve(id: &BackendId, index: &Index<'_>) -> Resolved {
-    let (endpoints, fault) = match find(id, index) {
+fn resolve(id: &BackendId, index: &Index<'_>, vips: &BTreeSet<IpAddr>) -> Resolved {
+    let (mut endpoints, mut fault) = match find(id, index) {
         Ok(endpoints) => (endpoints, None),
         Err(fault) => (Vec::new(), Some(fault.so("its requests are answered 503"))),
     };
+    // Called, it would come back to us.
+    for looping in endpoints.extract_if(.., |endpoint| vips.contains(&endpoint.address.ip())) {
+        fault = Some(endpoint_is_vip(id, looping.address));
+    }
     let id = id.clone();
     Resolved {
         backend: Arc::new(Backend { id, endpoints }),
         fault,
     }
+}
+
+fn endpoint_is_vip(id: &BackendId, address: SocketAddr) -> Fault {
+    Fault::degraded("endpoint-vip", "")
+        .found(format!(
+            "Service {}/{} with the endpoint {address}, which is a VIP",
+            id.namespace, id.service
+        ))
+        .expected("addresses of pods")
+        .so("the endpoint is not called, since its requests would come back here")
+        .change("take the address out of the Service's EndpointSlices")
 }
 
 /// `ServiceBackendPort` names a port of the Service; its EndpointSlices name their ports by that port's name.
@@ -86,7 +104,10 @@ fn find(id: &BackendId, index: &Index<'_>) -> Result<Vec<Endpoint>, Fault> {
     let Some(found) = found else {
         let ports = service.value.ports.iter().filter(|port| port.tcp);
         let ports: Vec<_> = ports
-            .map(|port| format!("{} `{}`", port.number, port.name))
+            .map(|port| match &*port.name {
+                "" => port.number.to_string(),
+                name => format!("{} `{name}`", port.number),
+            })
             .collect();
         let wanted = match port {
             BackendPort::Number(number) => number.to_string(),

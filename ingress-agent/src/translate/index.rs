@@ -1,6 +1,7 @@
 //! The snapshot by name: what an Ingress refers to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::Cell;
+use std::collections::HashMap;
 
 use super::{Entry, Snapshot};
 use crate::digest::{Endpoints, Secret, Service};
@@ -11,8 +12,13 @@ pub(super) struct Index<'a> {
     endpoints: HashMap<(&'a str, &'a str), Vec<&'a Entry<Endpoints>>>,
     secrets: HashMap<(&'a str, &'a str), &'a Entry<Secret>>,
     /// The names in each namespace, for who missed one by a letter.
-    names: BTreeMap<(&'static str, &'a str), Vec<&'a str>>,
+    names: HashMap<(&'static str, &'a str), Vec<&'a str>>,
+    /// How many names may still be compared.
+    comparisons: Cell<usize>,
 }
+
+/// Bounds what ten thousand Ingresses that name nothing existing can cost.
+const COMPARISONS: usize = 100_000;
 
 impl<'a> Index<'a> {
     pub(super) fn new(snapshot: &'a Snapshot) -> Self {
@@ -20,7 +26,8 @@ impl<'a> Index<'a> {
             services: HashMap::with_capacity(snapshot.services.len()),
             endpoints: HashMap::with_capacity(snapshot.services.len()),
             secrets: HashMap::with_capacity(snapshot.secrets.len()),
-            names: BTreeMap::new(),
+            names: HashMap::new(),
+            comparisons: Cell::new(COMPARISONS),
         };
         for entry in &snapshot.services {
             let object = &entry.value.object;
@@ -71,12 +78,12 @@ impl<'a> Index<'a> {
         self.secrets.get(&(namespace, name)).copied()
     }
 
-    /// The name of that kind in that namespace that is most like a missed one.
+    /// The name of that kind in that namespace that is most like a missed one. Whoever misses very many
+    /// names gets no advice on the last of them.
     pub(super) fn nearest(&self, kind: &'static str, namespace: &str, missed: &str) -> Option<String> {
-        let names = self
-            .names
-            .iter()
-            .filter(|((k, n), _)| *k == kind && *n == namespace);
-        super::report::nearest(missed, names.flat_map(|(_, names)| names.iter().copied()))
+        let names = self.names.get(&(kind, namespace))?;
+        let left = self.comparisons.get().checked_sub(names.len())?;
+        self.comparisons.set(left);
+        super::report::nearest(missed, names.iter().copied())
     }
 }

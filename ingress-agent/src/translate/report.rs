@@ -82,8 +82,14 @@ impl Findings {
     }
 }
 
+/// RFC 1123 subdomains, as Kubernetes names objects.
+const LONGEST_NAME: usize = 253;
+
 /// The name most like `missed` among those that exist, when it is near enough to be a slip.
 pub(super) fn nearest<'a>(missed: &str, existing: impl Iterator<Item = &'a str>) -> Option<String> {
+    if missed.len() > LONGEST_NAME {
+        return None;
+    }
     let limit = 1 + missed.len() / 4;
     let near = existing.map(|name| (distance(missed, name, limit), name));
     let near = near.filter(|(distance, _)| *distance <= limit).min()?;

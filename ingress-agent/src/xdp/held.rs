@@ -109,6 +109,8 @@ impl Held {
             pool_numbers.push((Arc::clone(&pool), number));
             slots.insert(pool, Slots::read(map)?);
         }
+        pool_numbers.extend(addresses.values().flat_map(lost_pools));
+
         let held = Self {
             settings,
             nodes: nodes
@@ -132,6 +134,13 @@ impl Held {
 
 fn limit(entries: u32) -> u16 {
     u16::try_from(entries).unwrap_or(u16::MAX)
+}
+
+/// The pools that an address names, by names that no pool has: where a pool's pin is lost, nobody else may have its number
+/// until the address is written again. A pool that is known keeps its number, because of two names the first has it.
+fn lost_pools(value: &VipAddress) -> impl Iterator<Item = (PoolName, u16)> {
+    let ports = value.ports.iter().take(usize::from(value.count));
+    ports.map(|port| (PoolName::from(format!(".lost-{}", port.pool)), port.pool))
 }
 
 /// The pinned inner maps that an outer map names, by pin, with their numbers.

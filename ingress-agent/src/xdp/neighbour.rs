@@ -102,19 +102,28 @@ pub async fn list(netlink: &Netlink) -> Result<BTreeMap<NeighbourKey, Neighbour>
     Ok(messages.iter().filter_map(read_neighbour).collect())
 }
 
+/// The neighbour that a message is about; `None` for one that is no IP neighbour.
+pub fn key(message: &NeighbourMessage) -> Option<NeighbourKey> {
+    let address = message.attributes.iter().find_map(|attribute| {
+        if let NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) = attribute {
+            Some(IpAddr::V4(*v4))
+        } else if let NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) = attribute {
+            Some(IpAddr::V6(*v6))
+        } else {
+            None
+        }
+    });
+    Some((message.header.ifindex, address?))
+}
+
 fn read_neighbour(message: &NeighbourMessage) -> Option<(NeighbourKey, Neighbour)> {
-    let mut address = None;
     let mut neighbour = Neighbour {
         mac: None,
         managed: false,
         ours: false,
     };
     for attribute in &message.attributes {
-        if let NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) = attribute {
-            address = Some(IpAddr::V4(*v4));
-        } else if let NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) = attribute {
-            address = Some(IpAddr::V6(*v6));
-        } else if let NeighbourAttribute::LinkLayerAddress(bytes) = attribute {
+        if let NeighbourAttribute::LinkLayerAddress(bytes) = attribute {
             neighbour.mac = bytes
                 .as_slice()
                 .try_into()
@@ -126,7 +135,7 @@ fn read_neighbour(message: &NeighbourMessage) -> Option<(NeighbourKey, Neighbour
             neighbour.ours = *protocol == RouteProtocol::Other(PROTOCOL);
         }
     }
-    address.map(|address| ((message.header.ifindex, address), neighbour))
+    key(message).map(|key| (key, neighbour))
 }
 
 /// Whether the kernel would send to a neighbour in this state (`NUD_VALID` of include/net/neighbour.h).

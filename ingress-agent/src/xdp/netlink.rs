@@ -2,7 +2,7 @@
 //!
 //! In: rtnetlink(7). Out: facts as values, read whole each time; a change is only a reason to read again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -17,6 +17,8 @@ use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::sys::SocketAddr;
 use rtnetlink::{Handle, MulticastGroup};
+
+use super::neighbour::{self, NeighbourKey};
 
 /// An interface.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -91,13 +93,36 @@ pub struct Changes {
     messages: UnboundedReceiver<(NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>,
 }
 
-/// What may have changed; the later ones include the earlier ones.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Change {
-    /// A neighbour's state or address only.
-    Neighbour,
-    /// Anything.
-    Any,
+/// What may have changed.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// More than neighbours.
+    pub any: bool,
+    /// Neighbours whose state or address changed.
+    pub neighbours: BTreeSet<NeighbourKey>,
+}
+
+impl Change {
+    /// Everything may have changed.
+    pub fn any() -> Self {
+        Self {
+            any: true,
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, message: &NetlinkMessage<RouteNetlinkMessage>) {
+        let key = if let NetlinkPayload::InnerMessage(
+            RouteNetlinkMessage::NewNeighbour(neighbour) | RouteNetlinkMessage::DelNeighbour(neighbour),
+        ) = &message.payload
+        {
+            neighbour::key(neighbour)
+        } else {
+            self.any = true;
+            None
+        };
+        self.neighbours.extend(key);
+    }
 }
 
 impl Netlink {
@@ -177,34 +202,20 @@ impl Changes {
         Ok(Self { messages })
     }
 
-    /// Waits for a change, takes all that have come by then, and says what they may mean. `None`: the connection
-    /// ended.
+    /// Waits for a change. `None`: the connection ended.
     pub async fn next(&mut self) -> Option<Change> {
         let (first, _) = self.messages.next().await?;
-        Some(
-            self.gathered()
-                .map_or(meaning(&first), |more| more.max(meaning(&first))),
-        )
+        let mut change = Change::default();
+        change.add(&first);
+        Some(change)
     }
 
-    /// What has come by now, without waiting.
-    pub fn gathered(&mut self) -> Option<Change> {
-        let mut change = None;
+    /// Adds what has come by now, without waiting.
+    pub fn gather(&mut self, change: &mut Change) {
         while let Ok((next, _)) = self.messages.try_recv() {
-            change = change.max(Some(meaning(&next)));
+            change.add(&next);
         }
-        change
     }
-}
-
-fn meaning(message: &NetlinkMessage<RouteNetlinkMessage>) -> Change {
-    let neighbour = matches!(
-        &message.payload,
-        NetlinkPayload::InnerMessage(
-            RouteNetlinkMessage::NewNeighbour(_) | RouteNetlinkMessage::DelNeighbour(_)
-        )
-    );
-    if neighbour { Change::Neighbour } else { Change::Any }
 }
 
 fn interface(message: LinkMessage) -> Interface {

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use ingress_common::LAYOUT_VERSION;
 
-use super::sys::{SysError, is_bpffs, remove};
+use super::sys::{BESIDE, SysError, is_bpffs, remove};
 use crate::model::Vip;
 
 /// The pin directory's paths.
@@ -88,7 +88,8 @@ impl Pins {
         Ok((pins, undo))
     }
 
-    /// Checks the layout of pins that are there; states ours where there are none.
+    /// Checks the layout of pins that are there; states ours where there are none. Clears what a process left that ended
+    /// while it replaced a pin.
     pub fn settle_layout(&self, undo: &mut Undo) -> Result<(), PinsError> {
         let link = self.layout();
         match fs::read_link(&link) {
@@ -114,6 +115,9 @@ impl Pins {
         }
         for name in Self::DIRECTORIES {
             undo.directory(&self.dir.join(name), 0)?;
+            for left in self.list(name)?.iter().filter(|left| left.starts_with(BESIDE)) {
+                remove(&self.dir.join(name).join(left))?;
+            }
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use super::Options;
 use super::attach::{self, AttachError};
 use super::keys::tunnel_keys;
 use super::load::Programs;
+use super::neighbour::NeighbourKey;
 use super::netlink::{Interface, Netlink, NetlinkError};
 use super::node::{self, Mss, PeerProblem};
 use super::pins::{Pins, Undo};
@@ -198,8 +199,19 @@ impl State {
         })
     }
 
-    /// Brings the MAC addresses in line with the neighbours.
-    pub(super) async fn settle_neighbours(&mut self) -> Result<(), ApplyError> {
+    /// Brings the MAC addresses in line with the neighbours, if one of those that changed is a next hop.
+    pub(super) async fn settle_neighbours(
+        &mut self,
+        changed: &BTreeSet<NeighbourKey>,
+    ) -> Result<(), ApplyError> {
+        if !self
+            .hops
+            .values()
+            .flatten()
+            .any(|hop| changed.contains(&(hop.interface, hop.neighbour)))
+        {
+            return Ok(());
+        }
         let Some(plan) = self.plan.clone() else {
             return Ok(());
         };

@@ -16,7 +16,7 @@ use bytemuck::Pod;
 
 pub use link::{AttachPoint, Link, LinkInfo, program_name};
 pub use map::{Batch, Btf, Map, Shape, cpus};
-pub use object::{is_bpffs, monotonic_ns, remove};
+pub use object::{BESIDE, is_bpffs, monotonic_ns, remove};
 
 /// A system call that failed.
 #[derive(Debug, thiserror::Error)]

@@ -25,9 +25,10 @@ pub(super) async fn watch(state: Arc<Mutex<State>>, mut changes: Changes) {
         let change = next(&mut changes).await;
         let start = Instant::now();
         let mut state = state.lock().await;
-        let result = match change {
-            Change::Neighbour => state.settle_neighbours().await,
-            Change::Any => state.settle().await.map(drop),
+        let result = if change.any {
+            state.settle().await.map(drop)
+        } else {
+            state.settle_neighbours(&change.neighbours).await
         };
         match result {
             Ok(()) => failing = false,
@@ -50,10 +51,11 @@ pub(super) async fn watch(state: Arc<Mutex<State>>, mut changes: Changes) {
 /// Waits for something that may have changed.
 async fn next(changes: &mut Changes) -> Change {
     match timeout(RECHECK, changes.next()).await {
-        Err(_) => Change::Any,
-        Ok(Some(change)) => {
+        Err(_) => Change::any(),
+        Ok(Some(mut change)) => {
             sleep(GATHER).await;
-            changes.gathered().map_or(change, |more| more.max(change))
+            changes.gather(&mut change);
+            change
         }
         Ok(None) => {
             tracing::warn!("the kernel's word of network changes ended; asking for it again");
@@ -61,7 +63,7 @@ async fn next(changes: &mut Changes) -> Change {
             if let Ok(again) = Changes::subscribe() {
                 *changes = again;
             }
-            Change::Any
+            Change::any()
         }
     }
 }

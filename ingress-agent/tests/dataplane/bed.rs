@@ -11,7 +11,7 @@ use aya::programs::{Xdp, XdpMode};
 use ingress_agent::model::vip::PoolSecret;
 use ingress_agent::model::{Member, MemberState, Model, Pool, Protocol, Vip};
 use ingress_agent::xdp::{Dataplane, OpenError, Options, Plan, object::OBJECT};
-use rustix::mount::{MountFlags, MountPropagationFlags};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags, capabilities, set_capabilities};
 use tempfile::TempDir;
 
@@ -50,6 +50,13 @@ impl Drop for Neighbour {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+impl Drop for Bed {
+    /// The directory can be removed only when nothing is mounted in it.
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(self.dir.path().join("bpf"), UnmountFlags::DETACH);
     }
 }
 

@@ -100,7 +100,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
         "0\r\n\r\n",
         "5;a=b\r\n",
     ]);
-    let change = (any::<Index>(), select(b"\r\n\0: \tx;05,\x0b\xa0".to_vec()));
+    let change = (any::<Index>(), select(b"\r\n\0: \tx;05,\x0b".to_vec()));
     let whole = select(vec![
         "GET /1 HTTP/1.1\r\nHost: a.test\r\n\r\n",
         "POST /2 HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nabcde",
@@ -148,19 +148,17 @@ fn random_streams_are_read_in_one_way() {
         for bytes in pod.take_log() {
             let (requests, rest) = reference::whole_requests(&bytes);
             for request in &requests {
-                prop_assert!(
-                    matches!(request.target.as_str(), "/1" | "/2" | "/3"),
-                    "{}",
-                    request.target
-                );
+                // A change may have hit the target; a body or a field never becomes one.
+                prop_assert!(request.target.len() <= 2, "{}", request.target);
             }
             whole += requests.len();
-            // What is left is one request whose body did not come, and nothing after it.
-            prop_assert!(
-                rest.is_empty() || rest.starts_with(b"P"),
-                "{}",
-                rest.escape_ascii()
-            );
+            // What is left is one request whose body did not come, and nothing after it. Every request that
+            // the proxy emits has an id.
+            let heads = rest
+                .windows(16)
+                .filter(|window| window == b"\r\nx-request-id: ")
+                .count();
+            prop_assert!(heads == usize::from(!rest.is_empty()), "{}", rest.escape_ascii());
         }
         prop_assert!(ok <= whole, "{ok} answers to {whole} requests");
         answered.set(answered.get() + ok);

@@ -141,6 +141,8 @@ fn versions_alpn_and_what_the_pod_is_told() {
     assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
     let group = stream.conn.negotiated_key_exchange_group().unwrap().name();
     assert_eq!(group, rustls::NamedGroup::X25519MLKEM768);
+    let suite = stream.conn.negotiated_cipher_suite().unwrap().suite();
+    assert_eq!(suite, rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
     let mut client = Raw::over(stream);
     assert_eq!(client.get("a.test", "/").status, 200);
     assert_eq!(client.get("a.test", "/").status, 200);

@@ -271,11 +271,17 @@ fn what_is_not_text_is_told() {
     let dir = folder(&[("base.yaml", BASE)]);
     std::fs::write(dir.path().join("binary.yaml"), b"a: \xff\xfe").unwrap();
     std::fs::create_dir(dir.path().join("folder.yaml")).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        dir.path().join("pipe.yaml"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
     let (_, report) = ingress_agent::translate::translate(&read(dir.path()));
-    assert_eq!(
-        causes(&report),
-        ["File binary.yaml: refused file", "File folder.yaml: refused file"]
-    );
+    let expected = ["binary", "folder", "pipe"].map(|name| format!("File {name}.yaml: refused file"));
+    assert_eq!(causes(&report), expected);
 }
 
 fn checked(files: &[(&str, &str)]) -> (check::Outcome, String) {

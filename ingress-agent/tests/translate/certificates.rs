@@ -148,3 +148,80 @@ fn an_expired_certificate_is_shown_and_told() {
     assert_eq!(shown(&model), ["a.test one"]);
     assert_eq!(causes(&report), ["Secret default/one: degraded tls-expired"]);
 }
+
+#[test]
+fn base64_in_lines_is_read_as_the_api_server_reads_it() {
+    let (certificate, key) = issue(&["a.test"]);
+    let encode = |pem: &str| {
+        let all = serde_json::to_value(k8s_openapi::ByteString(pem.as_bytes().to_vec())).unwrap();
+        let lines = all.as_str().unwrap().as_bytes().chunks(76);
+        lines
+            .map(|line| format!("\n    {}", std::str::from_utf8(line).unwrap()))
+            .collect::<String>()
+    };
+    let secret = format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: one}}\ntype: kubernetes.io/tls\ndata:\n  tls.crt: |{}\n  tls.key: |{}\n",
+        encode(&certificate),
+        encode(&key)
+    );
+    let (model, report) =
+        model(&(web("w", "a.test", "[{hosts: [a.test], secretName: one}]") + &secret + &s()));
+    assert_eq!(causes(&report), [""; 0]);
+    assert_eq!(shown(&model), ["a.test one"]);
+}
+
+/// What PKCS #8 wraps: its one OCTET STRING, which stands at the end (RFC 5958 section 2).
+fn unwrapped(pkcs8: &[u8]) -> &[u8] {
+    let content = |rest: &'_ [u8]| match *rest {
+        [0x04, 0x82, high, low, ..] => Some((4, usize::from(high) << 8 | usize::from(low))),
+        [0x04, 0x81, length, ..] => Some((3, usize::from(length))),
+        [0x04, length, ..] => Some((2, usize::from(length))),
+        _ => None,
+    };
+    let ends =
+        |at: &usize| content(&pkcs8[*at..]).is_some_and(|(head, length)| at + head + length == pkcs8.len());
+    let at = (0..pkcs8.len()).find(ends).unwrap();
+    &pkcs8[at + content(&pkcs8[at..]).unwrap().0..]
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = serde_json::to_value(k8s_openapi::ByteString(der.to_vec())).unwrap();
+    let lines = text
+        .as_str()
+        .unwrap()
+        .as_bytes()
+        .chunks(64)
+        .map(|line| std::str::from_utf8(line).unwrap());
+    let lines: Vec<_> = lines.collect();
+    format!(
+        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+        lines.join("\n")
+    )
+}
+
+#[test]
+fn keys_of_every_usual_kind_and_encoding_are_read() {
+    for (algorithm, label) in [
+        (&rcgen::PKCS_ED25519, None),
+        (&rcgen::PKCS_ECDSA_P256_SHA256, Some("EC PRIVATE KEY")),
+        (&rcgen::PKCS_ECDSA_P384_SHA384, Some("EC PRIVATE KEY")),
+        (&rcgen::PKCS_RSA_SHA256, Some("RSA PRIVATE KEY")),
+    ] {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let params = CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        let bare = label.map(|label| pem(label, unwrapped(key.serialized_der())));
+        // As `openssl ecparam -genkey` writes it.
+        let with_parameters = bare.as_ref().map(|bare| pem("EC PARAMETERS", &[6, 0]) + bare);
+        for key in [Some(key.serialize_pem()), bare, with_parameters]
+            .into_iter()
+            .flatten()
+        {
+            let secret = secret("one", &(certificate.clone(), key));
+            let (model, report) =
+                model(&(web("w", "a.test", "[{hosts: [a.test], secretName: one}]") + &secret + &s()));
+            assert_eq!(causes(&report), [""; 0], "{label:?}");
+            assert_eq!(shown(&model), ["a.test one"]);
+        }
+    }
+}

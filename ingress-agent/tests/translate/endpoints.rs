@@ -184,3 +184,14 @@ fn what_no_slice_may_hold_is_left_out_and_told() {
     ]);
     assert_eq!(causes(&report), expected);
 }
+
+#[test]
+fn a_vip_is_never_called_as_an_endpoint() {
+    let slices = slice(
+        "a",
+        "addressType: IPv4\nports: [{name: http, port: 80}]\nendpoints: [{addresses: [192.0.2.10]}, {addresses: [10.0.0.1]}]",
+    );
+    let (model, report) = model(&(web() + SERVICE + &slices));
+    assert_eq!(endpoints(&model), ["10.0.0.1:80"]);
+    assert_eq!(causes(&report), ["Ingress default/web: degraded endpoint-vip"]);
+}

@@ -366,6 +366,37 @@ async fn nodes_are_followed_and_a_bad_edit_leaves_them_as_they_were() {
 }
 
 #[tokio::test]
+async fn a_half_written_nodes_file_takes_no_node_away() {
+    let node =
+        |number: u16| format!("- {{name: n{number}, number: {number}, addresses: [10.0.0.{number}]}}\n");
+    let text = |numbers: std::ops::Range<u16>| {
+        let nodes: String = numbers.map(node).collect();
+        format!("secret: {}\nnodes:\n{nodes}", "ab".repeat(32))
+    };
+    let mut watched = Watched::new(&[("nodes.yaml", &text(1..9))]).await;
+    let path = watched.path("nodes.yaml");
+    let count = |now: &Snapshot| now.nodes.as_ref().map_or(0, |nodes| nodes.nodes.len());
+    let write = async {
+        fs::write(&path, "").unwrap();
+        for piece in text(1..10).as_bytes().chunks(7) {
+            OpenOptions::new()
+                .append(true)
+                .open(&path)
+                .unwrap()
+                .write_all(piece)
+                .unwrap();
+            sleep(Duration::from_millis(3)).await;
+        }
+    };
+    watched.through(|now| count(now) >= 8, write).await;
+    watched
+        .until(|now| count(now) == 9 && now.findings.is_empty())
+        .await;
+    fs::write(&path, text(1..3)).unwrap();
+    watched.until(|now| count(now) == 2).await;
+}
+
+#[tokio::test]
 async fn a_folder_that_goes_is_an_error_and_not_an_empty_folder() {
     let dir = folder(&[("base.yaml", BASE)]);
     let node: Arc<str> = Arc::from("node-a");

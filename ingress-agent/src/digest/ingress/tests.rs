@@ -36,6 +36,8 @@ fn paths_the_api_server_refuses_are_refused_alone() {
         ("/a\nb", "Prefix", Some("path")),
         ("/a", "Regex", Some("path-type")),
         ("/a.b/..c", "Exact", None),
+        ("/a(/|$)(.*)", "ImplementationSpecific", Some("path-pattern")),
+        ("/a(b)", "Prefix", None),
     ] {
         let good = serde_json::json!({"path": "/good", "pathType": "Exact", "backend": backend()});
         let other = serde_json::json!({"path": path, "pathType": kind, "backend": backend()});
@@ -115,4 +117,10 @@ fn a_bad_host_costs_its_rule_alone() {
     assert_eq!(ingress.tls[0].hosts.len(), 1);
     let fields: Vec<_> = ingress.faults.iter().map(|fault| &*fault.field).collect();
     assert_eq!(fields, ["spec.rules[0].host", "spec.tls[0].hosts[0]"]);
+}
+
+#[test]
+fn a_text_of_a_megabyte_is_not_repeated() {
+    let ingress = read(serde_json::json!({"rules": [{"host": "ü".repeat(1 << 20)}]}));
+    assert!(ingress.faults[0].found.len() < 1000);
 }

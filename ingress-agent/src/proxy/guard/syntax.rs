@@ -49,3 +49,34 @@ pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     }
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So that it is the guard that answers, not hyper in its own words.
+    #[test]
+    fn hyper_parses_every_target_the_guard_passes() {
+        for byte in u8::MIN..=u8::MAX {
+            let text = char::from(byte);
+            if is_path(byte) {
+                assert!(
+                    format!("/{text}").parse::<http::Uri>().is_ok(),
+                    "{text:?} in a path"
+                );
+            }
+            if is_query(byte) {
+                assert!(
+                    format!("/?{text}").parse::<http::Uri>().is_ok(),
+                    "{text:?} in a query"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn white_space_around_a_value_is_not_the_value() {
+        assert_eq!(trim(b" \t a b\t "), b"a b");
+        assert_eq!(trim(b" \t "), b"");
+    }
+}

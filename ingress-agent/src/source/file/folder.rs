@@ -96,6 +96,7 @@ struct Object {
 #[derive(Default)]
 struct Fleet {
     present: bool,
+    shape: Shape,
     /// The last good one, also after the file is gone: its numbers rest.
     nodes: Option<Arc<Nodes>>,
     finding: Option<Finding>,
@@ -135,7 +136,7 @@ impl Folder {
         match text_of(&self.dir.join(&**name)) {
             Err(Unread::Gone) => self.remove(name),
             Err(Unread::Failed(found)) => self.failed(name, &found),
-            Ok(text) if **name == *NODES_FILE => self.read_nodes(&text),
+            Ok(text) if **name == *NODES_FILE => return self.read_nodes(&text, arrival),
             Ok(text) => return self.read_objects(name, &text, arrival),
         }
         Outcome::Taken
@@ -153,7 +154,8 @@ impl Folder {
         }
     }
 
-    fn read_nodes(&mut self, text: &str) {
+    fn read_nodes(&mut self, text: &str, arrival: Arrival) -> Outcome {
+        let shape = Shape::of(text);
         let now = self.began.elapsed().as_secs();
         let parsed = serde_saphyr::from_str_with_options(text, document::options()).map_err(|error| {
             let line = error.location().map_or(1, |location| location.line());
@@ -163,12 +165,22 @@ impl Folder {
             )
         });
         let digested = parsed.and_then(|file| node::digest(file, self.fleet.nodes.as_ref(), now));
+        let lacks_nodes = match (&digested, &self.fleet.nodes) {
+            (Ok(new), Some(last)) => new.nodes.len() < last.nodes.len(),
+            (Ok(_), None) | (Err(_), _) => false,
+        };
+        let doubtful = shape.may_be_a_beginning_of(&self.fleet.shape) || lacks_nodes;
+        if arrival == Arrival::Written && doubtful && self.fleet.present {
+            return Outcome::Held;
+        }
         self.fleet.present = true;
+        self.fleet.shape = shape;
         self.fleet.finding = None;
         match digested {
             Ok(nodes) => self.fleet.nodes = Some(nodes),
             Err(fault) => self.fleet.finding = Some(about_file(&Arc::from(NODES_FILE), None, fault)),
         }
+        Outcome::Taken
     }
 
     fn read_objects(&mut self, name: &Arc<str>, text: &str, arrival: Arrival) -> Outcome {

@@ -65,7 +65,7 @@ struct Head {
 
 /// Reads an object that is the `position`th of `file`. `last` finds the value it had before.
 pub(super) fn read<'a>(
-    value: Value,
+    mut value: Value,
     file: &Arc<str>,
     position: usize,
     last: impl Fn(&ObjectRef) -> Option<&'a Digest>,
@@ -80,6 +80,9 @@ pub(super) fn read<'a>(
     let (Value::String(version), Value::String(kind)) = (&head.api_version, &head.kind) else {
         return refused(name(UNKNOWN, &head), no_kind());
     };
+    if kind == "Secret" {
+        unwrap_base64(&mut value);
+    }
     // Of what may protect something, a slip is told.
     let written = matches!(kind.as_str(), "Ingress" | "VipPool").then(|| value.clone());
     macro_rules! known {
@@ -167,6 +170,16 @@ fn refused(name: ObjectRef, fault: Fault) -> Read {
         fault,
         path: None,
     }))
+}
+
+/// The API server takes base64 in lines, as `base64` prints it (Go's `encoding/base64` skips line ends).
+fn unwrap_base64(secret: &mut Value) {
+    let data = secret.get_mut("data").and_then(Value::as_object_mut);
+    for text in data.into_iter().flatten().map(|(_, text)| text) {
+        if let Value::String(text) = text {
+            text.retain(|c| c != '\n' && c != '\r');
+        }
+    }
 }
 
 /// What the API server's admission does.

@@ -1,6 +1,6 @@
 //! Pins, and the few other calls that the kernel's side needs.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -34,11 +34,15 @@ fn pin(fd: BorrowedFd<'_>, path: &Path) -> Result<(), SysError> {
     Ok(())
 }
 
+/// How the name begins under which a pin is made, before it takes its place. Only a process that ends between the two
+/// leaves one. No pin of ours begins so.
+pub const BESIDE: &str = ".new-";
+
 /// Pins an object in place of what has this path, so that at every moment one of them is there.
 pub(super) fn pin_over(fd: BorrowedFd<'_>, path: &Path) -> Result<(), SysError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = Path::new(&beside);
+    let mut name = OsString::from(BESIDE);
+    name.push(path.file_name().unwrap_or_default());
+    let beside = &path.with_file_name(name);
     remove(beside)?;
     pin(fd, beside)?;
     fs::rename(beside, path).map_err(SysError::new(

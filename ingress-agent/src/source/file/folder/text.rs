@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use crate::source::file::MAX_FILE_BYTES;
@@ -24,7 +25,15 @@ pub(super) fn text_of(path: &Path) -> Result<String, Unread> {
         }
     };
     let mut text = Vec::new();
-    let file = File::open(path).map_err(failed)?;
+    // Opening a pipe that nobody writes to must not wait.
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(failed)?;
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(Unread::Failed("something that is no regular file".to_owned()));
+    }
     file.take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut text)
         .map_err(failed)?;
