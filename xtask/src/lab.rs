@@ -49,8 +49,8 @@ pub use namespace::Namespace;
 pub use ping::{Ping, Pings};
 pub use pod::Pod;
 pub use process::Process;
-pub use router::{Entry, Router};
-pub use teardown::{PREFIX, remove_dead_labs};
+pub use router::Router;
+pub use teardown::{dead_labs, remove_dead_labs};
 pub use traffic::{Sent, Traffic};
 
 use link::{End as LinkEnd, connect, pass_xdp};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ingress_common::Reason;
-use xtask::lab::{Connections, Entry, Ping, VIP_V4, VIP_V6, node_addresses};
+use xtask::lab::{Connections, Ping, VIP_V4, VIP_V6, node_addresses};
 
 use super::Running;
 
@@ -18,7 +18,7 @@ fn a_killed_agent_loses_only_its_own_connections() {
         return;
     };
     let counters = || [1, 2, 3].map(|node| running.lab.counters(node).unwrap());
-    running.lab.router().enter_at(Entry::Node(1)).unwrap();
+    running.lab.router().enter_at(&[1]).unwrap();
     let before = counters();
     let pace = Duration::from_millis(250);
     let open = |vip| {

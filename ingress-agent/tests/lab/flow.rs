@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ingress_common::Reason;
-use xtask::lab::{CLIENT_V4, CLIENT_V6, Entry, VIP_V4, VIP_V6};
+use xtask::lab::{CLIENT_V4, CLIENT_V6, VIP_V4, VIP_V6};
 
 use super::Running;
 
@@ -19,7 +19,7 @@ fn a_flow_ends_at_its_owner_wherever_it_enters_and_the_counters_prove_it() {
     };
     let before = counters();
     for entry in 1..=3 {
-        lab.router().enter_at(Entry::Node(entry)).unwrap();
+        lab.router().enter_at(&[entry]).unwrap();
         for (vip, client) in [(VIP_V4, CLIENT_V4), (VIP_V6, CLIENT_V6)] {
             let mut owners = BTreeSet::new();
             for _ in 0..40 {
@@ -63,13 +63,7 @@ fn a_connection_lives_when_the_router_sends_it_to_another_node() {
         let to = std::net::SocketAddr::new(vip, 80);
         let connections =
             xtask::lab::Connections::open(lab.client(), to, "shop.example.test", 60, pace).unwrap();
-        for entry in [
-            Entry::Node(1),
-            Entry::Node(2),
-            Entry::Not(1),
-            Entry::Node(3),
-            Entry::Any,
-        ] {
+        for entry in [&[1][..], &[2], &[2, 3], &[3], &[1, 2, 3]] {
             lab.router().enter_at(entry).unwrap();
             connections.wait_for_answers(3, pace * 100).unwrap();
         }

@@ -27,7 +27,7 @@ struct Running {
 impl Running {
     /// Builds and starts it; `None`, with the reason printed, where this cannot be done.
     fn start() -> Option<Self> {
-        let lab = lab()?;
+        let lab = lab(3)?;
         let agents = lab.spawn_agents().unwrap();
         Some(Self { agents, lab })
     }
@@ -43,8 +43,8 @@ impl Running {
     }
 }
 
-/// A lab of three nodes on which no agent runs yet.
-fn lab() -> Option<Lab> {
+/// A lab of so many nodes, on which no agent runs yet.
+fn lab(nodes: u8) -> Option<Lab> {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
         assert!(
@@ -56,7 +56,7 @@ fn lab() -> Option<Lab> {
     }
     Some(
         Lab::builder(env!("CARGO_BIN_EXE_ingress-agent"))
-            .nodes(3)
+            .nodes(nodes)
             .pods(4)
             .build()
             .unwrap(),

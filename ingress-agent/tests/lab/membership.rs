@@ -1,11 +1,11 @@
-//! A thousand live connections while a node joins, drains, leaves and returns.
+//! A thousand live connections while nodes join, drain, leave and return.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use xtask::lab::NodeState::{Active, Draining};
-use xtask::lab::{Agent, Connections, Entry, Held, Lab, VIP_V4, VIP_V6};
+use xtask::lab::{Agent, Connections, Held, Lab, NodeState, VIP_V4, VIP_V6};
 
 use super::lab;
 
@@ -16,63 +16,42 @@ const ROUND: Duration = Duration::from_secs(30);
 
 #[test]
 fn no_connection_is_reset_while_its_owner_lives() {
-    let Some(lab) = lab() else { return };
-    lab.manifests().set_nodes(&[(1, Active), (2, Active)]).unwrap();
-    lab.router().enter_at(Entry::Not(3)).unwrap();
-    let agents = [lab.spawn_agent(1, &[]).unwrap(), lab.spawn_agent(2, &[]).unwrap()];
-    let open = |vip, count| {
-        Connections::open(
-            lab.client(),
-            SocketAddr::new(vip, 80),
-            "shop.example.test",
-            count,
-            PACE,
-        )
-        .unwrap()
+    let Some(lab) = lab(4) else { return };
+    let mut fleet = Fleet {
+        lab: &lab,
+        members: BTreeMap::new(),
+        agents: Vec::new(),
     };
-    let old = [open(VIP_V4, 600), open(VIP_V6, 400)];
-    let all_live = |when: &str, connections: &[Connections]| {
-        for connections in connections {
-            connections.wait_for_answers(2, ROUND).unwrap();
-            assert_eq!(ends(&connections.held()), BTreeMap::new(), "{when}");
-        }
-    };
-    all_live("before any change", &old);
+    fleet.join(1);
+    fleet.join(2);
+    let old = open(&lab, 1000);
+    all_live("before any change", &old, &[]);
 
-    for round in ["first", "second"] {
-        let third = join(&lab);
-        all_live(&format!("{round} join"), &old);
-        let young = [open(VIP_V4, 60), open(VIP_V6, 60)];
+    for node in [3, 4] {
+        fleet.join(node);
+        all_live("a node joined", &old, &[]);
+        let young = open(&lab, 120);
         let owned = young
             .iter()
             .flat_map(Connections::held)
-            .filter(|held| held.owner == Some(3))
+            .filter(|held| held.owner == Some(node))
             .count();
         assert!(
             owned > 10,
-            "the new node gets its share of new connections, not {owned} of 120"
+            "node{node} gets its share of new connections, not {owned} of 120"
         );
 
-        lab.manifests()
-            .set_nodes(&[(1, Active), (2, Active), (3, Draining)])
-            .unwrap();
-        all_live(&format!("{round} drain"), &old);
-        all_live(&format!("{round} drain, the draining node's own"), &young);
+        fleet.set(node, Draining);
+        all_live("a node drains", &old, &[]);
+        all_live("a node drains, and keeps its own", &young, &[]);
 
-        lab.router().enter_at(Entry::Not(3)).unwrap();
-        assert!(third.terminate(Duration::from_secs(20)).unwrap().success());
-        all_live(&format!("{round} stop"), &old);
-        lab.manifests().set_nodes(&[(1, Active), (2, Active)]).unwrap();
-        all_live(&format!("{round} leave"), &old);
-        for connections in young {
-            let held = connections.close().unwrap();
-            let stayed: Vec<_> = held.into_iter().filter(|held| held.owner != Some(3)).collect();
-            assert_eq!(
-                ends(&stayed),
-                BTreeMap::new(),
-                "{round} leave: connections of nodes that stay"
-            );
-        }
+        fleet.leave(node);
+        all_live("a node left", &old, &[]);
+        all_live("a node left, and took only its own", &young, &[node]);
+
+        fleet.join(node);
+        all_live("a node returned", &old, &[]);
+        all_live("a node returned", &young, &[node]);
     }
     for connections in old {
         let held = connections.close().unwrap();
@@ -81,30 +60,88 @@ fn no_connection_is_reset_while_its_owner_lives() {
             "an owner never changes"
         );
     }
-    drop(agents);
 }
 
-/// The third node joins: known to all first, then running, then active, then on the router's list.
-fn join(lab: &Lab) -> Agent {
-    lab.manifests()
-        .set_nodes(&[(1, Active), (2, Active), (3, Draining)])
-        .unwrap();
-    let agent = lab.spawn_agent(3, &[]).unwrap();
-    lab.manifests()
-        .set_nodes(&[(1, Active), (2, Active), (3, Active)])
-        .unwrap();
-    agent
+/// The nodes that are members, and their agents.
+struct Fleet<'a> {
+    lab: &'a Lab,
+    members: BTreeMap<u8, NodeState>,
+    agents: Vec<Agent>,
 }
 
-/// How connections ended, and how many each way.
-fn ends(held: &[Held]) -> BTreeMap<String, usize> {
-    let mut ends = BTreeMap::new();
-    for held in held {
-        if let Some(end) = &held.end {
-            *ends
-                .entry(format!("owner {:?}: {end:?}", held.owner))
-                .or_default() += 1;
-        }
+impl Fleet<'_> {
+    /// A node joins: known to all first, then running, then active, then on the router's list.
+    fn join(&mut self, node: u8) {
+        self.set(node, Draining);
+        self.agents.push(self.lab.spawn_agent(node, &[]).unwrap());
+        self.set(node, Active);
+        self.enter();
     }
-    ends
+
+    /// A draining node leaves: off the router's list first, then its agent ends, then it is forgotten.
+    fn leave(&mut self, node: u8) {
+        self.members.remove(&node);
+        self.enter();
+        let position = self
+            .agents
+            .iter()
+            .position(|agent| agent.number() == node)
+            .unwrap();
+        let status = self
+            .agents
+            .remove(position)
+            .terminate(Duration::from_secs(20))
+            .unwrap();
+        assert!(status.success(), "{status}");
+        self.publish();
+    }
+
+    fn set(&mut self, node: u8, state: NodeState) {
+        self.members.insert(node, state);
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let members: Vec<_> = self.members.iter().map(|(&node, &state)| (node, state)).collect();
+        self.lab.manifests().set_nodes(&members).unwrap();
+    }
+
+    fn enter(&self) {
+        let members: Vec<_> = self.members.keys().copied().collect();
+        self.lab.router().enter_at(&members).unwrap();
+    }
+}
+
+/// Opens connections, three of five to the IPv4 VIP.
+fn open(lab: &Lab, count: usize) -> [Connections; 2] {
+    [(VIP_V4, count * 3 / 5), (VIP_V6, count * 2 / 5)].map(|(vip, count)| {
+        Connections::open(
+            lab.client(),
+            SocketAddr::new(vip, 80),
+            "shop.example.test",
+            count,
+            PACE,
+        )
+        .unwrap()
+    })
+}
+
+/// Every connection answers a request sent from now on, but those of owners that are gone.
+fn all_live(when: &str, connections: &[Connections], gone: &[u8]) {
+    for connections in connections {
+        // The first answer may be to a request of before.
+        connections.wait_for_answers(2, ROUND).unwrap();
+        let held = connections.held();
+        let ended: Vec<_> = held.iter().filter(|held| is_lost(held, gone)).collect();
+        assert!(
+            ended.is_empty(),
+            "{when}: {} of {} ended: {ended:?}",
+            ended.len(),
+            held.len()
+        );
+    }
+}
+
+fn is_lost(held: &Held, gone: &[u8]) -> bool {
+    held.end.is_some() && !held.owner.is_some_and(|owner| gone.contains(&owner))
 }

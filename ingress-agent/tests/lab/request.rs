@@ -1,6 +1,6 @@
 //! Single requests, as the client sees them and as the pod saw them.
 
-use xtask::lab::{CLIENT_V4, CLIENT_V6, Entry, VIP_V4, VIP_V6};
+use xtask::lab::{CLIENT_V4, CLIENT_V6, VIP_V4, VIP_V6};
 
 use super::Running;
 
@@ -74,7 +74,7 @@ fn a_mebibyte_goes_each_way_entering_at_each_node() {
     let file = lab.directory().join("body");
     for vip in [VIP_V4, VIP_V6] {
         for entry in 1..=3 {
-            lab.router().enter_at(Entry::Node(entry)).unwrap();
+            lab.router().enter_at(&[entry]).unwrap();
             let (mut here, mut elsewhere) = (0, 0);
             // A connection's owner is chance; the chance that 40 do not show both kinds is 1 in 10 million.
             for _ in 0..40 {

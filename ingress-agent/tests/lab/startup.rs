@@ -36,7 +36,7 @@ fn a_second_agent_on_the_same_pins_is_refused_and_the_first_serves_on() {
 
 #[test]
 fn a_foreign_xdp_program_is_named_and_never_detached() {
-    let Some(lab) = lab() else { return };
+    let Some(lab) = lab(3) else { return };
     let foreign = lab.attach_foreign_xdp(1).unwrap();
     refuses(&lab, 1, &[NIC, "XDP"]);
     let shown = lab.node(1).unwrap().output("ip", &["link", "show", NIC]).unwrap();
@@ -47,7 +47,7 @@ fn a_foreign_xdp_program_is_named_and_never_detached() {
 
 #[test]
 fn a_pin_of_another_shape_is_named_and_left_alone() {
-    let Some(lab) = lab() else { return };
+    let Some(lab) = lab(3) else { return };
     lab.spawn_agent(1, &[]).unwrap().kill().unwrap();
     let pin = lab.pins(1).join("NODES");
     fs::remove_file(&pin).unwrap();
@@ -58,7 +58,7 @@ fn a_pin_of_another_shape_is_named_and_left_alone() {
 
 #[test]
 fn pins_without_a_layout_are_not_taken_over() {
-    let Some(lab) = lab() else { return };
+    let Some(lab) = lab(3) else { return };
     let pins = lab.pins(1);
     fs::create_dir_all(&pins).unwrap();
     let pin = pins.join("NODES");
@@ -80,7 +80,7 @@ fn make_map(lab: &Lab, pin: &Path) {
 
 #[test]
 fn check_finds_nothing_wrong_with_the_labs_manifests() {
-    let Some(lab) = lab() else { return };
+    let Some(lab) = lab(3) else { return };
     let folder = lab.manifests().directory().to_str().unwrap();
     let said = lab
         .node(1)

@@ -8,17 +8,6 @@ use anyhow::Result;
 use super::link::{End, connect};
 use super::{Namespace, node_addresses};
 
-/// Which node the client's packets enter at.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Entry {
-    /// Any, by a hash over addresses and ports.
-    Any,
-    /// All at this one.
-    Node(u8),
-    /// Any but this one, as when its link is down.
-    Not(u8),
-}
-
 /// The router's machine.
 #[derive(Debug)]
 pub struct Router {
@@ -67,7 +56,7 @@ impl Router {
             ))?;
         }
         let router = Self { namespace, nodes };
-        router.enter_at(Entry::Any)?;
+        router.enter_anywhere()?;
         router.namespace.ip(&format!(
             "route add 192.0.2.0/24 nhid {v4}\n\
              route add 2001:db8:1::/64 nhid {v6}"
@@ -80,15 +69,14 @@ impl Router {
         &self.namespace
     }
 
-    /// Chooses where packets to the VIPs enter, from now on.
-    pub fn enter_at(&self, entry: Entry) -> Result<()> {
-        let nodes: Vec<u8> = (1..=self.nodes)
-            .filter(|&number| match entry {
-                Entry::Any => true,
-                Entry::Node(node) => number == node,
-                Entry::Not(node) => number != node,
-            })
-            .collect();
+    /// Packets to the VIPs enter at any node from now on, by a hash over addresses and ports.
+    pub fn enter_anywhere(&self) -> Result<()> {
+        let nodes: Vec<_> = (1..=self.nodes).collect();
+        self.enter_at(&nodes)
+    }
+
+    /// Packets to the VIPs enter at any of these nodes from now on, and at no other.
+    pub fn enter_at(&self, nodes: &[u8]) -> Result<()> {
         for (group, first) in GROUPS.into_iter().zip([10, 20]) {
             let members: Vec<_> = nodes.iter().map(|number| (first + number).to_string()).collect();
             self.namespace

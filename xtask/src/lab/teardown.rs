@@ -5,6 +5,7 @@
 //! its name. Programs and links need no removal: they live by descriptors and by pins inside the lab's
 //! own bpffs.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -99,21 +100,23 @@ fn remove(prefix: &str, directory: &Path) {
 
 /// Removes what labs left behind whose process was killed.
 pub fn remove_dead_labs() {
-    let mut prefixes: Vec<_> = names(Path::new(DIRECTORY))
+    for prefix in dead_labs() {
+        remove(&prefix, &std::env::temp_dir().join(&prefix));
+    }
+}
+
+/// The prefixes of labs whose process was killed before it could clean up.
+pub fn dead_labs() -> BTreeSet<String> {
+    names(Path::new(DIRECTORY))
         .chain(names(&std::env::temp_dir()))
         .filter_map(|name| {
             let (pid, rest) = name.strip_prefix(PREFIX)?.split_once('-')?;
             let pid = Pid::from_raw(pid.parse().ok()?)?;
-            let dead = rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
             let number: u32 = rest.split('-').next()?.parse().ok()?;
-            dead.then(|| format!("{PREFIX}{pid}-{number}"))
+            let is_dead = rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
+            is_dead.then(|| format!("{PREFIX}{pid}-{number}"))
         })
-        .collect();
-    prefixes.sort();
-    prefixes.dedup();
-    for prefix in prefixes {
-        remove(&prefix, &std::env::temp_dir().join(&prefix));
-    }
+        .collect()
 }
 
 fn names(directory: &Path) -> impl Iterator<Item = String> {

@@ -50,7 +50,7 @@ fn packets_enter_where_the_router_says_and_nothing_is_left() {
     let stops = serve_on_nodes(&lab);
     for vip in [VIP_V4, VIP_V6] {
         for node in 1..=3 {
-            lab.router().enter_at(Entry::Node(node)).unwrap();
+            lab.router().enter_at(&[node]).unwrap();
             let echo = lab.client().echo(vip, "http://shop.example.test/x").unwrap();
             assert_eq!(echo.pod, format!("node{node}"));
             assert_eq!(echo.peer.ip(), if vip.is_ipv4() { CLIENT_V4 } else { CLIENT_V6 });
@@ -66,7 +66,7 @@ fn packets_enter_where_the_router_says_and_nothing_is_left() {
                 .unwrap();
             assert_eq!(echo.body, 1 << 20);
         }
-        lab.router().enter_at(Entry::Any).unwrap();
+        lab.router().enter_anywhere().unwrap();
         let reached: BTreeSet<_> = (0..40)
             .map(|_| lab.client().echo(vip, "http://shop.example.test/").unwrap().pod)
             .collect();
@@ -132,7 +132,7 @@ fn connections_know_their_owner_and_see_a_reset() {
     connections.wait_for_answers(2, pace * 20).unwrap();
     assert!(connections.held().iter().all(|held| held.end.is_none()));
     // Without agents, a flow that enters at another node meets no socket there.
-    lab.router().enter_at(Entry::Node(1)).unwrap();
+    lab.router().enter_at(&[1]).unwrap();
     std::thread::sleep(pace * 4);
     let held = connections.close().unwrap();
     let resets = held.iter().filter(|held| held.end == Some(End::Reset)).count();

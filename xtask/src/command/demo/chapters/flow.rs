@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use ingress_common::Reason;
-use xtask::lab::{Counters, Entry, VIP_V4, VIP_V6};
+use xtask::lab::{Counters, VIP_V4, VIP_V6};
 
 use super::{Report, Stage};
 
@@ -17,7 +17,7 @@ pub(super) fn any_entry(stage: &mut Stage, report: &mut Report) -> Result<()> {
     sleep(Duration::from_millis(300));
     let before = counters(stage)?;
     for entry in 1..=3 {
-        stage.lab.router().enter_at(Entry::Node(entry))?;
+        stage.lab.router().enter_at(&[entry])?;
         let mut owners: BTreeMap<u8, u32> = BTreeMap::new();
         for vip in [VIP_V4, VIP_V6] {
             for _ in 0..CONNECTIONS {
@@ -38,7 +38,7 @@ pub(super) fn any_entry(stage: &mut Stage, report: &mut Report) -> Result<()> {
             ),
         );
     }
-    stage.lab.router().enter_at(Entry::Any)?;
+    stage.lab.router().enter_anywhere()?;
     // The last packets of the last connections are still under way.
     sleep(Duration::from_millis(300));
 
