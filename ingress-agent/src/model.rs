@@ -10,12 +10,15 @@
 //! One noun per file. Values are immutable and shared by `Arc`: `translate` reuses what did not change,
 //! and a reader may compare pointers.
 
+#![warn(missing_docs)]
+
 pub mod backend;
 pub mod certificate;
 pub mod host;
 pub mod listener;
 pub mod object;
 pub mod path;
+pub mod policy;
 pub mod route;
 pub mod vip;
 
@@ -27,6 +30,7 @@ pub use host::Host;
 pub use listener::{Listener, Site, VirtualHost};
 pub use object::ObjectRef;
 pub use path::{PathMatch, PathSummary};
+pub use policy::Policies;
 pub use route::{Action, Route, RouteMatch};
 pub use vip::{Member, MemberState, Pool, PoolName, Protocol, Vip};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Backend, ObjectRef, PathMatch};
+use super::{Backend, ObjectRef, PathMatch, Policies};
 
 /// One rule of a host.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct Route {
     pub matches: RouteMatch,
     /// What it does with them.
     pub action: Action,
+    /// What else it asks for.
+    pub policies: Policies,
     /// The object it comes from.
     pub origin: ObjectRef,
 }

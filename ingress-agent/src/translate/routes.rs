@@ -14,7 +14,7 @@ use super::report::Findings;
 use super::{Entry, Place};
 use crate::digest::ingress::Target;
 use crate::digest::{Fault, Ingress};
-use crate::model::{Action, BackendId, Host, ObjectRef, PathMatch, Route, RouteMatch, VirtualHost};
+use crate::model::{Action, BackendId, Host, ObjectRef, PathMatch, Policies, Route, RouteMatch, VirtualHost};
 
 type Hosts = BTreeMap<Host, Arc<VirtualHost>>;
 
@@ -132,6 +132,7 @@ impl<'a> Author<'a> {
         Arc::new(Route {
             matches: RouteMatch { path },
             action,
+            policies: Policies::default(),
             origin: self.ingress.object.clone(),
         })
     }

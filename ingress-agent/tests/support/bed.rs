@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ingress_agent::model::{
     Action, Backend, BackendId, BackendPort, Certificate, Endpoint, EndpointState, Host, Listener, Model,
-    ObjectRef, PathMatch, Protocol, Route, RouteMatch, Site, Vip, VirtualHost,
+    ObjectRef, PathMatch, Policies, Protocol, Route, RouteMatch, Site, Vip, VirtualHost,
 };
 use ingress_agent::proxy::{Listeners, Memo, Options, Proxy};
 
@@ -135,6 +135,7 @@ pub(crate) fn route(path: PathMatch, service: &str, endpoints: &[SocketAddr]) ->
     Arc::new(Route {
         matches: RouteMatch { path },
         action: Action::Forward(Arc::new(backend)),
+        policies: Policies::default(),
         origin: origin("Ingress"),
     })
 }

@@ -88,7 +88,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Action, Backend, BackendId, BackendPort, ObjectRef, Route, RouteMatch};
+    use crate::model::{Action, Backend, BackendId, BackendPort, ObjectRef, Policies, Route, RouteMatch};
 
     fn rule(path: PathMatch) -> Arc<Rule> {
         let backend = Backend {
@@ -103,6 +103,7 @@ mod tests {
             route: Arc::new(Route {
                 matches: RouteMatch { path },
                 action: Action::Forward(Arc::new(backend)),
+                policies: Policies::default(),
                 origin: ObjectRef {
                     kind: "Ingress",
                     namespace: "n".into(),

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Action, BackendId, BackendPort, Endpoint, EndpointState, Host, ObjectRef, PathMatch, Protocol, Route,
-    RouteMatch, Vip,
+    Action, BackendId, BackendPort, Endpoint, EndpointState, Host, ObjectRef, PathMatch, Policies, Protocol,
+    Route, RouteMatch, Vip,
 };
 use crate::proxy::authority::{HostName, SCRATCH};
 
@@ -38,6 +38,7 @@ fn route(path: &str, backend: &Arc<Backend>) -> Arc<Route> {
             path: PathMatch::prefix(path),
         },
         action: Action::Forward(Arc::clone(backend)),
+        policies: Policies::default(),
         origin: ObjectRef {
             kind: "Ingress",
             namespace: "n".into(),
