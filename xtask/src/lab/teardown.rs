@@ -20,7 +20,7 @@ use super::namespace::{DIRECTORY, run};
 use super::process::{SharedChild, end};
 
 /// What every name of a lab begins with.
-pub const PREFIX: &str = "il-";
+const PREFIX: &str = "il-";
 
 static LABS: Mutex<Vec<Weak<Teardown>>> = Mutex::new(Vec::new());
 
