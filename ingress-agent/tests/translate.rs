@@ -23,5 +23,7 @@ mod order;
 mod routes;
 #[path = "translate/vips.rs"]
 mod vips;
+#[path = "translate/watched.rs"]
+mod watched;
 #[path = "translate/watching.rs"]
 mod watching;

@@ -1,6 +1,10 @@
 //! The eBPF programs: entries, and the one match from a reason to what the kernel does.
 //!
 //! What is decided about a packet is decided in the library; this shell gives it the packet and the maps.
+//!
+//! What they need of a kernel, by the release that has it: instructions of BPF v3 (5.1), sockets looked up from
+//! XDP (5.2, SYN cookies too), `sk_lookup` (5.9), a coarse clock (5.11), frames of several buffers (5.18, for
+//! `ingress_frags` alone). The project asks for 6.1 for the agent's sake.
 
 #![no_std]
 #![no_main]

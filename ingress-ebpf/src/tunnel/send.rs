@@ -36,41 +36,60 @@ pub(crate) fn send<H: IpHeader, P: Packet>(
     parcel: &Parcel<H>,
 ) -> Result<(), Reason> {
     let node = target.node;
-    let over_v6 = node.family == Family::V6 as u8;
-    let overhead = if over_v6 {
-        TUNNEL_OVERHEAD_V6
-    } else {
-        TUNNEL_OVERHEAD_V4
-    };
     if !Macs::towards(node).resolved() {
         return Err(Reason::NoNeighbour);
     }
     if node.ifindex != packet.ifindex() {
         return Err(Reason::RedirectFail);
     }
+    let gue = tunnel_header(H::PROTOCOL, target.hops, settings);
+    let tags = link.tags(&mut packet.cursor()).ok_or(Reason::Truncated)?;
+    // Each family by itself, with its lengths as constants.
+    if node.family == Family::V6 as u8 {
+        make_room(packet, node, parcel, TUNNEL_OVERHEAD_V6)?;
+        let cursor = &mut packet.cursor();
+        let written = write_v6(cursor, tags, node, settings, parcel, gue);
+        write_inner(cursor, written, parcel)
+    } else {
+        make_room(packet, node, parcel, TUNNEL_OVERHEAD_V4)?;
+        let cursor = &mut packet.cursor();
+        let written = write_v4(cursor, tags, node, settings, parcel, gue);
+        write_inner(cursor, written, parcel)
+    }
+}
+
+/// Makes the room in front that outer headers of `overhead` bytes need, if the result fits the way.
+#[inline(always)]
+fn make_room<H: IpHeader, P: Packet>(
+    packet: &mut P,
+    node: &Node,
+    parcel: &Parcel<H>,
+    overhead: u16,
+) -> Result<(), Reason> {
     if parcel.ip.total_length() + u32::from(overhead) > u32::from(node.mtu) {
         return Err(Reason::TooBig);
     }
-    let tags = link.tags(&mut packet.cursor()).ok_or(Reason::Truncated)?;
-    if overhead != parcel.overhead {
-        packet
-            .adjust_head(i32::from(parcel.overhead) - i32::from(overhead))
-            .ok_or(Reason::Headroom)?;
+    if overhead == parcel.overhead {
+        return Ok(());
     }
-    let gue = tunnel_header(H::PROTOCOL, target.hops, settings);
-    let cursor = &mut packet.cursor();
-    let written = if over_v6 {
-        write_v6(cursor, tags, node, settings, parcel, gue)
-    } else {
-        write_v4(cursor, tags, node, settings, parcel, gue)
-    };
-    if parcel.overhead == 0 {
-        written
-            .and_then(|()| parcel.ip.write_hop(cursor))
-            .ok_or(Reason::Truncated)
-    } else {
-        written.ok_or(Reason::Truncated)
+    packet
+        .adjust_head(i32::from(parcel.overhead) - i32::from(overhead))
+        .ok_or(Reason::Headroom)
+}
+
+/// Writes what changes in the inner header, behind the outer ones: a packet that comes from a node has had
+/// its hop.
+#[inline(always)]
+fn write_inner<H: IpHeader>(
+    cursor: &mut Cursor<'_>,
+    outer: Option<()>,
+    parcel: &Parcel<H>,
+) -> Result<(), Reason> {
+    outer.ok_or(Reason::Truncated)?;
+    if parcel.overhead != 0 {
+        return Ok(());
     }
+    parcel.ip.write_hop(cursor).ok_or(Reason::Truncated)
 }
 
 /// IPv4 outside: no checksum in UDP (RFC 768; the inner packet has its own), no fragments.
