@@ -32,7 +32,8 @@ pub enum RunError {
     SourceKube,
     /// Serving without XDP comes later.
     #[error(
-        "no VIP to serve: {} has no VipPool that gives an address to an IngressClass of ours; add one, for example:\n{}",
+        "no VIP to serve: {} has no VipPool that gives an address to an IngressClass of ours, or the log says why it \
+         was refused; a pool looks like this:\n{}",
         folder.display(),
         EXAMPLE_POOL
     )]
