@@ -5,16 +5,17 @@
 //! Kubernetes types, no clock and no network.
 //!
 //! ```text
-//! classes ─▶ whose Ingresses are ours ─┬─▶ routes (hosts, paths, default backends) ◀── backends, annotations
-//! pools ──▶ VIPs and their members     └─▶ certificates (server names)
+//! classes ─▶ whose Ingresses are ours ─┬─▶ certificates (server names)
+//! pools ──▶ VIPs and their members     └─▶ routes (hosts, paths, default backends) ◀── backends, policies
 //! ```
 
-mod annotation;
 mod audience;
 mod backends;
 mod certificates;
 mod classes;
+mod host;
 mod index;
+mod policies;
 pub mod report;
 mod routes;
 pub mod snapshot;
@@ -104,8 +105,8 @@ fn site_of(
     findings: &mut Findings,
 ) -> Arc<Site> {
     let ingresses: Vec<_> = classes.ingresses_of(audience).collect();
-    let (hosts, default) = routes::build(&ingresses, backends, findings);
     let certificates = certificates::choose(&ingresses, index, findings);
+    let (hosts, default) = routes::build(&ingresses, &certificates, backends, findings);
     Arc::new(Site {
         hosts,
         default,

@@ -9,6 +9,8 @@
     reason = "a test fails by panicking, also in what its functions share"
 )]
 
+#[path = "translate/annotations.rs"]
+mod annotations;
 #[path = "translate/bad_input.rs"]
 mod bad_input;
 #[path = "translate/certificates.rs"]

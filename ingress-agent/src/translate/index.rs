@@ -84,6 +84,6 @@ impl<'a> Index<'a> {
         let names = self.names.get(&(kind, namespace))?;
         let left = self.comparisons.get().checked_sub(names.len())?;
         self.comparisons.set(left);
-        super::report::nearest(missed, names.iter().copied())
+        crate::digest::nearest::nearest(missed, names.iter().copied())
     }
 }
