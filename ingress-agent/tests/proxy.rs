@@ -26,6 +26,8 @@ mod access;
 mod corpus;
 #[path = "proxy/lifecycle.rs"]
 mod lifecycle;
+#[path = "proxy/policies.rs"]
+mod policies;
 #[path = "proxy/routing.rs"]
 mod routing;
 #[path = "proxy/smuggling.rs"]

@@ -20,6 +20,8 @@ pub(super) struct Client {
     pub(super) peer: SocketAddr,
     /// The VIP.
     pub(super) local: SocketAddr,
+    /// Whether it came over TLS.
+    pub(super) tls: bool,
     pub(super) forwarded: Forwarded,
     pub(super) watch: Arc<Watch>,
     requests: Cell<u64>,
@@ -42,6 +44,7 @@ impl Client {
             worker,
             peer,
             local,
+            tls,
             forwarded,
             watch,
             requests: Cell::new(0),

@@ -37,6 +37,13 @@ impl Raw<TcpStream> {
         Self::over(stream)
     }
 
+    /// Whether the proxy leaves the connection open, and silent, for this long.
+    pub(crate) fn is_open_for(&mut self, pause: Duration) -> bool {
+        self.stream().set_read_timeout(Some(pause)).unwrap();
+        let read = self.stream.read(&mut [0]);
+        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Ends the client's direction.
     pub(crate) fn finish(&self) {
         self.stream.get_ref().shutdown(Shutdown::Write).unwrap();
