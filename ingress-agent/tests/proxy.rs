@@ -13,6 +13,8 @@
 
 #[path = "support/bed.rs"]
 mod bed;
+#[path = "support/frames.rs"]
+mod frames;
 #[path = "support/raw.rs"]
 mod raw;
 #[path = "support/recorder.rs"]
@@ -24,6 +26,8 @@ mod reference;
 mod access;
 #[path = "proxy/corpus.rs"]
 mod corpus;
+#[path = "proxy/h2.rs"]
+mod h2;
 #[path = "proxy/lifecycle.rs"]
 mod lifecycle;
 #[path = "proxy/policies.rs"]

@@ -14,7 +14,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
 
 use self::body::{Progress, Relay, Source};
@@ -23,6 +23,7 @@ use super::access::Record;
 use super::authority::{Authority, SCRATCH};
 use super::client::Client;
 use super::error::ProxyError;
+use super::guard::h2;
 use super::header::{self, Hop};
 use super::path;
 use super::policy::{body_limit, https_redirect};
@@ -36,19 +37,31 @@ pub(super) async fn serve(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let number = client.next_request();
     client.request_begins();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let mut record = Record::new(Rc::clone(&client));
-    let answered = match client.watch.refusal(number) {
+    let over_h2 = parts.version == Version::HTTP_2;
+    let headless = over_h2 && parts.method == Method::HEAD;
+    let refusal = if over_h2 {
+        h2::judge(&mut parts).err()
+    } else {
+        client.watch.refusal(number)
+    };
+    let answered = match refusal {
         Some(refusal) => Err(ProxyError::Refused(refusal)),
         None => {
             record.asked(&parts);
             respond(&client, parts, body, &mut record).await
         }
     };
-    let response = answered.unwrap_or_else(|error| {
+    let mut response = answered.unwrap_or_else(|error| {
         record.error = Some(error);
         error.response().map(Source::own)
     });
+    if over_h2 {
+        // HTTP/2 has other words for it; and hyper leaves it to us that HEAD gets no body there.
+        response.headers_mut().remove(http::header::CONNECTION);
+        response = response.map(|source| if headless { source.without_own() } else { source });
+    }
     record.status = Some(response.status());
     Ok(response.map(|source| ResponseBody::new(source, record)))
 }
@@ -133,12 +146,17 @@ fn route(client: &Client, parts: &mut Parts) -> Result<Routed, ProxyError> {
         None
     };
     let host = authority.host.unwrap_or_else(|| client.own_host());
-    if matches!(path, Cow::Owned(_)) || parts.uri.authority().is_some() {
-        let target = match parts.uri.query() {
-            Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
-            None => PathAndQuery::try_from(path.into_owned()),
-        };
-        parts.uri = Uri::from(target.map_err(|_| ProxyError::Path)?);
+    let target = match (path, parts.uri.query()) {
+        (Cow::Borrowed(_), _) if parts.uri.authority().is_none() => None,
+        (Cow::Borrowed(_), _) => parts.uri.path_and_query().cloned(),
+        (Cow::Owned(path), None) => Some(PathAndQuery::try_from(path).map_err(|_| ProxyError::Path)?),
+        (Cow::Owned(path), Some(query)) => {
+            let target = PathAndQuery::try_from(format!("{path}?{query}"));
+            Some(target.map_err(|_| ProxyError::Path)?)
+        }
+    };
+    if let Some(target) = target {
+        parts.uri = Uri::from(target);
     }
     Ok(Routed { rule, host, redirect })
 }

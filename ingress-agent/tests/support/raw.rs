@@ -92,6 +92,14 @@ impl<S: Read + Write> Raw<S> {
         self.read_reply("GET")
     }
 
+    /// Everything up to the connection's end.
+    pub(crate) fn read_all(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // A reset is an end too.
+        _ = self.stream.read_to_end(&mut bytes);
+        bytes
+    }
+
     /// Whether the proxy closes the connection without another byte.
     pub(crate) fn is_closed(&mut self) -> bool {
         let mut byte = [0];

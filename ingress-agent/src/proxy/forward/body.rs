@@ -165,6 +165,14 @@ impl Source {
     pub(super) fn own(bytes: Bytes) -> Self {
         Self::Own(Some(bytes))
     }
+
+    /// Without the agent's own body.
+    pub(super) fn without_own(self) -> Self {
+        match self {
+            Self::Own(_) => Self::Own(None),
+            Self::Pod(relay) => Self::Pod(relay),
+        }
+    }
 }
 
 /// A pod's body, and the connection it comes over.
