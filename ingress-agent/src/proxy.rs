@@ -22,6 +22,7 @@ mod header;
 mod listener;
 mod open;
 mod path;
+mod policy;
 mod request_id;
 mod router;
 mod serve;

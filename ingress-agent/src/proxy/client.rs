@@ -20,9 +20,13 @@ pub(super) struct Client {
     pub(super) peer: SocketAddr,
     /// The VIP.
     pub(super) local: SocketAddr,
+    /// Whether it came over TLS.
+    pub(super) tls: bool,
     pub(super) forwarded: Forwarded,
     pub(super) watch: Arc<Watch>,
     requests: Cell<u64>,
+    open: Cell<u64>,
+    abandoned: Cell<u32>,
 }
 
 impl Client {
@@ -42,9 +46,12 @@ impl Client {
             worker,
             peer,
             local,
+            tls,
             forwarded,
             watch,
             requests: Cell::new(0),
+            open: Cell::new(0),
+            abandoned: Cell::new(0),
         }
     }
 
@@ -58,21 +65,33 @@ impl Client {
         self.requests.replace(self.requests.get() + 1)
     }
 
-    /// Whether any request has arrived.
-    pub(super) fn has_asked(&self) -> bool {
-        self.requests.get() > 0
+    /// How many requests have arrived.
+    pub(super) fn asked(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// How many requests the client gave up before their answer's end.
+    pub(super) fn abandoned(&self) -> u32 {
+        self.abandoned.get()
+    }
+
+    /// The client has given a request up.
+    pub(super) fn abandon(&self) {
+        self.abandoned.set(self.abandoned.get().saturating_add(1));
     }
 
     /// A request has arrived: the client owes nothing, unless the next one's head has begun.
     pub(super) fn request_begins(&self) {
+        self.open.set(self.open.get() + 1);
         if !self.watch.head_begun() {
             self.watch.expect_nothing();
         }
     }
 
-    /// A request has ended: the connection is idle, unless the next one's head has begun.
+    /// A request has ended: the connection is idle, unless there are others or the next one's head has begun.
     pub(super) fn request_ended(&self, now: Instant) {
-        if !self.watch.expects() {
+        self.open.set(self.open.get() - 1);
+        if self.open.get() == 0 && !self.watch.expects() {
             self.watch.expect_within(now, self.worker.options.idle);
         }
     }

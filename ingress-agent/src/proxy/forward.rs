@@ -11,19 +11,22 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
 
-use self::body::{Progress, Relay};
+use self::body::{Progress, Relay, Source};
 pub(super) use self::body::{RequestBody, ResponseBody};
-use super::access::{End, Record};
+use super::access::Record;
 use super::authority::{Authority, SCRATCH};
 use super::client::Client;
 use super::error::ProxyError;
+use super::guard::h2;
 use super::header::{self, Hop};
 use super::path;
+use super::policy::{body_limit, https_redirect};
 use super::router::{Rule, Upstream};
 use super::upstream::{self, ConnectError, Connection, Failure, Tried, is_idempotent};
 
@@ -34,28 +37,33 @@ pub(super) async fn serve(
 ) -> Result<Response<ResponseBody>, Infallible> {
     let number = client.next_request();
     client.request_begins();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let mut record = Record::new(Rc::clone(&client));
-    let answered = match client.watch.refusal(number) {
+    let over_h2 = parts.version == Version::HTTP_2;
+    let headless = over_h2 && parts.method == Method::HEAD;
+    let refusal = if over_h2 {
+        h2::judge(&mut parts).err()
+    } else {
+        client.watch.refusal(number)
+    };
+    let answered = match refusal {
         Some(refusal) => Err(ProxyError::Refused(refusal)),
         None => {
             record.asked(&parts);
             respond(&client, parts, body, &mut record).await
         }
     };
-    Ok(match answered {
-        Ok((response, relay)) => {
-            record.status = Some(response.status());
-            response.map(|()| ResponseBody::relay(relay, record))
-        }
-        Err(error) => {
-            let response = error.response();
-            record.status = Some(response.status());
-            record.error = Some(error);
-            record.end = End::Complete;
-            response.map(|bytes| ResponseBody::own(bytes, record))
-        }
-    })
+    let mut response = answered.unwrap_or_else(|error| {
+        record.error = Some(error);
+        error.response().map(Source::own)
+    });
+    if over_h2 {
+        // HTTP/2 has other words for it; and hyper leaves it to us that HEAD gets no body there.
+        response.headers_mut().remove(http::header::CONNECTION);
+        response = response.map(|source| if headless { source.without_own() } else { source });
+    }
+    record.status = Some(response.status());
+    Ok(response.map(|source| ResponseBody::new(source, record)))
 }
 
 async fn respond(
@@ -63,21 +71,28 @@ async fn respond(
     mut parts: Parts,
     body: Incoming,
     record: &mut Record,
-) -> Result<(Response<()>, Relay), ProxyError> {
-    let (rule, host) = route(client, &mut parts)?;
+) -> Result<Response<Source>, ProxyError> {
+    let Routed { rule, host, redirect } = route(client, &mut parts)?;
     record.rule = Some(Arc::clone(&rule));
     let targets = rule.upstream.as_deref().ok_or(ProxyError::NotHonoured)?;
+    let policies = &rule.route.policies;
+    body_limit::check(policies.body_limit, &body.size_hint())?;
+    if let Some(location) = redirect {
+        return Ok(redirected(location));
+    }
 
     let hop = Hop {
         forwarded: &client.forwarded,
         host,
+        vhost: rule.host.as_ref(),
         chunked: !body.is_end_stream() && body.size_hint().exact().is_none(),
     };
     header::request(&mut parts.headers, hop, || client.worker.ids.next());
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
-    let (response, connection, progress) = exchange(client, targets, parts, body, record).await?;
+    let (body, progress) = RequestBody::new(body, body_limit::bytes(policies.body_limit));
+    let (response, connection) = exchange(client, targets, parts, body, progress.as_deref(), record).await?;
     let (mut parts, body) = response.into_parts();
     // Nobody asked to switch: `Upgrade` does not reach the pod.
     if parts.status == StatusCode::SWITCHING_PROTOCOLS || !is_plainly_framed(&parts.headers) {
@@ -87,7 +102,7 @@ async fn respond(
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
     let relay = Relay::new(body, connection, progress);
-    Ok((Response::from_parts(parts, ()), relay))
+    Ok(Response::from_parts(parts, Source::Pod(relay)))
 }
 
 /// Whether a pod's answer has one length: hyper takes more than one coding, and a length beside it.
@@ -103,8 +118,17 @@ fn is_plainly_framed(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Finds the rule and the pod's Host, and makes the target what was matched.
-fn route(client: &Client, parts: &mut Parts) -> Result<(Arc<Rule>, HeaderValue), ProxyError> {
+/// What a request's head leads to.
+struct Routed {
+    rule: Arc<Rule>,
+    /// What the client asked for.
+    host: HeaderValue,
+    /// Where the rule sends it instead.
+    redirect: Option<HeaderValue>,
+}
+
+/// Finds the rule, and makes the target what was matched.
+fn route(client: &Client, parts: &mut Parts) -> Result<Routed, ProxyError> {
     let mut scratch = SCRATCH;
     let authority = Authority::of(parts, &mut scratch).map_err(|_| ProxyError::Authority)?;
     let path = path::canonical(parts.uri.path()).map_err(|_| ProxyError::Path)?;
@@ -115,30 +139,51 @@ fn route(client: &Client, parts: &mut Parts) -> Result<(Arc<Rule>, HeaderValue),
         let rule = listener.and_then(|listener| listener.site.route(authority.name, &path));
         rule.map(Arc::clone).ok_or(ProxyError::NoRoute)?
     };
+    let redirect = if rule.route.policies.https_redirect && !client.tls {
+        let host = https_redirect::host(authority.name, client.local.ip());
+        Some(https_redirect::location(&host, &parts.uri).ok_or(ProxyError::Path)?)
+    } else {
+        None
+    };
     let host = authority.host.unwrap_or_else(|| client.own_host());
-    if matches!(path, Cow::Owned(_)) || parts.uri.authority().is_some() {
-        let target = match parts.uri.query() {
-            Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
-            None => PathAndQuery::try_from(path.into_owned()),
-        };
-        parts.uri = Uri::from(target.map_err(|_| ProxyError::Path)?);
+    let target = match (path, parts.uri.query()) {
+        (Cow::Borrowed(_), _) if parts.uri.authority().is_none() => None,
+        (Cow::Borrowed(_), _) => parts.uri.path_and_query().cloned(),
+        (Cow::Owned(path), None) => Some(PathAndQuery::try_from(path).map_err(|_| ProxyError::Path)?),
+        (Cow::Owned(path), Some(query)) => {
+            let target = PathAndQuery::try_from(format!("{path}?{query}"));
+            Some(target.map_err(|_| ProxyError::Path)?)
+        }
+    };
+    if let Some(target) = target {
+        parts.uri = Uri::from(target);
     }
-    Ok((rule, host))
+    Ok(Routed { rule, host, redirect })
 }
 
-type Exchanged = (Response<Incoming>, Box<Connection>, Option<Rc<Progress>>);
+/// 308, so that the method stays what it was.
+fn redirected(location: HeaderValue) -> Response<Source> {
+    let mut response = Response::new(Source::own(Bytes::new()));
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    let headers = response.headers_mut();
+    headers.insert(http::header::SERVER, HeaderValue::from_static("ingress-agent"));
+    headers.insert(http::header::LOCATION, location);
+    response
+}
+
+type Exchanged = (Response<Incoming>, Box<Connection>);
 
 /// Sends the request to one endpoint after the other until one answers, as far as that is allowed.
 async fn exchange(
     client: &Client,
     targets: &Upstream,
     parts: Parts,
-    body: Incoming,
+    body: RequestBody,
+    progress: Option<&Progress>,
     record: &mut Record,
 ) -> Result<Exchanged, ProxyError> {
     let worker = &client.worker;
     let replay = (is_idempotent(&parts.method) && body.is_end_stream()).then(|| parts.clone());
-    let (body, progress) = RequestBody::new(body);
     let mut request = Request::from_parts(parts, body);
     let mut tried = Tried::default();
     let mut error = ProxyError::NoEndpoint;
@@ -157,8 +202,8 @@ async fn exchange(
             None => upstream::connect(endpoint, worker.options.connect).await,
         };
         let (failure, unsent) = match connected {
-            Ok(mut connection) => match send(client, &mut connection, request, progress.as_deref()).await {
-                Ok(response) => return Ok((response, connection, progress)),
+            Ok(mut connection) => match send(client, &mut connection, request, progress).await {
+                Ok(response) => return Ok((response, connection)),
                 Err(failed) => {
                     // What was given up once may have been given up as a whole: the next try dials.
                     fresh = connection.reused;
@@ -224,7 +269,8 @@ async fn send(
             let failure = if unsent.is_some() {
                 Failure::Unsent
             } else if error.is_user() {
-                Failure::Body(client.watch.broken_body())
+                let fault = progress.and_then(Progress::fault);
+                Failure::Body(fault.or_else(|| client.watch.broken_body()))
             } else if error.is_parse() {
                 Failure::Broken
             } else {

@@ -11,6 +11,7 @@
 
 mod chunks;
 mod framer;
+pub(super) mod h2;
 mod head;
 mod refusal;
 mod syntax;

@@ -10,6 +10,8 @@ mod paths;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::authority::HostName;
 use crate::model;
 
@@ -29,6 +31,8 @@ pub(super) struct Rule {
     pub(super) route: Arc<model::Route>,
     /// `None`: the route refuses.
     pub(super) upstream: Option<Arc<Upstream>>,
+    /// What the pod gets as Host instead of the client's.
+    pub(super) host: Option<HeaderValue>,
 }
 
 /// A backend's endpoints by state.

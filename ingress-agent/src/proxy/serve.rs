@@ -1,5 +1,7 @@
 //! One client's connection, from the accept to its end.
 
+mod h2;
+
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -22,6 +24,7 @@ use super::deadline::Deadline;
 use super::forward;
 use super::guard::Guard;
 use super::open::Place;
+use super::tls;
 use super::watch::Watch;
 use super::worker::Worker;
 
@@ -74,6 +77,11 @@ async fn serve_tls(
 ) {
     let handshake = TlsAcceptor::from(config).accept(stream);
     match timeout(worker.options.handshake, handshake).await {
+        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(tls::H2) => {
+            let watch = Arc::new(Watch::new(worker.options.head));
+            let client = Client::new(worker, peer, local, true, watch);
+            h2::serve(Rc::new(client), stream, place).await;
+        }
         Ok(Ok(stream)) => requests(worker, stream, peer, local, true, place).await,
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
         Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
@@ -129,7 +137,7 @@ where
             }
             // After the poll, so that a request that is already here is served; and never within a head.
             if worker.open.draining() && leaving != Leaving::Told && !watch.head_begun() {
-                if client.has_asked() {
+                if client.asked() > 0 {
                     leaving = Leaving::Told;
                     connection.as_mut().graceful_shutdown();
                     continue;

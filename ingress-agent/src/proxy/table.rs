@@ -11,6 +11,8 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::router::{Paths, Rule, Site, Upstream};
 use super::tls::Certificates;
 use crate::model::{Action, Backend, EndpointState, Model, Route, VirtualHost};
@@ -59,13 +61,17 @@ fn compile_host(host: &VirtualHost, upstreams: &mut dyn FnMut(&Arc<Backend>) -> 
 }
 
 fn compile_route(route: &Arc<Route>, upstreams: &mut dyn FnMut(&Arc<Backend>) -> Arc<Upstream>) -> Arc<Rule> {
-    let upstream = match &route.action {
-        Action::Forward(backend) => Some(upstreams(backend)),
-        Action::Refuse => None,
+    let host = route.policies.upstream.host.as_deref();
+    let host = host.map(HeaderValue::from_str).transpose();
+    let (upstream, host) = match (&route.action, host) {
+        (Action::Forward(backend), Ok(host)) => (Some(upstreams(backend)), host),
+        // A Host that no request may carry is not left out: the route is not what was asked for.
+        (Action::Forward(_), Err(_)) | (Action::Refuse, _) => (None, None),
     };
     Arc::new(Rule {
         route: Arc::clone(route),
         upstream,
+        host,
     })
 }
 

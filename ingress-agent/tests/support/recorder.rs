@@ -73,6 +73,11 @@ impl Recorder {
         self.shared.script.lock().unwrap().extend(answers);
     }
 
+    /// Forgets what was to be done.
+    pub(crate) fn clear_script(&self) {
+        self.shared.script.lock().unwrap().clear();
+    }
+
     /// What came over every connection, in the order they were made; forgets it.
     pub(crate) fn take_log(&self) -> Vec<Vec<u8>> {
         self.shared

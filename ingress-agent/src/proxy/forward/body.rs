@@ -10,13 +10,31 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use crate::proxy::access::{End, Record};
+use crate::proxy::guard::Refusal;
 use crate::proxy::upstream::Connection;
 
 /// A client's body on its way to a pod.
 #[derive(Debug)]
 pub(in crate::proxy) struct RequestBody {
     /// `None`: there is no body.
-    streamed: Option<(Incoming, Rc<Progress>)>,
+    streamed: Option<Streamed>,
+}
+
+#[derive(Debug)]
+struct Streamed {
+    body: Incoming,
+    progress: Rc<Progress>,
+    /// How many bytes the route still allows.
+    left: u64,
+}
+
+/// Why a client's body ends before its end.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::proxy) enum BodyError {
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+    #[error("{0}")]
+    Refused(Refusal),
 }
 
 /// How far a client's body has come.
@@ -24,6 +42,7 @@ pub(in crate::proxy) struct RequestBody {
 pub(in crate::proxy) struct Progress {
     frames: Cell<u64>,
     done: Cell<bool>,
+    fault: Cell<Option<Refusal>>,
 }
 
 impl Progress {
@@ -31,15 +50,40 @@ impl Progress {
     pub(in crate::proxy) fn frames(&self) -> u64 {
         self.frames.get()
     }
+
+    /// Why the body was not read to its end, if that is the client's fault.
+    pub(in crate::proxy) fn fault(&self) -> Option<Refusal> {
+        self.fault.get()
+    }
+}
+
+impl Streamed {
+    fn refuse(&self, refusal: Refusal) -> BodyError {
+        self.progress.fault.set(Some(refusal));
+        BodyError::Refused(refusal)
+    }
+
+    /// Takes a piece off what the route allows.
+    fn count(&mut self, piece: usize) -> Result<(), BodyError> {
+        let left = self.left.checked_sub(u64::try_from(piece).unwrap_or(u64::MAX));
+        self.left = left.ok_or_else(|| self.refuse(Refusal::BodyTooLarge))?;
+        Ok(())
+    }
 }
 
 impl RequestBody {
-    pub(in crate::proxy) fn new(body: Incoming) -> (Self, Option<Rc<Progress>>) {
+    /// A body of at most `limit` bytes.
+    pub(in crate::proxy) fn new(body: Incoming, limit: u64) -> (Self, Option<Rc<Progress>>) {
         if body.is_end_stream() {
             return (Self::empty(), None);
         }
         let progress = Rc::new(Progress::default());
-        let streamed = Some((body, Rc::clone(&progress)));
+        let streamed = Streamed {
+            body,
+            progress: Rc::clone(&progress),
+            left: limit,
+        };
+        let streamed = Some(streamed);
         (Self { streamed }, Some(progress))
     }
 
@@ -50,27 +94,31 @@ impl RequestBody {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some((body, progress)) = &mut self.streamed else {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(streamed) = &mut self.streamed else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(body).poll_frame(cx);
+        let polled = Pin::new(&mut streamed.body).poll_frame(cx);
+        let progress = &streamed.progress;
         progress
             .frames
             .set(progress.frames.get() + u64::from(polled.is_ready()));
         match polled {
-            Poll::Ready(Some(Ok(frame))) if frame.is_data() => Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                Poll::Ready(Some(streamed.count(length).map(|()| frame)))
+            }
             // Trailers are not passed on: hyper does not refuse framing fields among them.
             Poll::Ready(Some(Ok(_)) | None) => {
                 progress.done.set(true);
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -78,21 +126,21 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         self.streamed
             .as_ref()
-            .is_none_or(|(body, _)| body.is_end_stream())
+            .is_none_or(|streamed| streamed.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        let hint = self.streamed.as_ref().map(|(body, _)| body.size_hint());
+        let hint = self.streamed.as_ref().map(|streamed| streamed.body.size_hint());
         hint.unwrap_or_else(|| SizeHint::with_exact(0))
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        if let Some((body, progress)) = &self.streamed
-            && body.is_end_stream()
+        if let Some(streamed) = &self.streamed
+            && streamed.body.is_end_stream()
         {
-            progress.done.set(true);
+            streamed.progress.done.set(true);
         }
     }
 }
@@ -104,10 +152,27 @@ pub(in crate::proxy) struct ResponseBody {
     record: Record,
 }
 
+/// Where an answer's body comes from.
 #[derive(Debug)]
-enum Source {
+pub(in crate::proxy) enum Source {
+    /// The agent itself.
     Own(Option<Bytes>),
+    /// The pod.
     Pod(Relay),
+}
+
+impl Source {
+    pub(super) fn own(bytes: Bytes) -> Self {
+        Self::Own(Some(bytes))
+    }
+
+    /// Without the agent's own body.
+    pub(super) fn without_own(self) -> Self {
+        match self {
+            Self::Own(_) => Self::Own(None),
+            Self::Pod(relay) => Self::Pod(relay),
+        }
+    }
 }
 
 /// A pod's body, and the connection it comes over.
@@ -189,18 +254,11 @@ impl Relay {
 }
 
 impl ResponseBody {
-    pub(super) fn own(bytes: Bytes, record: Record) -> Self {
-        Self {
-            source: Source::Own(Some(bytes)),
-            record,
+    pub(super) fn new(source: Source, mut record: Record) -> Self {
+        if matches!(source, Source::Own(_)) {
+            record.end = End::Complete;
         }
-    }
-
-    pub(super) fn relay(relay: Relay, record: Record) -> Self {
-        Self {
-            source: Source::Pod(relay),
-            record,
-        }
+        Self { source, record }
     }
 }
 

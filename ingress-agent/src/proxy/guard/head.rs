@@ -8,9 +8,9 @@ const MAX_HEAD: usize = 32 * 1024;
 /// One field's value.
 const MAX_VALUE: usize = 16 * 1024;
 /// The request's target.
-const MAX_TARGET: usize = 8 * 1024;
+pub(super) const MAX_TARGET: usize = 8 * 1024;
 /// The number of fields; hyper's own limit is the same.
-const MAX_FIELDS: usize = 100;
+pub(super) const MAX_FIELDS: usize = 100;
 /// RFC 9112 section 2.2 lets a server skip "at least one" empty line.
 const MAX_EMPTY_LINES: usize = 2;
 
@@ -227,6 +227,11 @@ fn judge_target(target: &[u8]) -> Result<(), Refusal> {
     if !target.starts_with(b"/") && !is_url(b"http://") && !is_url(b"https://") {
         return Err(Refusal::Target);
     }
+    judge_path_and_query(target)
+}
+
+/// Whether only such bytes are in it as may be.
+pub(super) fn judge_path_and_query(target: &[u8]) -> Result<(), Refusal> {
     let query = memchr::memchr(b'?', target).unwrap_or(target.len());
     let (path, query) = target.split_at(query);
     if path.iter().all(|&byte| is_path(byte)) && query.iter().all(|&byte| is_query(byte)) {
@@ -237,7 +242,7 @@ fn judge_target(target: &[u8]) -> Result<(), Refusal> {
 }
 
 /// A number as we would write it ourselves: no sign, no leading zero. So what is passed on is what was judged.
-fn plain_number(text: &[u8]) -> Option<u64> {
+pub(super) fn plain_number(text: &[u8]) -> Option<u64> {
     match text {
         [b'0'] => Some(0),
         [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => {

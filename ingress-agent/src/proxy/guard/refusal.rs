@@ -44,4 +44,6 @@ pub(crate) enum Refusal {
     Trailer,
     #[error("the head did not arrive in time")]
     Deadline,
+    #[error("a body larger than the route allows")]
+    BodyTooLarge,
 }
