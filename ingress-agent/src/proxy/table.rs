@@ -10,9 +10,14 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
+
+use http::HeaderValue;
 
 use super::router::{Paths, Rule, Site, Upstream};
 use super::tls::Certificates;
+use super::upstream::{Budget, Endpoints, Target, Transport};
+use crate::model::policy::UpstreamPolicy;
 use crate::model::{Action, Backend, EndpointState, Model, Route, VirtualHost};
 
 pub use memo::Memo;
@@ -51,30 +56,43 @@ impl From<&Model> for Table {
     }
 }
 
-fn compile_host(host: &VirtualHost, upstreams: &mut dyn FnMut(&Arc<Backend>) -> Arc<Upstream>) -> Paths {
+/// Makes, or finds again, what a route with these policies calls.
+type Upstreams<'a> = dyn FnMut(&Arc<Backend>, &UpstreamPolicy) -> Arc<Upstream> + 'a;
+
+fn compile_host(host: &VirtualHost, upstreams: &mut Upstreams<'_>) -> Paths {
     host.routes
         .iter()
         .map(|route| compile_route(route, upstreams))
         .collect()
 }
 
-fn compile_route(route: &Arc<Route>, upstreams: &mut dyn FnMut(&Arc<Backend>) -> Arc<Upstream>) -> Arc<Rule> {
-    let upstream = match &route.action {
-        Action::Forward(backend) => Some(upstreams(backend)),
-        Action::Refuse => None,
+fn compile_route(route: &Arc<Route>, upstreams: &mut Upstreams<'_>) -> Arc<Rule> {
+    let policy = &route.policies.upstream;
+    let host = policy.host.as_ref().map(|host| HeaderValue::try_from(&**host));
+    let upstream = match (&route.action, &host) {
+        // `translate` has checked it; a Host that cannot be sent is not replaced by another.
+        (Action::Refuse, _) | (_, Some(Err(_))) => None,
+        (Action::Forward(backend), _) => Some(upstreams(backend, policy)),
     };
     Arc::new(Rule {
         route: Arc::clone(route),
         upstream,
+        host: host.and_then(Result::ok),
     })
 }
 
-fn compile_backend(backend: &Backend) -> Upstream {
+fn compile_backend(backend: &Backend, transport: &Transport, endpoints: &mut Endpoints) -> Upstream {
+    let target = |address| Target {
+        address,
+        transport: transport.clone(),
+    };
+    let targets = backend.endpoints.iter().map(|endpoint| target(endpoint.address));
+    let interned = endpoints.intern(targets.collect(), Instant::now());
     let in_state = |state| {
-        let endpoints = backend.endpoints.iter();
+        let endpoints = backend.endpoints.iter().zip(&interned);
         endpoints
-            .filter(|endpoint| endpoint.state == state)
-            .map(|endpoint| endpoint.address)
+            .filter(|(endpoint, _)| endpoint.state == state)
+            .map(|(_, interned)| Arc::clone(interned))
             .collect()
     };
     Upstream {
@@ -82,5 +100,6 @@ fn compile_backend(backend: &Backend) -> Upstream {
         draining: in_state(EndpointState::Draining),
         // The same in every table, so that a swap does not send every worker back to the first endpoint.
         cursor: BuildHasherDefault::<DefaultHasher>::default().hash_one(&backend.id),
+        budget: Budget::default(),
     }
 }

@@ -22,14 +22,19 @@ pub(in crate::proxy) struct RequestBody {
 /// How far a client's body has come.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Progress {
-    frames: Cell<u64>,
+    last: Cell<Option<Instant>>,
     done: Cell<bool>,
 }
 
 impl Progress {
-    /// Counts up with every piece.
-    pub(in crate::proxy) fn frames(&self) -> u64 {
-        self.frames.get()
+    /// When its last piece, or its end, was taken.
+    pub(in crate::proxy) fn last(&self) -> Option<Instant> {
+        self.last.get()
+    }
+
+    /// Whether it was taken to its end.
+    pub(in crate::proxy) fn is_done(&self) -> bool {
+        self.done.get()
     }
 }
 
@@ -60,9 +65,9 @@ impl Body for RequestBody {
             return Poll::Ready(None);
         };
         let polled = Pin::new(body).poll_frame(cx);
-        progress
-            .frames
-            .set(progress.frames.get() + u64::from(polled.is_ready()));
+        if polled.is_ready() {
+            progress.last.set(Some(Instant::now()));
+        }
         match polled {
             Poll::Ready(Some(Ok(frame))) if frame.is_data() => Poll::Ready(Some(Ok(frame))),
             // Trailers are not passed on: hyper does not refuse framing fields among them.
@@ -142,11 +147,7 @@ impl Relay {
         }
     }
 
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        record: &Record,
-    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         let Some(connection) = &mut self.connection else {
             return Poll::Ready(None);
@@ -163,9 +164,7 @@ impl Relay {
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
             Poll::Pending => {
                 if !std::mem::replace(&mut self.waiting, true) {
-                    connection
-                        .deadline
-                        .set(Instant::now() + record.client.worker.options.read);
+                    connection.deadline.set(Instant::now() + connection.silence);
                 }
                 connection
                     .deadline
@@ -215,7 +214,7 @@ impl Body for ResponseBody {
         let this = self.get_mut();
         let polled = match &mut this.source {
             Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Source::Pod(relay) => relay.poll(cx, &this.record),
+            Source::Pod(relay) => relay.poll(cx),
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {

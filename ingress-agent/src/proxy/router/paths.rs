@@ -111,6 +111,7 @@ mod tests {
                 },
             }),
             upstream: None,
+            host: None,
         })
     }
 
