@@ -4,12 +4,8 @@ mod body;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -17,8 +13,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
 
-use self::body::{Progress, Relay, Source};
-pub(super) use self::body::{RequestBody, ResponseBody};
+pub(super) use self::body::{Progress, RequestBody, ResponseBody};
+use self::body::{Relay, Source};
 use super::access::Record;
 use super::authority::{Authority, SCRATCH};
 use super::client::Client;
@@ -27,8 +23,8 @@ use super::guard::h2;
 use super::header::{self, Hop};
 use super::path;
 use super::policy::{body_limit, https_redirect};
-use super::router::{Rule, Upstream};
-use super::upstream::{self, ConnectError, Connection, Failure, Tried, is_idempotent};
+use super::router::Rule;
+use super::upstream::exchange;
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
 pub(super) async fn serve(
@@ -91,8 +87,9 @@ async fn respond(
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
-    let (body, progress) = RequestBody::new(body, body_limit::bytes(policies.body_limit));
-    let (response, connection) = exchange(client, targets, parts, body, progress.as_deref(), record).await?;
+    let body = RequestBody::new(body, body_limit::bytes(policies.body_limit));
+    let (response, connection, progress) =
+        exchange(client, &policies.upstream, targets, parts, body, record).await?;
     let (mut parts, body) = response.into_parts();
     // Nobody asked to switch: `Upgrade` does not reach the pod.
     if parts.status == StatusCode::SWITCHING_PROTOCOLS || !is_plainly_framed(&parts.headers) {
@@ -169,114 +166,4 @@ fn redirected(location: HeaderValue) -> Response<Source> {
     headers.insert(http::header::SERVER, HeaderValue::from_static("ingress-agent"));
     headers.insert(http::header::LOCATION, location);
     response
-}
-
-type Exchanged = (Response<Incoming>, Box<Connection>);
-
-/// Sends the request to one endpoint after the other until one answers, as far as that is allowed.
-async fn exchange(
-    client: &Client,
-    targets: &Upstream,
-    parts: Parts,
-    body: RequestBody,
-    progress: Option<&Progress>,
-    record: &mut Record,
-) -> Result<Exchanged, ProxyError> {
-    let worker = &client.worker;
-    let replay = (is_idempotent(&parts.method) && body.is_end_stream()).then(|| parts.clone());
-    let mut request = Request::from_parts(parts, body);
-    let mut tried = Tried::default();
-    let mut error = ProxyError::NoEndpoint;
-    let mut fresh = false;
-    while let Some(endpoint) = worker.cursors.pick(targets, &mut tried) {
-        if record.endpoint.replace(endpoint).is_some() {
-            record.retries += 1;
-        }
-        let pooled = if fresh {
-            None
-        } else {
-            worker.registry.take(endpoint)
-        };
-        let connected = match pooled {
-            Some(connection) => Ok(connection),
-            None => upstream::connect(endpoint, worker.options.connect).await,
-        };
-        let (failure, unsent) = match connected {
-            Ok(mut connection) => match send(client, &mut connection, request, progress).await {
-                Ok(response) => return Ok((response, connection)),
-                Err(failed) => {
-                    // What was given up once may have been given up as a whole: the next try dials.
-                    fresh = connection.reused;
-                    failed
-                }
-            },
-            Err(connect_error) => {
-                tracing::debug!(error = %connect_error, "a pod was not reached");
-                let failure = match connect_error {
-                    ConnectError::Timeout { .. } => Failure::ConnectTimeout,
-                    ConnectError::Connect { .. } | ConnectError::Handshake { .. } => Failure::Connect,
-                };
-                (failure, Some(request))
-            }
-        };
-        error = failure.into();
-        request = match (unsent, &replay) {
-            (Some(request), _) if failure.may_retry(replay.is_some()) => request,
-            (None, Some(parts)) if failure.may_retry(true) => {
-                Request::from_parts(parts.clone(), RequestBody::empty())
-            }
-            _ => return Err(error),
-        };
-    }
-    Err(error)
-}
-
-type Unsent = Option<Request<RequestBody>>;
-
-/// One try: waits for the head of the answer. A request of which nothing was sent comes back with the failure.
-async fn send(
-    client: &Client,
-    connection: &mut Connection,
-    request: Request<RequestBody>,
-    progress: Option<&Progress>,
-) -> Result<Response<Incoming>, (Failure, Unsent)> {
-    let limit = client.worker.options.read;
-    let mut sent = pin!(connection.sender.try_send_request(request));
-    let deadline = &mut connection.deadline;
-    deadline.set(Instant::now() + limit);
-    let mut frames = progress.map(Progress::frames);
-    let answer = poll_fn(|cx| {
-        if let Poll::Ready(answer) = sent.as_mut().poll(cx) {
-            return Poll::Ready(Some(answer));
-        }
-        while deadline.poll(cx).is_ready() {
-            // The pod's time runs from the last byte of the request.
-            let now = progress.map(Progress::frames);
-            if now == frames {
-                return Poll::Ready(None);
-            }
-            frames = now;
-            deadline.set(Instant::now() + limit);
-        }
-        Poll::Pending
-    });
-    match answer.await {
-        Some(Ok(response)) => Ok(response),
-        None => Err((Failure::Timeout, None)),
-        Some(Err(mut failed)) => {
-            let unsent = failed.take_message();
-            let error = failed.into_error();
-            let failure = if unsent.is_some() {
-                Failure::Unsent
-            } else if error.is_user() {
-                let fault = progress.and_then(Progress::fault);
-                Failure::Body(fault.or_else(|| client.watch.broken_body()))
-            } else if error.is_parse() {
-                Failure::Broken
-            } else {
-                Failure::Lost
-            };
-            Err((failure, unsent))
-        }
-    }
 }

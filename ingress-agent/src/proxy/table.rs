@@ -10,11 +10,14 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::HeaderValue;
 
 use super::router::{Paths, Rule, Site, Upstream};
 use super::tls::Certificates;
+use super::upstream::{Budget, Endpoints, Target, Transport};
+use crate::model::policy::UpstreamPolicy;
 use crate::model::{Action, Backend, EndpointState, Model, Route, VirtualHost};
 
 pub use memo::Memo;
@@ -53,18 +56,22 @@ impl From<&Model> for Table {
     }
 }
 
-fn compile_host(host: &VirtualHost, upstreams: &mut dyn FnMut(&Arc<Backend>) -> Arc<Upstream>) -> Paths {
+/// Makes, or finds again, what a route with these policies calls.
+type Upstreams<'a> = dyn FnMut(&Arc<Backend>, &UpstreamPolicy) -> Arc<Upstream> + 'a;
+
+fn compile_host(host: &VirtualHost, upstreams: &mut Upstreams<'_>) -> Paths {
     host.routes
         .iter()
         .map(|route| compile_route(route, upstreams))
         .collect()
 }
 
-fn compile_route(route: &Arc<Route>, upstreams: &mut dyn FnMut(&Arc<Backend>) -> Arc<Upstream>) -> Arc<Rule> {
-    let host = route.policies.upstream.host.as_deref();
+fn compile_route(route: &Arc<Route>, upstreams: &mut Upstreams<'_>) -> Arc<Rule> {
+    let policy = &route.policies.upstream;
+    let host = policy.host.as_deref();
     let host = host.map(HeaderValue::from_str).transpose();
     let (upstream, host) = match (&route.action, host) {
-        (Action::Forward(backend), Ok(host)) => (Some(upstreams(backend)), host),
+        (Action::Forward(backend), Ok(host)) => (Some(upstreams(backend, policy)), host),
         // A Host that no request may carry is not left out: the route is not what was asked for.
         (Action::Forward(_), Err(_)) | (Action::Refuse, _) => (None, None),
     };
@@ -75,12 +82,18 @@ fn compile_route(route: &Arc<Route>, upstreams: &mut dyn FnMut(&Arc<Backend>) ->
     })
 }
 
-fn compile_backend(backend: &Backend) -> Upstream {
+fn compile_backend(backend: &Backend, transport: &Transport, endpoints: &mut Endpoints) -> Upstream {
+    let target = |address| Target {
+        address,
+        transport: transport.clone(),
+    };
+    let targets = backend.endpoints.iter().map(|endpoint| target(endpoint.address));
+    let interned = endpoints.intern(targets.collect(), Instant::now());
     let in_state = |state| {
-        let endpoints = backend.endpoints.iter();
+        let endpoints = backend.endpoints.iter().zip(&interned);
         endpoints
-            .filter(|endpoint| endpoint.state == state)
-            .map(|endpoint| endpoint.address)
+            .filter(|(endpoint, _)| endpoint.state == state)
+            .map(|(_, interned)| Arc::clone(interned))
             .collect()
     };
     Upstream {
@@ -88,5 +101,6 @@ fn compile_backend(backend: &Backend) -> Upstream {
         draining: in_state(EndpointState::Draining),
         // The same in every table, so that a swap does not send every worker back to the first endpoint.
         cursor: BuildHasherDefault::<DefaultHasher>::default().hash_one(&backend.id),
+        budget: Budget::default(),
     }
 }

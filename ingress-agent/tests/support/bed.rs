@@ -153,6 +153,22 @@ pub(crate) fn route(path: PathMatch, service: &str, endpoints: &[SocketAddr]) ->
     })
 }
 
+/// The same site, every route with these policies.
+pub(crate) fn with_policies(mut site: Site, policies: &Policies) -> Site {
+    for host in site.hosts.values_mut() {
+        let routes = host.routes.iter().map(|route| {
+            Arc::new(Route {
+                policies: policies.clone(),
+                ..Route::clone(route)
+            })
+        });
+        *host = Arc::new(VirtualHost {
+            routes: routes.collect(),
+        });
+    }
+    site
+}
+
 /// An object of the tests' namespace.
 pub(crate) fn origin(kind: &'static str) -> ObjectRef {
     ObjectRef {

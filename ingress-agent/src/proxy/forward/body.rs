@@ -40,15 +40,20 @@ pub(in crate::proxy) enum BodyError {
 /// How far a client's body has come.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Progress {
-    frames: Cell<u64>,
+    last: Cell<Option<Instant>>,
     done: Cell<bool>,
     fault: Cell<Option<Refusal>>,
 }
 
 impl Progress {
-    /// Counts up with every piece.
-    pub(in crate::proxy) fn frames(&self) -> u64 {
-        self.frames.get()
+    /// When its last piece, or its end, was taken.
+    pub(in crate::proxy) fn last(&self) -> Option<Instant> {
+        self.last.get()
+    }
+
+    /// Whether it was taken to its end.
+    pub(in crate::proxy) fn is_done(&self) -> bool {
+        self.done.get()
     }
 
     /// Why the body was not read to its end, if that is the client's fault.
@@ -105,9 +110,9 @@ impl Body for RequestBody {
         };
         let polled = Pin::new(&mut streamed.body).poll_frame(cx);
         let progress = &streamed.progress;
-        progress
-            .frames
-            .set(progress.frames.get() + u64::from(polled.is_ready()));
+        if polled.is_ready() {
+            progress.last.set(Some(Instant::now()));
+        }
         match polled {
             Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
@@ -207,11 +212,7 @@ impl Relay {
         }
     }
 
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        record: &Record,
-    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         let Some(connection) = &mut self.connection else {
             return Poll::Ready(None);
@@ -228,9 +229,7 @@ impl Relay {
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
             Poll::Pending => {
                 if !std::mem::replace(&mut self.waiting, true) {
-                    connection
-                        .deadline
-                        .set(Instant::now() + record.client.worker.options.read);
+                    connection.deadline.set(Instant::now() + connection.silence);
                 }
                 connection
                     .deadline
@@ -273,7 +272,7 @@ impl Body for ResponseBody {
         let this = self.get_mut();
         let polled = match &mut this.source {
             Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Source::Pod(relay) => relay.poll(cx, &this.record),
+            Source::Pod(relay) => relay.poll(cx),
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
