@@ -3,11 +3,15 @@
 //! Precedence: flag, environment (`INGRESS_AGENT_...`), default. The keys of the agent's ConfigMap will
 //! stand between environment and default, and are the flags' names.
 
+mod ordinary;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::ordinary::{OrdinaryArgs, Twice};
 
 /// The ingress load balancer's agent: one per node.
 ///
@@ -50,7 +54,10 @@ Examples:
   Several nodes: the same folder on each, with nodes.yaml naming them and their shared secret
     ingress-agent run --source file:/etc/ingress-agent --interface eth0,eth1 --node edge-1
 
-What it needs: root, or CAP_BPF + CAP_NET_ADMIN + CAP_PERFMON; a bpffs (mount -t bpf bpf /sys/fs/bpf);
+  No VIPs and no privilege: a laptop, a container, behind another balancer
+    ingress-agent run --source file:manifests --no-xdp --listen 127.0.0.1:8080 --tls-listen 127.0.0.1:8443
+
+What it needs, but with --no-xdp: root, or CAP_BPF + CAP_NET_ADMIN + CAP_PERFMON; a bpffs (mount -t bpf bpf /sys/fs/bpf);
 interfaces whose driver has native XDP.
 
 The agent's end takes nothing down: the programs stay attached and packets of other nodes' connections
@@ -78,9 +85,13 @@ pub struct RunArgs {
         env = "INGRESS_AGENT_INTERFACE",
         value_name = "NAME,...",
         value_delimiter = ',',
-        required = true
+        required_unless_present = "no_xdp",
+        conflicts_with = "no_xdp"
     )]
     pub interface: Vec<String>,
+
+    #[command(flatten)]
+    pub ordinary: OrdinaryArgs,
 
     #[command(flatten)]
     pub places: PlaceArgs,

@@ -22,6 +22,7 @@ mod header;
 mod listener;
 mod open;
 mod path;
+mod preamble;
 mod request_id;
 mod router;
 mod serve;
@@ -42,7 +43,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch as latest};
 use tokio::time::timeout;
 
-pub use listener::{ListenError, Listeners};
+pub use listener::{ListenError, Listeners, Ordinary, Sockets};
 pub use table::{Memo, Table};
 pub use tls::FallbackError;
 pub use worker::WorkerError;
@@ -127,14 +128,15 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts one worker per pair of listeners, on threads of their own. Until the first [`Proxy::swap`] every
+    /// Starts one worker per set of listeners, on threads of their own. Until the first [`Proxy::swap`] every
     /// connection is closed at once.
-    pub fn start(listeners: Listeners, options: Options) -> Result<Self, StartError> {
+    pub fn start(listeners: impl Into<Sockets>, options: Options) -> Result<Self, StartError> {
         let tls = Tls::new()?;
         let live = Arc::new(ArcSwap::from_pointee(Live::default()));
         let (tell_end, ended) = latest::channel(None);
         let mut workers = Vec::new();
-        for (index, pair) in listeners.into_pairs().into_iter().enumerate() {
+        let Sockets { sets, balancers } = listeners.into();
+        for (index, sockets) in sets.into_iter().enumerate() {
             let (commands, received) = mpsc::unbounded_channel();
             let notice = Notice {
                 worker: index,
@@ -142,9 +144,13 @@ impl Proxy {
                 drained: false,
             };
             let live = Arc::clone(&live);
+            let share = worker::Share {
+                sockets,
+                balancers: Arc::clone(&balancers),
+            };
             thread::Builder::new()
                 .name(format!("proxy-{index}"))
-                .spawn(move || notice.watch(|| work(live, options, pair, received)))
+                .spawn(move || notice.watch(|| work(live, options, share, received)))
                 .map_err(|source| StartError::Thread {
                     worker: index,
                     source,
@@ -232,14 +238,14 @@ impl Proxy {
 fn work(
     live: Arc<ArcSwap<Live>>,
     options: Options,
-    listeners: listener::Pair,
+    share: worker::Share,
     commands: mpsc::UnboundedReceiver<Command>,
 ) -> Result<(), String> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default());
     let runtime = runtime.map_err(|error| format!("make a tokio runtime: {error}"))?;
-    let ended = runtime.block_on(worker::run(live, options, listeners, commands));
+    let ended = runtime.block_on(worker::run(live, options, share, commands));
     ended.map_err(|error| error.to_string())
 }
 

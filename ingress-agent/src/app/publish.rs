@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use tracing::{error, info, warn};
 
-use crate::model::Model;
+use crate::model::{Model, Opening};
 use crate::proxy::{Memo, Proxy};
-use crate::translate::{Finding, Snapshot, translate};
+use crate::translate::{Finding, Snapshot, translate, translate_at};
 use crate::xdp::node::Mss;
 use crate::xdp::{Dataplane, Plan};
 
@@ -16,6 +16,8 @@ use crate::xdp::{Dataplane, Plan};
 #[derive(Debug)]
 pub(super) struct Publisher {
     node: Arc<str>,
+    /// Without XDP: where is listened.
+    openings: Option<Vec<Opening>>,
     memo: Memo,
     mss: Option<Mss>,
     findings: BTreeSet<Finding>,
@@ -23,9 +25,11 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(node: Arc<str>) -> Self {
+    /// `openings`: where an agent without XDP listens.
+    pub(super) fn new(node: Arc<str>, openings: Option<Vec<Opening>>) -> Self {
         Self {
             node,
+            openings,
             memo: Memo::default(),
             mss: None,
             findings: BTreeSet::new(),
@@ -35,7 +39,10 @@ impl Publisher {
 
     /// What a snapshot means; what is wrong with it goes to the log.
     pub(super) fn translate(&mut self, snapshot: &Snapshot) -> Model {
-        let (model, report) = translate(snapshot);
+        let (model, report) = match &self.openings {
+            None => translate(snapshot),
+            Some(openings) => translate_at(snapshot, openings),
+        };
         let findings: BTreeSet<Finding> = report.findings.into_iter().collect();
         for finding in findings.difference(&self.findings) {
             warn!("{finding}");
@@ -47,13 +54,21 @@ impl Publisher {
         model
     }
 
+    /// Makes the proxy serve what a model means. Says whether it does.
+    pub(super) fn route(&mut self, model: &Model, proxy: &Proxy) -> bool {
+        let swapped = proxy.swap(self.memo.table(model));
+        if let Err(error) = &swapped {
+            error!(%error, "the new routes are not in effect");
+        }
+        swapped.is_ok()
+    }
+
     /// Makes the proxy and the kernel serve what a model means. What cannot be done is told and the rest is
     /// done; where nothing can be, what was served before goes on. Says whether all of it is in effect.
     pub(super) async fn apply(&mut self, model: &Model, proxy: &Proxy, dataplane: &mut Dataplane) -> bool {
         let begin = Instant::now();
         // The routes first: they must be there when a new VIP's first packet comes.
-        if let Err(error) = proxy.swap(self.memo.table(model)) {
-            error!(%error, "the new routes are not in effect");
+        if !self.route(model, proxy) {
             return false;
         }
         let routed = begin.elapsed();
