@@ -5,6 +5,7 @@
 
 mod ordinary;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -119,6 +120,10 @@ pub struct RunArgs {
     #[arg(long, env = "INGRESS_AGENT_WORKERS", value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,
 
+    /// Where /livez, /readyz, /metrics and /debug are answered besides RUN_DIR/admin.sock: a loopback address.
+    #[arg(long, env = "INGRESS_AGENT_ADMIN_LISTEN", value_name = "ADDRESS:PORT", value_parser = loopback)]
+    pub admin_listen: Option<SocketAddr>,
+
     #[command(flatten)]
     pub log: LogArgs,
 }
@@ -157,7 +162,7 @@ pub struct PlaceArgs {
     #[command(flatten)]
     pub pins: PinArgs,
 
-    /// Run-time files: the lock; later the admin socket and keys. A tmpfs.
+    /// Run-time files: the lock and the admin socket. A tmpfs.
     #[arg(
         long,
         env = "INGRESS_AGENT_RUN_DIR",
@@ -212,6 +217,13 @@ impl FromStr for Source {
             _ => Err("expected file:DIR, a folder of Kubernetes YAML, or kube, the API server".into()),
         }
     }
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok();
+    address
+        .filter(|address: &SocketAddr| address.ip().is_loopback())
+        .ok_or_else(|| "expected a loopback address and a port, such as 127.0.0.1:10254 or [::1]:10254: whoever reaches it reads all routes".to_owned())
 }
 
 fn host_name() -> String {

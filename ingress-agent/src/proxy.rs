@@ -14,6 +14,7 @@
 mod access;
 mod authority;
 mod client;
+mod count;
 mod deadline;
 mod error;
 mod forward;
@@ -43,8 +44,9 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch as latest};
 use tokio::time::timeout;
 
+pub use count::{BOUNDS_MICROS, CLASSES, Counts, Labels, METHODS, RouteCounts};
 pub use listener::{ListenError, Listeners, Ordinary, Sockets};
-pub use table::{Memo, Table};
+pub use table::{Memo, Table, TableText};
 pub use tls::FallbackError;
 pub use worker::WorkerError;
 
@@ -124,6 +126,7 @@ pub struct Proxy {
     old: Mutex<Vec<Arc<Live>>>,
     tls: Tls,
     workers: Vec<mpsc::UnboundedSender<Command>>,
+    counts: Vec<Arc<Counts>>,
     ended: latest::Receiver<Option<Ended>>,
 }
 
@@ -135,6 +138,7 @@ impl Proxy {
         let live = Arc::new(ArcSwap::from_pointee(Live::default()));
         let (tell_end, ended) = latest::channel(None);
         let mut workers = Vec::new();
+        let mut counts = Vec::new();
         let Sockets { sets, balancers } = listeners.into();
         for (index, sockets) in sets.into_iter().enumerate() {
             let (commands, received) = mpsc::unbounded_channel();
@@ -147,7 +151,9 @@ impl Proxy {
             let share = worker::Share {
                 sockets,
                 balancers: Arc::clone(&balancers),
+                counts: Arc::default(),
             };
+            counts.push(Arc::clone(&share.counts));
             thread::Builder::new()
                 .name(format!("proxy-{index}"))
                 .spawn(move || notice.watch(|| work(live, options, share, received)))
@@ -162,6 +168,7 @@ impl Proxy {
             old: Mutex::default(),
             tls,
             workers,
+            counts,
             ended,
         })
     }
@@ -207,6 +214,16 @@ impl Proxy {
             sum.cut += outcome.cut;
         }
         sum
+    }
+
+    /// What the workers look requests up in, in words.
+    pub fn describe(&self) -> TableText {
+        TableText::from(&self.live.load_full().table)
+    }
+
+    /// What each worker has counted.
+    pub fn counts(&self) -> &[Arc<Counts>] {
+        &self.counts
     }
 
     /// When a worker ends that was not drained. Does not borrow the proxy.

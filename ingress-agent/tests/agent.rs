@@ -2,11 +2,12 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::panic,
     clippy::unwrap_used,
     reason = "a test fails by panicking, also in what its functions share"
 )]
 
+#[path = "agent/admin.rs"]
+mod admin;
 #[path = "agent/ordinary.rs"]
 mod ordinary;
 #[path = "agent/pod.rs"]

@@ -9,6 +9,7 @@ use tracing::info;
 use super::publish::Publisher;
 use super::run::{Followed, RunError, cores, drain, give_way};
 use super::stop::Stop;
+use crate::admin::{Admin, Board};
 use crate::config::RunArgs;
 use crate::model::Opening;
 use crate::proxy::{Options, Ordinary, Proxy};
@@ -26,14 +27,17 @@ pub(super) async fn run(args: RunArgs, folder: PathBuf) -> Result<(), RunError> 
     let workers = args.workers.map_or_else(cores, usize::from);
     let listeners = Ordinary::bind(workers, &addresses, args.ordinary.proxy_protocol_from)?;
 
+    let board = Arc::new(Board::default());
+    let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
     let mut source = Followed::start(folder, Arc::clone(&node));
     let snapshot = tokio::select! {
         snapshot = source.next() => snapshot?,
         () = stop.asked() => return Ok(()),
     };
-    let mut publisher = Publisher::new(Arc::clone(&node), Some(openings));
+    let mut publisher = Publisher::new(Arc::clone(&node), Some(openings), Arc::clone(&board));
     let model = publisher.translate(&snapshot);
-    let proxy = Proxy::start(listeners, Options::default())?;
+    let proxy = Arc::new(Proxy::start(listeners, Options::default())?);
+    board.started(&proxy, None);
     if !publisher.route(&model, &proxy) {
         return Err(RunError::NotInEffect);
     }
@@ -56,6 +60,7 @@ pub(super) async fn run(args: RunArgs, folder: PathBuf) -> Result<(), RunError> 
     }
 
     info!(at_most = ?args.drain_timeout, "draining: nothing new is accepted, open requests finish");
+    board.drains();
     drain(&proxy, args.drain_timeout, &mut stop).await;
     Ok(())
 }

@@ -15,6 +15,7 @@ use super::heartbeat::Heartbeat;
 use super::ordinary;
 use super::publish::Publisher;
 use super::stop::Stop;
+use crate::admin::{self, Admin, Board};
 use crate::config::{RunArgs, Source, Twice};
 use crate::proxy::{Ended, ListenError, Listeners, Options, Proxy, StartError};
 use crate::source::file::{self, WatchError};
@@ -45,6 +46,9 @@ pub enum RunError {
     /// The listeners of an agent without XDP.
     #[error(transparent)]
     Openings(#[from] Twice),
+    /// The admin's address.
+    #[error(transparent)]
+    Admin(#[from] admin::ListenError),
     /// The source cannot be followed.
     #[error(transparent)]
     Source(#[from] WatchError),
@@ -101,13 +105,15 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
         call: "sigaction",
         cause,
     })?;
+    let board = Arc::new(Board::default());
+    let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
     let mut source = Followed::start(folder.clone(), Arc::clone(&node));
 
     let snapshot = tokio::select! {
         snapshot = source.next() => snapshot?,
         () = stop.asked() => return Ok(()),
     };
-    let mut publisher = Publisher::new(Arc::clone(&node), None);
+    let mut publisher = Publisher::new(Arc::clone(&node), None, Arc::clone(&board));
     let model = publisher.translate(&snapshot);
     if model.listeners.is_empty() {
         return Err(RunError::NoVip { folder });
@@ -126,6 +132,7 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let listeners = Listeners::bind(workers)?;
     dataplane.set_listeners(listeners.v4_fd(), listeners.v6_fd())?;
     let proxy = Arc::new(Proxy::start(listeners, Options::default())?);
+    board.started(&proxy, Some(dataplane.maps()));
     if !publisher.apply(&model, &proxy, &mut dataplane).await {
         return Err(RunError::NotInEffect);
     }
@@ -154,6 +161,7 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     }
 
     info!(at_most = ?args.drain_timeout, "draining: new connections go to other nodes, open requests finish");
+    board.drains();
     // SYNs go elsewhere from here on; packets of open connections still come.
     drop(heartbeat);
     drain(&proxy, args.drain_timeout, &mut stop).await;

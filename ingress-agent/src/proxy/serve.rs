@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::client::Client;
+use super::count::add;
 use super::deadline::Deadline;
 use super::forward;
 use super::guard::Guard;
@@ -68,6 +69,7 @@ pub(super) async fn serve(
     balanced: bool,
     place: Place,
 ) {
+    let _counted = Counted::new(Rc::clone(&worker));
     let Ok(local) = stream.local_addr() else {
         return;
     };
@@ -85,6 +87,22 @@ pub(super) async fn serve(
         return Box::pin(serve_balanced(worker, spoken, stream, ends, place)).await;
     }
     speak(worker, spoken, stream, ends, place).await;
+}
+
+/// A connection, as it is counted.
+struct Counted(Rc<Worker>);
+
+impl Counted {
+    fn new(worker: Rc<Worker>) -> Self {
+        add(&worker.counter.counts().accepted, 1);
+        Self(worker)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        add(&self.0.counter.counts().closed, 1);
+    }
 }
 
 /// Takes a balancer's word on who the client is; closes the connection of one that says nothing sound.
@@ -122,10 +140,21 @@ async fn serve_tls(
 ) {
     let peer = ends.peer;
     let handshake = TlsAcceptor::from(config).accept(stream);
-    match timeout(worker.options.handshake, handshake).await {
-        Ok(Ok(stream)) => requests(worker, stream, ends, true, place).await,
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
-        Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+    let ended = timeout(worker.options.handshake, handshake).await;
+    let handshakes = &worker.counter.counts().handshakes;
+    match ended {
+        Ok(Ok(stream)) => {
+            add(&handshakes.ok, 1);
+            requests(worker, stream, ends, true, place).await;
+        }
+        Ok(Err(error)) => {
+            add(&handshakes.failed, 1);
+            tracing::debug!(%peer, %error, "a TLS handshake failed");
+        }
+        Err(_) => {
+            add(&handshakes.late, 1);
+            tracing::debug!(%peer, "a TLS handshake took too long");
+        }
     }
 }
 

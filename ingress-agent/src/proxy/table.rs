@@ -4,6 +4,7 @@
 //! host's trie by its `Arc<VirtualHost>`, a site by its `Arc<Site>`, a parsed key by its `Arc<Certificate>`.
 //! The memo holds those `Arc`s itself, so an address in it is never another value's.
 
+mod describe;
 mod memo;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use super::router::{Paths, Rule, Site, Upstream};
 use super::tls::Certificates;
 use crate::model::{Action, Backend, EndpointState, Model, Route, VirtualHost};
 
+pub use describe::TableText;
 pub use memo::Memo;
 
 /// Which listener, host and path leads where.

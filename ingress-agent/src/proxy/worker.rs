@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{interval, sleep, timeout, timeout_at};
 
+use super::count::{Counter, Counts};
 use super::listener::{ListenError, set_max_segment};
 use super::open::{Open, Requests};
 use super::request_id::RequestIds;
@@ -41,14 +42,16 @@ pub(super) struct Worker {
     pub(super) ids: RequestIds,
     pub(super) open: Rc<Open>,
     pub(super) requests: Requests,
+    pub(super) counter: Counter,
 }
 
-/// The listeners of one worker.
+/// What is one worker's own.
 #[derive(Debug)]
 pub(super) struct Share {
     pub(super) sockets: Vec<std::net::TcpListener>,
     /// Who begins with a PROXY protocol header.
     pub(super) balancers: Arc<[IpNet]>,
+    pub(super) counts: Arc<Counts>,
 }
 
 /// What the control thread asks of a worker.
@@ -81,7 +84,7 @@ pub enum WorkerError {
 }
 
 impl Worker {
-    fn new(live: Arc<ArcSwap<Live>>, options: Options) -> Self {
+    fn new(live: Arc<ArcSwap<Live>>, options: Options, counts: Arc<Counts>) -> Self {
         Self {
             live,
             options,
@@ -90,6 +93,7 @@ impl Worker {
             ids: RequestIds::new(),
             open: Rc::default(),
             requests: Requests::default(),
+            counter: Counter::new(counts),
         }
     }
 }
@@ -101,7 +105,7 @@ pub(super) async fn run(
     share: Share,
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) -> Result<(), WorkerError> {
-    let worker = Rc::new(Worker::new(live, options));
+    let worker = Rc::new(Worker::new(live, options, share.counts));
     let (drain, draining) = watch::channel(false);
     let mut listeners = Vec::new();
     let mut accepting = JoinSet::new();

@@ -39,6 +39,10 @@ impl Agent {
         }
         let manifests = folder.path().join("manifests");
         fs::write(manifests.join("all.yaml"), manifest(pod.address)).unwrap();
+        let pair = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+        let key = pair.signing_key.serialize_pem();
+        fs::write(manifests.join("pair.yaml"), secret(&pair.cert.pem(), &key)).unwrap();
+        fs::write(folder.path().join("key"), key).unwrap();
         let (plain, tls) = (free_port(), free_port());
         let mut command = Command::new(env!("CARGO_BIN_EXE_ingress-agent"));
         command
@@ -140,6 +144,7 @@ kind: Ingress
 metadata: {{name: shop, namespace: test}}
 spec:
   ingressClassName: xdp
+  tls: [{{hosts: [a.test], secretName: pair}}]
   rules:
     - host: a.test
       http:
@@ -160,5 +165,24 @@ endpoints: [{{addresses: ["{address}"]}}]
 "#,
         port = pod.port(),
         address = pod.ip()
+    )
+}
+
+fn secret(certificate: &str, key: &str) -> String {
+    let indent = |pem: &str| pem.trim_end().replace('\n', "\n    ");
+    format!(
+        r"
+apiVersion: v1
+kind: Secret
+type: kubernetes.io/tls
+metadata: {{name: pair, namespace: test}}
+stringData:
+  tls.crt: |
+    {}
+  tls.key: |
+    {}
+",
+        indent(certificate),
+        indent(key)
     )
 }
