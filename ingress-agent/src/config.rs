@@ -3,11 +3,16 @@
 //! Precedence: flag, environment (`INGRESS_AGENT_...`), default. The keys of the agent's ConfigMap will
 //! stand between environment and default, and are the flags' names.
 
+mod ordinary;
+
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::ordinary::{OrdinaryArgs, Twice};
 
 /// The ingress load balancer's agent: one per node.
 ///
@@ -50,7 +55,10 @@ Examples:
   Several nodes: the same folder on each, with nodes.yaml naming them and their shared secret
     ingress-agent run --source file:/etc/ingress-agent --interface eth0,eth1 --node edge-1
 
-What it needs: root, or CAP_BPF + CAP_NET_ADMIN + CAP_PERFMON; a bpffs (mount -t bpf bpf /sys/fs/bpf);
+  No VIPs and no privilege: a laptop, a container, behind another balancer
+    ingress-agent run --source file:manifests --no-xdp --listen 127.0.0.1:8080 --tls-listen 127.0.0.1:8443
+
+What it needs, but with --no-xdp: root, or CAP_BPF + CAP_NET_ADMIN + CAP_PERFMON; a bpffs (mount -t bpf bpf /sys/fs/bpf);
 interfaces whose driver has native XDP.
 
 The agent's end takes nothing down: the programs stay attached and packets of other nodes' connections
@@ -78,9 +86,13 @@ pub struct RunArgs {
         env = "INGRESS_AGENT_INTERFACE",
         value_name = "NAME,...",
         value_delimiter = ',',
-        required = true
+        required_unless_present = "no_xdp",
+        conflicts_with = "no_xdp"
     )]
     pub interface: Vec<String>,
+
+    #[command(flatten)]
+    pub ordinary: OrdinaryArgs,
 
     #[command(flatten)]
     pub places: PlaceArgs,
@@ -107,6 +119,10 @@ pub struct RunArgs {
     /// Worker threads of the request path [default: one per core].
     #[arg(long, env = "INGRESS_AGENT_WORKERS", value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,
+
+    /// Where /livez, /readyz, /metrics and /debug are answered besides RUN_DIR/admin.sock: a loopback address.
+    #[arg(long, env = "INGRESS_AGENT_ADMIN_LISTEN", value_name = "ADDRESS:PORT", value_parser = loopback)]
+    pub admin_listen: Option<SocketAddr>,
 
     #[command(flatten)]
     pub log: LogArgs,
@@ -146,7 +162,7 @@ pub struct PlaceArgs {
     #[command(flatten)]
     pub pins: PinArgs,
 
-    /// Run-time files: the lock; later the admin socket and keys. A tmpfs.
+    /// Run-time files: the lock and the admin socket. A tmpfs.
     #[arg(
         long,
         env = "INGRESS_AGENT_RUN_DIR",
@@ -201,6 +217,13 @@ impl FromStr for Source {
             _ => Err("expected file:DIR, a folder of Kubernetes YAML, or kube, the API server".into()),
         }
     }
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok();
+    address
+        .filter(|address: &SocketAddr| address.ip().is_loopback())
+        .ok_or_else(|| "expected a loopback address and a port, such as 127.0.0.1:10254 or [::1]:10254: whoever reaches it reads all routes".to_owned())
 }
 
 fn host_name() -> String {

@@ -24,7 +24,7 @@ mod vips;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{Listener, Model, ObjectRef, Site};
+use crate::model::{Listener, Model, ObjectRef, Opening, Site};
 
 use audience::Audience;
 use backends::Backends;
@@ -33,12 +33,26 @@ use index::Index;
 use report::Findings;
 pub use report::{Finding, Place, Report};
 pub use snapshot::{Entry, Snapshot};
+use vips::Vips;
 
 /// `spec.controller` of the IngressClasses that are ours.
 pub const CONTROLLER: &str = "ingress-agent.dev/xdp";
 
 /// The model of a snapshot, and what is to be said about its objects.
 pub fn translate(snapshot: &Snapshot) -> (Model, Report) {
+    translate_behind(snapshot, vips::assign)
+}
+
+/// As [`translate`], for an agent without XDP: every Ingress of our classes, in every namespace, is answered at
+/// each of `openings`. VipPools mean nothing to such an agent and are not judged.
+pub fn translate_at(snapshot: &Snapshot, openings: &[Opening]) -> (Model, Report) {
+    translate_behind(snapshot, |_, classes, _| Vips::ordinary(openings, classes))
+}
+
+fn translate_behind<'a>(
+    snapshot: &'a Snapshot,
+    assign: impl FnOnce(&'a Snapshot, &Classes<'a>, &mut Findings) -> Vips,
+) -> (Model, Report) {
     let mut findings = Findings::default();
     let index = Index::new(snapshot);
     let classes = Classes::new(snapshot);
@@ -48,8 +62,9 @@ pub fn translate(snapshot: &Snapshot) -> (Model, Report) {
             .iter()
             .filter(|finding| !classes.are_others(&finding.object)),
     );
-    let vips = vips::assign(snapshot, &classes, &mut findings);
-    let addresses = vips.bindings.iter().map(|binding| binding.vip.address).collect();
+    let vips = assign(snapshot, &classes, &mut findings);
+    let addresses = vips.pools.iter().flat_map(|pool| &pool.vips);
+    let addresses = addresses.map(|vip| vip.address).collect();
     let mut backends = Backends::new(&index, addresses);
     let mut sites: BTreeMap<&Audience, Arc<Site>> = BTreeMap::new();
     let mut listeners = Vec::new();

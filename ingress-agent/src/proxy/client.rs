@@ -9,16 +9,20 @@ use std::time::Instant;
 use http::HeaderValue;
 
 use super::header::Forwarded;
+use super::serve::Ends;
 use super::watch::Watch;
 use super::worker::Worker;
+
+/// The port at which a balancer that says nothing else was dialled by TLS.
+const HTTPS: u16 = 443;
 
 /// Who calls, where, and on which worker.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
-    /// The client: by DSR the accepted socket's peer is the client itself.
+    /// The client: by DSR the accepted socket's peer is the client itself; else whom a balancer names.
     pub(super) peer: SocketAddr,
-    /// The VIP.
+    /// The VIP, or the ordinary listener's own address.
     pub(super) local: SocketAddr,
     /// Whether it came over TLS.
     pub(super) tls: bool,
@@ -30,17 +34,14 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(
-        worker: Rc<Worker>,
-        peer: SocketAddr,
-        local: SocketAddr,
-        tls: bool,
-        watch: Arc<Watch>,
-    ) -> Self {
+    pub(super) fn new(worker: Rc<Worker>, ends: Ends, tls: bool, watch: Arc<Watch>) -> Self {
+        let Ends { peer, local, dialled } = ends;
+        // A balancer that terminates TLS itself dials a plain listener and names the port it was dialled at.
+        let https = tls || (dialled != local && dialled.port() == HTTPS);
         let forwarded = Forwarded {
             client: text(peer.ip().to_string()),
-            port: HeaderValue::from(local.port()),
-            scheme: HeaderValue::from_static(if tls { "https" } else { "http" }),
+            port: HeaderValue::from(dialled.port()),
+            scheme: HeaderValue::from_static(if https { "https" } else { "http" }),
         };
         Self {
             worker,

@@ -4,11 +4,12 @@
 //! host's trie by its `Arc<VirtualHost>`, a site by its `Arc<Site>`, a parsed key by its `Arc<Certificate>`.
 //! The memo holds those `Arc`s itself, so an address in it is never another value's.
 
+mod describe;
 mod memo;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,6 +21,7 @@ use super::upstream::{Budget, Endpoints, Target, Transport};
 use crate::model::policy::UpstreamPolicy;
 use crate::model::{Action, Backend, EndpointState, Model, Route, VirtualHost};
 
+pub use describe::TableText;
 pub use memo::Memo;
 
 /// Which listener, host and path leads where.
@@ -39,7 +41,7 @@ pub(super) struct Listener {
 impl Table {
     /// The listener at an accepted socket's local address.
     pub(super) fn listener(&self, local: SocketAddr) -> Option<&Listener> {
-        self.listeners.get(&local)
+        at(&self.listeners, local)
     }
 
     pub(super) fn listeners(&self) -> impl Iterator<Item = (SocketAddr, &Listener)> {
@@ -54,6 +56,19 @@ impl From<&Model> for Table {
     fn from(model: &Model) -> Self {
         Memo::default().table(model)
     }
+}
+
+/// What stands at a local address, or at the unspecified address of its family and port, as the kernel looks
+/// listeners up.
+pub(super) fn at<T>(places: &HashMap<SocketAddr, T>, local: SocketAddr) -> Option<&T> {
+    let every = || {
+        let unspecified = match local.ip() {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        places.get(&SocketAddr::new(unspecified, local.port()))
+    };
+    places.get(&local).or_else(every)
 }
 
 /// Makes, or finds again, what a route with these policies calls.
@@ -102,5 +117,27 @@ fn compile_backend(backend: &Backend, transport: &Transport, endpoints: &mut End
         // The same in every table, so that a swap does not send every worker back to the first endpoint.
         cursor: BuildHasherDefault::<DefaultHasher>::default().hash_one(&backend.id),
         budget: Budget::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_itself_then_every_address_of_its_family() {
+        let places = ["127.0.0.1:80", "0.0.0.0:80", "[::]:80"];
+        let places: HashMap<SocketAddr, &str> = places
+            .map(|place| (place.parse().unwrap(), place))
+            .into_iter()
+            .collect();
+        for (local, expected) in [
+            ("127.0.0.1:80", Some("127.0.0.1:80")),
+            ("192.0.2.1:80", Some("0.0.0.0:80")),
+            ("[::1]:80", Some("[::]:80")),
+            ("127.0.0.1:81", None),
+        ] {
+            assert_eq!(at(&places, local.parse().unwrap()).copied(), expected, "{local}");
+        }
     }
 }
