@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 
 use crate::model::Model;
 use crate::proxy::{Memo, Proxy};
-use crate::translate::{Finding, Snapshot, translate};
+use crate::translate::{Finding, Snapshot, Translator};
 use crate::xdp::node::Mss;
 use crate::xdp::{Dataplane, Plan};
 
@@ -16,6 +16,7 @@ use crate::xdp::{Dataplane, Plan};
 #[derive(Debug)]
 pub(super) struct Publisher {
     node: Arc<str>,
+    translator: Translator,
     memo: Memo,
     mss: Option<Mss>,
     findings: BTreeSet<Finding>,
@@ -26,6 +27,7 @@ impl Publisher {
     pub(super) fn new(node: Arc<str>) -> Self {
         Self {
             node,
+            translator: Translator::default(),
             memo: Memo::default(),
             mss: None,
             findings: BTreeSet::new(),
@@ -35,7 +37,7 @@ impl Publisher {
 
     /// What a snapshot means; what is wrong with it goes to the log.
     pub(super) fn translate(&mut self, snapshot: &Snapshot) -> Model {
-        let (model, report) = translate(snapshot);
+        let (model, report) = self.translator.translate(snapshot);
         let findings: BTreeSet<Finding> = report.findings.into_iter().collect();
         for finding in findings.difference(&self.findings) {
             warn!("{finding}");
