@@ -38,7 +38,8 @@ pub enum Command {
     /// Serves: loads the eBPF programs, follows the source, answers requests. Ends on SIGTERM, drained.
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
-    /// Says what the agent would make of a folder of manifests. Exit status 1 when an object is refused.
+    /// Says what the agent would make of a folder of manifests. Exit status 1 when an object is refused, 2
+    /// when there is no verdict.
     #[command(after_long_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
     /// Prints the pinned eBPF maps in words. Works beside a running agent, and after one has ended.
@@ -67,6 +68,7 @@ keep flowing; `ingress-agent unload` takes everything down.";
 const CHECK_EXAMPLES: &str = "\
 Examples:
   ingress-agent check -f deploy/examples
+  ingress-agent check --strict --json -f deploy/examples
   kubectl get ingress,ingressclass,svc,endpointslices,secrets -A -o yaml > all/cluster.yaml && ingress-agent check -f all";
 
 /// Flags of `run`.
@@ -147,6 +149,14 @@ pub struct CheckArgs {
     /// The folder of manifests, as --source file:DIR takes it.
     #[arg(short = 'f', long = "folder", value_name = "DIR")]
     pub folder: PathBuf,
+
+    /// Prints one JSON document: {objects: [{kind, namespace, name, file, verdict, findings: [...]}], notes}.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Exit status 1 also when an object is degraded: it works, but not as written.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// Flags of `maps`.

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use ingress_agent::app;
-use ingress_agent::check::{self, Outcome};
-use ingress_agent::config::{Cli, Command, RunArgs};
+use ingress_agent::check::{self, Options, Outcome};
+use ingress_agent::config::{CheckArgs, Cli, Command, RunArgs};
 use ingress_agent::{telemetry, xdp};
 use tokio::runtime::{Builder, Runtime};
 
@@ -39,12 +39,7 @@ fn told(error: &anyhow::Error) -> String {
 fn command(command: Command) -> Result<ExitCode> {
     match command {
         Command::Run(args) => run(*args)?,
-        Command::Check(args) => {
-            return Ok(match check::run(&args.folder, &mut io::stdout().lock())? {
-                Outcome::Passed => ExitCode::SUCCESS,
-                Outcome::Refused => ExitCode::FAILURE,
-            });
-        }
+        Command::Check(args) => return Ok(check(&args)),
         Command::Maps(args) => {
             let description = xdp::describe::describe(&args.pins.pin_dir)?;
             write!(io::stdout(), "{description}").context("standard output")?;
@@ -55,6 +50,22 @@ fn command(command: Command) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Exit status 2 where no verdict comes, as for a wrong command line.
+fn check(args: &CheckArgs) -> ExitCode {
+    let options = Options {
+        json: args.json,
+        strict: args.strict,
+    };
+    match check::run(&args.folder, options, &mut io::stdout().lock()) {
+        Ok(Outcome::Passed) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::FAILURE,
+        Err(error) => {
+            _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// One thread for all control work: the request path has threads of its own.

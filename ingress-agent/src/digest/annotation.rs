@@ -130,8 +130,8 @@ impl Annotations {
     fn apply(&mut self, row: &Row, written: &Written<'_>, object: &ObjectRef) -> Option<Fault> {
         let (protection, fault) = match row.class {
             Class::Honoured(setting) => match self.set(setting, written.value, object) {
-                Ok(protection) if protection == Protection::Served => return None,
-                Ok(protection) => (protection, not_honoured(written)),
+                Ok(Protection::Served) => return None,
+                Ok(protection) => (protection, not_spoken(written)),
                 Err(expected) => (Protection::Served, bad_value(written, expected)),
             },
             Class::Cosmetic => (Protection::Served, ignored(written)),
@@ -163,7 +163,7 @@ impl Annotations {
             }
             Setting::NextUpstream => {
                 let retry = value::next_upstream(text).ok_or(
-                    "of `error timeout invalid_header http_500 http_502 http_503 http_504 http_403 http_404 http_429 non_idempotent`, or `off`",
+                    "words among `error timeout invalid_header http_500 http_502 http_503 http_504 http_403 http_404 http_429 non_idempotent`, or `off`",
                 )?;
                 upstream.retry = Retry {
                     tries: upstream.retry.tries,
@@ -238,6 +238,14 @@ fn not_honoured(Written { key, value }: &Written<'_>) -> Fault {
         .expected("no such annotation: it protects routes or says which path is served where, and is not honoured yet")
         .so("the routes answer 503 rather than go without it")
         .change("remove the annotation if the Ingress can do without it")
+}
+
+fn not_spoken(Written { key, value }: &Written<'_>) -> Fault {
+    Fault::refused("annotation-closed", field(key))
+        .found(quoted(value))
+        .expected("`HTTP` or `HTTPS`: endpoints are not called by other protocols yet")
+        .so("the routes answer 503")
+        .change("let the endpoints speak HTTP/1.1, and remove the annotation or write one of the two")
 }
 
 fn canary(Written { key, value }: &Written<'_>) -> Fault {

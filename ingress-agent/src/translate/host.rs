@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
 use std::sync::Arc;
 
-use super::backends::Backends;
+use super::backends::{Backends, Resolved};
 use super::report::Finding;
 use super::{Entry, policies};
 use crate::digest::annotation::Protection;
@@ -24,13 +24,38 @@ pub(super) struct Claim<'a> {
 }
 
 /// A host, and what is to be said about the claims to it.
+#[derive(Debug)]
 pub(super) struct Built {
     pub(super) host: Arc<VirtualHost>,
     pub(super) findings: Vec<Finding>,
+    /// The backends that it was made of.
+    pub(super) used: Vec<Arc<Resolved>>,
+}
+
+/// The backends, remembering which were asked for.
+pub(super) struct Using<'b, 'a> {
+    pub(super) backends: &'b mut Backends<'a>,
+    pub(super) used: Vec<Arc<Resolved>>,
+}
+
+impl<'b, 'a> Using<'b, 'a> {
+    pub(super) fn new(backends: &'b mut Backends<'a>) -> Self {
+        Self {
+            backends,
+            used: Vec::new(),
+        }
+    }
+
+    fn get(&mut self, id: BackendId) -> Arc<Resolved> {
+        let resolved = self.backends.get(id);
+        self.used.push(Arc::clone(&resolved));
+        resolved
+    }
 }
 
 /// Builds a host. `secured`: it has a certificate.
 pub(super) fn build(host: &Host, claims: &[Claim<'_>], secured: bool, backends: &mut Backends<'_>) -> Built {
+    let mut backends = Using::new(backends);
     let mut routes: BTreeMap<PathKey, Arc<Route>> = BTreeMap::new();
     let mut findings = Vec::new();
     for claim in claims {
@@ -44,7 +69,7 @@ pub(super) fn build(host: &Host, claims: &[Claim<'_>], secured: bool, backends: 
             let field = || format!("spec.rules[{}].http.paths[{}]", claim.rule.index, path.index);
             match routes.entry(PathKey::new(&path.path)) {
                 Slot::Vacant(free) => {
-                    let (action, fault) = action(ingress, &path.target, closer.is_some(), backends);
+                    let (action, fault) = action(ingress, &path.target, closer.is_some(), &mut backends);
                     fault.into_iter().for_each(|fault| {
                         tell(Fault {
                             field: format!("{}.backend", field()).into(),
@@ -64,7 +89,7 @@ pub(super) fn build(host: &Host, claims: &[Claim<'_>], secured: bool, backends: 
     for claim in claims {
         let ingress = &claim.entry.value;
         let closed = closer(claims, ingress).is_some();
-        let default = default_route(ingress, closed, secured, backends);
+        let default = default_route(ingress, closed, secured, &mut backends);
         if let Some((route, faults)) = default {
             findings.extend(faults.into_iter().map(|fault| claim.finding(fault)));
             routes.entry(PathKey::new(&route.matches.path)).or_insert(route);
@@ -73,6 +98,7 @@ pub(super) fn build(host: &Host, claims: &[Claim<'_>], secured: bool, backends: 
     Built {
         host: Arc::new(sort(routes)),
         findings,
+        used: backends.used,
     }
 }
 
@@ -81,7 +107,7 @@ pub(super) fn default_route(
     ingress: &Ingress,
     closed: bool,
     secured: bool,
-    backends: &mut Backends<'_>,
+    backends: &mut Using<'_, '_>,
 ) -> Option<(Arc<Route>, Option<Fault>)> {
     let target = ingress.default_backend.as_ref()?;
     let (action, fault) = action(ingress, target, closed, backends);
@@ -110,7 +136,7 @@ fn action(
     ingress: &Ingress,
     target: &Target,
     closed: bool,
-    backends: &mut Backends<'_>,
+    backends: &mut Using<'_, '_>,
 ) -> (Action, Option<Fault>) {
     let Target::Service { name, port } = target else {
         return (Action::Refuse, None);

@@ -14,32 +14,39 @@ const ACME: &str = "/.well-known/acme-challenge";
 
 /// The hosts that have an entry in `spec.tls` of any Ingress, or a certificate. Also one without a usable
 /// Secret counts: its clients are shown the default certificate.
-pub(super) struct Secured<'a>(HashSet<&'a Host>);
+#[derive(Default)]
+pub(super) struct Secured<'a> {
+    names: HashSet<&'a str>,
+    wildcards: HashSet<&'a str>,
+}
 
 impl<'a> Secured<'a> {
     pub(super) fn new(
         ingresses: &[&'a Entry<Ingress>],
         certificates: &'a BTreeMap<Host, Arc<Certificate>>,
     ) -> Self {
+        let mut secured = Self::default();
         let entries = ingresses.iter().flat_map(|entry| &entry.value.tls);
-        let named = entries.flat_map(|tls| &tls.hosts);
-        Self(
-            named
-                .chain(certificates.keys())
-                .filter(|host| **host != Host::Any)
-                .collect(),
-        )
+        for host in entries.flat_map(|tls| &tls.hosts).chain(certificates.keys()) {
+            match host {
+                Host::Exact(name) => secured.names.insert(name),
+                Host::Wildcard(suffix) => secured.wildcards.insert(suffix),
+                Host::Any => false,
+            };
+        }
+        secured
     }
 
     /// Whether a host is among them, by name or by a wildcard.
     pub(super) fn holds(&self, host: &Host) -> bool {
-        let wildcard = match host {
-            Host::Exact(name) => name
-                .split_once('.')
-                .map(|(_, suffix)| Host::Wildcard(Arc::from(suffix))),
-            Host::Wildcard(_) | Host::Any => None,
-        };
-        !self.0.is_empty() && (self.0.contains(host) || wildcard.is_some_and(|host| self.0.contains(&host)))
+        match host {
+            Host::Exact(name) => {
+                let suffix = name.split_once('.').map(|(_, suffix)| suffix);
+                self.names.contains(&**name) || suffix.is_some_and(|suffix| self.wildcards.contains(suffix))
+            }
+            Host::Wildcard(suffix) => self.wildcards.contains(&**suffix),
+            Host::Any => false,
+        }
     }
 }
 
