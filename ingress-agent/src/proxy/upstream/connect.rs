@@ -55,7 +55,7 @@ pub(in crate::proxy) async fn connect(
     let handshake = http1::Builder::new().handshake(TokioIo::new(stream)).await;
     let (sender, connection) = handshake.map_err(|source| ConnectError::Handshake { endpoint, source })?;
     spawn_local(async move {
-        if let Err(error) = connection.await {
+        if let Err(error) = connection.with_upgrades().await {
             // The request that was on it, if any, tells the same to its client and in its access event.
             tracing::debug!(%endpoint, %error, "a connection to a pod ended");
         }
