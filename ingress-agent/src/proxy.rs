@@ -30,6 +30,7 @@ mod router;
 mod serve;
 mod table;
 mod tls;
+mod tunnel;
 mod upstream;
 mod watch;
 mod worker;

@@ -43,12 +43,6 @@ pub fn translate(snapshot: &Snapshot) -> (Model, Report) {
     Translator::default().translate(snapshot)
 }
 
-/// As [`translate`], for an agent without XDP: every Ingress of our classes, in every namespace, is answered at
-/// each of `openings`. VipPools mean nothing to such an agent and are not judged.
-pub fn translate_at(snapshot: &Snapshot, openings: &[Opening]) -> (Model, Report) {
-    Translator::default().translate_at(snapshot, openings)
-}
-
 /// Translates snapshots one after the other, each to the very model and report that [`translate`] gives,
 /// and reuses what stays: a host, a backend or a site of which nothing changed keeps its allocation.
 #[derive(Debug, Default)]
@@ -63,7 +57,8 @@ impl Translator {
         self.translate_behind(snapshot, vips::assign)
     }
 
-    /// The same for an agent without XDP, as [`translate_at`] gives it.
+    /// The same for an agent without XDP: every Ingress of our classes, in every namespace, is answered at each
+    /// of `openings`. VipPools mean nothing to such an agent and are not judged.
     pub fn translate_at(&mut self, snapshot: &Snapshot, openings: &[Opening]) -> (Model, Report) {
         self.translate_behind(snapshot, |_, classes, _| Vips::ordinary(openings, classes))
     }

@@ -38,5 +38,7 @@ mod routing;
 mod smuggling;
 #[path = "proxy/tls.rs"]
 mod tls;
+#[path = "proxy/upgrade.rs"]
+mod upgrade;
 #[path = "proxy/upstream.rs"]
 mod upstream;

@@ -1,6 +1,6 @@
 //! A client's connection, as its requests see it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,8 +8,10 @@ use std::time::Instant;
 
 use http::HeaderValue;
 
+use super::access::Record;
 use super::header::Forwarded;
 use super::serve::Ends;
+use super::tunnel::Tunnel;
 use super::watch::Watch;
 use super::worker::Worker;
 
@@ -31,6 +33,7 @@ pub(super) struct Client {
     requests: Cell<u64>,
     open: Cell<u64>,
     abandoned: Cell<u32>,
+    tunnel: RefCell<Option<(Tunnel, Record)>>,
 }
 
 impl Client {
@@ -53,6 +56,7 @@ impl Client {
             requests: Cell::new(0),
             open: Cell::new(0),
             abandoned: Cell::new(0),
+            tunnel: RefCell::default(),
         }
     }
 
@@ -79,6 +83,16 @@ impl Client {
     /// The client has given a request up.
     pub(super) fn abandon(&self) {
         self.abandoned.set(self.abandoned.get().saturating_add(1));
+    }
+
+    /// What the connection becomes once the answer is written.
+    pub(super) fn become_tunnel(&self, tunnel: Tunnel, record: Record) {
+        self.watch.switch();
+        *self.tunnel.borrow_mut() = Some((tunnel, record));
+    }
+
+    pub(super) fn take_tunnel(&self) -> Option<(Tunnel, Record)> {
+        self.tunnel.borrow_mut().take()
     }
 
     /// A request has arrived: the client owes nothing, unless the next one's head has begun.

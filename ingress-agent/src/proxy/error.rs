@@ -46,6 +46,7 @@ impl ProxyError {
                 | Refusal::ContentLength
                 | Refusal::TransferEncoding
                 | Refusal::TwoLengths
+                | Refusal::UpgradeBody
                 | Refusal::Chunk
                 | Refusal::ChunkOverhead
                 | Refusal::Trailer => StatusCode::BAD_REQUEST,

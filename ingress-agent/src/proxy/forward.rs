@@ -6,12 +6,15 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::UPGRADE;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
+use hyper::upgrade::{self, OnUpgrade};
 
 pub(super) use self::body::{Progress, RequestBody, ResponseBody};
 use self::body::{Relay, Source};
@@ -24,15 +27,18 @@ use super::header::{self, Hop};
 use super::path;
 use super::policy::{body_limit, https_redirect};
 use super::router::Rule;
-use super::upstream::exchange;
+use super::tunnel::Tunnel;
+use super::upstream::{Connection, exchange};
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
 pub(super) async fn serve(
     client: Rc<Client>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let number = client.next_request();
     client.request_begins();
+    let offers_upgrade = client.watch.offers_upgrade(number);
+    let upgrade = offers_upgrade.then(|| upgrade::on(&mut request));
     let (mut parts, body) = request.into_parts();
     let mut record = Record::new(Rc::clone(&client));
     let over_h2 = parts.version == Version::HTTP_2;
@@ -46,7 +52,7 @@ pub(super) async fn serve(
         Some(refusal) => Err(ProxyError::Refused(refusal)),
         None => {
             record.asked(&parts);
-            respond(&client, parts, body, &mut record).await
+            respond(&client, parts, body, upgrade, &mut record).await
         }
     };
     let mut response = answered.unwrap_or_else(|error| {
@@ -59,6 +65,11 @@ pub(super) async fn serve(
         response = response.map(|source| if headless { source.without_own() } else { source });
     }
     record.status = Some(response.status());
+    if offers_upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // What follows the request is in no protocol that was agreed on.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(http::header::CONNECTION, close);
+    }
     Ok(response.map(|source| ResponseBody::new(source, record)))
 }
 
@@ -66,6 +77,7 @@ async fn respond(
     client: &Client,
     mut parts: Parts,
     body: Incoming,
+    upgrade: Option<OnUpgrade>,
     record: &mut Record,
 ) -> Result<Response<Source>, ProxyError> {
     let Routed { rule, host, redirect } = route(client, &mut parts)?;
@@ -83,23 +95,64 @@ async fn respond(
         vhost: rule.host.as_ref(),
         chunked: !body.is_end_stream() && body.size_hint().exact().is_none(),
     };
+    let upgrade = upgrade.and_then(|client| Some((client, parts.headers.get(UPGRADE).cloned()?)));
     header::request(&mut parts.headers, hop, || client.worker.ids.next());
+    if let Some((_, protocol)) = &upgrade {
+        header::upgrade(&mut parts.headers, protocol.clone());
+    }
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
     let body = RequestBody::new(body, body_limit::bytes(policies.body_limit));
     let (response, connection, progress) =
         exchange(client, &policies.upstream, targets, parts, body, record).await?;
+    let once = upgrade.is_some();
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some((client, protocol)) = upgrade
+    {
+        let idle = policies.upstream.timeouts.read;
+        return switched(response, connection, client, protocol, idle);
+    }
     let (mut parts, body) = response.into_parts();
-    // Nobody asked to switch: `Upgrade` does not reach the pod.
+    // Nobody asked to switch: `Upgrade` did not reach the pod.
     if parts.status == StatusCode::SWITCHING_PROTOCOLS || !is_plainly_framed(&parts.headers) {
         return Err(ProxyError::Upstream);
     }
     header::response(&mut parts.headers);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
-    let relay = Relay::new(body, connection, progress);
+    let mut relay = Relay::new(body, connection, progress);
+    if once {
+        relay.let_go();
+    }
     Ok(Response::from_parts(parts, Source::Pod(relay)))
+}
+
+/// The pod takes the offer: its answer names the protocol, or it is none.
+fn switched(
+    mut response: Response<Incoming>,
+    connection: Box<Connection>,
+    client: OnUpgrade,
+    protocol: HeaderValue,
+    idle: Duration,
+) -> Result<Response<Source>, ProxyError> {
+    let mut named = response.headers().get_all(UPGRADE).iter();
+    let same = |name: &HeaderValue| name.as_bytes().eq_ignore_ascii_case(protocol.as_bytes());
+    if !named.next().is_some_and(same) || named.next().is_some() {
+        return Err(ProxyError::Upstream);
+    }
+    let pod = upgrade::on(&mut response);
+    let mut answer = Response::new(Source::Switched(Box::new(Tunnel {
+        client,
+        pod,
+        connection,
+        idle,
+    })));
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *answer.headers_mut() = std::mem::take(response.headers_mut());
+    header::response(answer.headers_mut());
+    header::upgrade(answer.headers_mut(), protocol);
+    Ok(answer)
 }
 
 /// Whether a pod's answer has one length: hyper takes more than one coding, and a length beside it.

@@ -67,6 +67,12 @@ pub(super) fn request(headers: &mut HeaderMap, hop: Hop<'_>, new_id: impl FnOnce
     }
 }
 
+/// Names the protocol that a connection is to become.
+pub(super) fn upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, protocol);
+}
+
 /// Removes from a pod's answer what concerns its own connection only.
 pub(super) fn response(headers: &mut HeaderMap) {
     remove(headers, is_hop_by_hop);

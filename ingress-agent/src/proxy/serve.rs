@@ -198,6 +198,7 @@ where
             .max_buf_size(BUFFER)
             .pipeline_flush(false)
             .serve_connection(TokioIo::new(io), service)
+            .with_upgrades()
     );
     let mut deadline = Deadline::new(watch.deadline().unwrap_or_else(Instant::now));
     let mut registered = false;
@@ -233,7 +234,12 @@ where
             watch.expire();
         }
     });
-    if let Err(error) = ended.await {
+    let ended = ended.await;
+    let tunnel = client.take_tunnel();
+    if let Err(error) = ended {
         tracing::debug!(peer = %ends.peer, %error, "a client's connection broke");
+    } else if let Some((tunnel, record)) = tunnel {
+        // Here, so that the connection keeps its place, which a drain waits for.
+        Box::pin(tunnel.run(record)).await;
     }
 }

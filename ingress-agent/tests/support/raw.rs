@@ -92,6 +92,13 @@ impl<S: Read + Write> Raw<S> {
         self.read_reply("GET")
     }
 
+    /// The next bytes, as they come.
+    pub(crate) fn read(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
     /// Everything up to the connection's end.
     pub(crate) fn read_all(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();

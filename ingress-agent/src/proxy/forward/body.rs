@@ -11,6 +11,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use crate::proxy::access::{End, Record};
 use crate::proxy::guard::Refusal;
+use crate::proxy::tunnel::Tunnel;
 use crate::proxy::upstream::Connection;
 
 /// A client's body on its way to a pod.
@@ -154,7 +155,8 @@ impl Drop for RequestBody {
 #[derive(Debug)]
 pub(in crate::proxy) struct ResponseBody {
     source: Source,
-    record: Record,
+    /// `None`: the connection becomes a tunnel, and the record goes with it.
+    record: Option<Record>,
 }
 
 /// Where an answer's body comes from.
@@ -164,6 +166,8 @@ pub(in crate::proxy) enum Source {
     Own(Option<Bytes>),
     /// The pod.
     Pod(Relay),
+    /// Nowhere: the connection becomes a tunnel.
+    Switched(Box<Tunnel>),
 }
 
 impl Source {
@@ -175,7 +179,7 @@ impl Source {
     pub(super) fn without_own(self) -> Self {
         match self {
             Self::Own(_) => Self::Own(None),
-            Self::Pod(relay) => Self::Pod(relay),
+            Self::Pod(_) | Self::Switched(_) => self,
         }
     }
 }
@@ -187,6 +191,8 @@ pub(in crate::proxy) struct Relay {
     connection: Option<Box<Connection>>,
     /// The client's body, if it has one.
     progress: Option<Rc<Progress>>,
+    /// Whether the connection ends with this answer.
+    last: bool,
     /// Whether the pod's silence is being timed.
     waiting: bool,
     done: bool,
@@ -207,9 +213,15 @@ impl Relay {
             body,
             connection: Some(connection),
             progress,
+            last: false,
             waiting: false,
             done: false,
         }
+    }
+
+    /// The pod's connection is not used again.
+    pub(super) fn let_go(&mut self) {
+        self.last = true;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
@@ -245,7 +257,7 @@ impl Relay {
             return;
         }
         record.end = End::Complete;
-        let sent = self.progress.as_ref().is_none_or(|progress| progress.done.get());
+        let sent = self.progress.as_ref().is_none_or(|progress| progress.done.get()) && !self.last;
         if let Some(connection) = self.connection.take().filter(|_| sent) {
             record.client.worker.registry.put(connection);
         }
@@ -254,10 +266,25 @@ impl Relay {
 
 impl ResponseBody {
     pub(super) fn new(source: Source, mut record: Record) -> Self {
-        if matches!(source, Source::Own(_)) {
-            record.end = End::Complete;
+        let source = match source {
+            Source::Switched(tunnel) => {
+                let client = Rc::clone(&record.client);
+                client.become_tunnel(*tunnel, record);
+                return Self {
+                    source: Source::Own(None),
+                    record: None,
+                };
+            }
+            Source::Own(_) => {
+                record.end = End::Complete;
+                source
+            }
+            Source::Pod(_) => source,
+        };
+        Self {
+            source,
+            record: Some(record),
         }
-        Self { source, record }
     }
 }
 
@@ -270,16 +297,20 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
         let this = self.get_mut();
+        let Some(record) = &mut this.record else {
+            return Poll::Ready(None);
+        };
         let polled = match &mut this.source {
             Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::Pod(relay) => relay.poll(cx),
+            Source::Switched(_) => Poll::Ready(None),
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
-                this.record.bytes += u64::try_from(length).unwrap_or_default();
+                record.bytes += u64::try_from(length).unwrap_or_default();
             }
-            Poll::Ready(Some(Err(_))) => this.record.end = End::UpstreamBroken,
+            Poll::Ready(Some(Err(_))) => record.end = End::UpstreamBroken,
             Poll::Ready(None) | Poll::Pending => {}
         }
         polled
@@ -288,6 +319,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Own(bytes) => bytes.is_none(),
+            Source::Switched(_) => true,
             Source::Pod(relay) => relay.done || relay.body.is_end_stream(),
         }
     }
@@ -296,14 +328,15 @@ impl Body for ResponseBody {
         match &self.source {
             Source::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Source::Pod(relay) => relay.body.size_hint(),
+            Source::Switched(_) => SizeHint::with_exact(0),
         }
     }
 }
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        if let Source::Pod(relay) = &mut self.source {
-            relay.end(&mut self.record);
+        if let (Source::Pod(relay), Some(record)) = (&mut self.source, &mut self.record) {
+            relay.end(record);
         }
     }
 }
