@@ -15,6 +15,7 @@ pub mod app;
 pub mod check;
 pub mod config;
 pub mod digest;
+pub mod explain;
 pub mod model;
 pub mod proxy;
 pub mod source;

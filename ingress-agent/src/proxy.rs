@@ -27,7 +27,9 @@ mod router;
 mod serve;
 mod table;
 mod tls;
+pub mod trace;
 mod upstream;
+mod wanted;
 mod watch;
 mod worker;
 

@@ -30,6 +30,7 @@ use backends::Backends;
 use classes::Classes;
 use index::Index;
 use report::Findings;
+pub(crate) use report::nearest;
 pub use report::{Finding, Place, Report};
 pub use snapshot::{Entry, Snapshot};
 

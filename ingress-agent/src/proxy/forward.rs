@@ -19,13 +19,13 @@ use hyper::body::{Body, Incoming};
 use self::body::{Progress, Relay};
 pub(super) use self::body::{RequestBody, ResponseBody};
 use super::access::{End, Record};
-use super::authority::{Authority, SCRATCH};
+use super::authority::SCRATCH;
 use super::client::Client;
 use super::error::ProxyError;
 use super::header::{self, Hop};
-use super::path;
 use super::router::{Rule, Upstream};
 use super::upstream::{self, ConnectError, Connection, Failure, Tried, is_idempotent};
+use super::wanted::Wanted;
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
 pub(super) async fn serve(
@@ -106,13 +106,12 @@ fn is_plainly_framed(headers: &HeaderMap) -> bool {
 /// Finds the rule and the pod's Host, and makes the target what was matched.
 fn route(client: &Client, parts: &mut Parts) -> Result<(Arc<Rule>, HeaderValue), ProxyError> {
     let mut scratch = SCRATCH;
-    let authority = Authority::of(parts, &mut scratch).map_err(|_| ProxyError::Authority)?;
-    let path = path::canonical(parts.uri.path()).map_err(|_| ProxyError::Path)?;
+    let Wanted { authority, path } = Wanted::read(parts, &mut scratch)?;
     let rule = {
         // Held for the lookup only: a request keeps its rule, never the table.
         let live = client.worker.live.load();
         let listener = live.table.listener(client.local);
-        let rule = listener.and_then(|listener| listener.site.route(authority.name, &path));
+        let rule = listener.and_then(|listener| listener.site.find(authority.name, &path).rule());
         rule.map(Arc::clone).ok_or(ProxyError::NoRoute)?
     };
     let host = authority.host.unwrap_or_else(|| client.own_host());

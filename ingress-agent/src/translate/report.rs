@@ -86,7 +86,7 @@ impl Findings {
 const LONGEST_NAME: usize = 253;
 
 /// The name most like `missed` among those that exist, when it is near enough to be a slip.
-pub(super) fn nearest<'a>(missed: &str, existing: impl Iterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(missed: &str, existing: impl Iterator<Item = &'a str>) -> Option<String> {
     if missed.len() > LONGEST_NAME {
         return None;
     }
