@@ -15,7 +15,11 @@ pub(super) fn vip<'a>(subject: &Subject<'a>, request: &Request) -> (Option<&'a L
     let url = &request.url;
     let listeners = &subject.model.listeners;
     let dialled = |listener: &&Listener| match url.address() {
-        Some(address) => listener.vip.address == address,
+        // An ordinary listener may stand for every address of its family.
+        Some(address) => {
+            let own = listener.vip.address;
+            own == address || (own.is_unspecified() && own.is_ipv4() == address.is_ipv4())
+        }
         None => request
             .client
             .is_none_or(|client| client.is_ipv4() == listener.vip.address.is_ipv4()),

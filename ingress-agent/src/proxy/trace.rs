@@ -119,3 +119,11 @@ fn head(asked: &Asked<'_>) -> Result<Parts, ProxyError> {
     parts.headers = asked.fields.clone();
     Ok(parts)
 }
+
+/// The lookup alone, as a request pays for it: authority and path in their one form, listener, host, path.
+pub fn find<'a>(table: &'a Table, local: SocketAddr, parts: &Parts) -> Option<&'a Arc<Route>> {
+    let mut scratch = SCRATCH;
+    let Wanted { authority, path } = Wanted::read(parts, &mut scratch).ok()?;
+    let site = &table.listener(local)?.site;
+    site.find(authority.name, &path).rule().map(|rule| &rule.route)
+}
