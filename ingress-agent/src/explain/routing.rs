@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::Subject;
 use super::step::{Step, StepName};
-use crate::digest::{Fault, Ingress};
+use crate::digest::{Fault, Ingress, Verdict};
 use crate::model::policy::{Balance, BodyLimit, UpstreamPolicy, UpstreamProtocol};
 use crate::model::{
-    Action, Backend, BackendPort, EndpointState, Host, Listener, ObjectRef, Policies, Route, VirtualHost,
+    Action, Backend, BackendPort, EndpointState, Host, Listener, ObjectRef, PathMatch, Policies, Route,
+    VirtualHost,
 };
 use crate::proxy::trace::Trace;
 use crate::translate::{Finding, nearest};
@@ -161,7 +162,6 @@ fn path(trace: &Trace, claim: &Claim, rule: &Route) -> Step {
 }
 
 fn path_match(rule: &Route) -> String {
-    use crate::model::PathMatch;
     let path = &rule.matches.path;
     match path {
         PathMatch::Exact(_) => format!("Exact `{}`", path.path()),
@@ -249,9 +249,8 @@ fn policies(subject: &Subject<'_>, rule: &Route) -> Step {
     if matches!(rule.action, Action::Refuse) {
         let step = Step::found(StepName::Policies, "the route refuses every request");
         let mut findings = subject.report.findings.iter();
-        let found = findings.find(|finding| {
-            finding.object == rule.origin && finding.fault.verdict == crate::digest::Verdict::Refused
-        });
+        let found = findings
+            .find(|finding| finding.object == rule.origin && finding.fault.verdict == Verdict::Refused);
         return match found {
             Some(finding) => Told(finding).tell(step),
             None => step.from(&rule.origin, annotations()).fails(

@@ -86,8 +86,7 @@ fn address(vip: Vip) -> String {
 
 /// The VipPool that has a VIP.
 fn pool(subject: &Subject<'_>, vip: Vip) -> Option<ObjectRef> {
-    let has = |pool: &&std::sync::Arc<crate::model::Pool>| pool.vips.contains(&vip);
-    let pool = subject.model.pools.iter().find(has)?;
+    let pool = subject.model.pools.iter().find(|pool| pool.vips.contains(&vip))?;
     let digests = subject.snapshot.pools.iter().map(|entry| &entry.value.object);
     let mut named = digests.filter(|object| object.name == pool.name);
     named.next().cloned()

@@ -10,6 +10,8 @@ use super::proxies::{LOAD_CORE, Proxy};
 
 /// Connections at once.
 const CONNECTIONS: &str = "64";
+/// `USER_HZ`, the same on every machine this runs on (time(7)).
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A way to ask.
 #[derive(Debug)]
@@ -67,10 +69,7 @@ pub(super) fn sample(case: &Case, proxy: &Proxy, seconds: u32) -> Result<Sample>
     let before = cpu(proxy.id())?;
     let said = ask(case, proxy, seconds)?;
     let after = cpu(proxy.id())?;
-    let each = |ticks: u64| {
-        let hertz = rustix::param::clock_ticks_per_second();
-        ticks as f64 / hertz as f64 * 1e6 / said.requests as f64
-    };
+    let each = |ticks: u64| ticks as f64 / TICKS_PER_SECOND * 1e6 / said.requests as f64;
     Ok(Sample {
         user: each(after.0 - before.0),
         kernel: each(after.1 - before.1),
