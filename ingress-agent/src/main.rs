@@ -40,6 +40,13 @@ fn command(command: Command) -> Result<ExitCode> {
     match command {
         Command::Run(args) => run(*args)?,
         Command::Check(args) => return Ok(check(&args)),
+        Command::Explain(args) => {
+            return Ok(if app::explain_folder(*args, &mut io::stdout().lock())? {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
+        }
         Command::Maps(args) => {
             let description = xdp::describe::describe(&args.pins.pin_dir)?;
             write!(io::stdout(), "{description}").context("standard output")?;

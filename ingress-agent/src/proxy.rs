@@ -30,8 +30,10 @@ mod router;
 mod serve;
 mod table;
 mod tls;
+pub mod trace;
 mod tunnel;
 mod upstream;
+mod wanted;
 mod watch;
 mod worker;
 

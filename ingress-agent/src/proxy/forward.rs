@@ -19,16 +19,16 @@ use hyper::upgrade::{self, OnUpgrade};
 pub(super) use self::body::{Progress, RequestBody, ResponseBody};
 use self::body::{Relay, Source};
 use super::access::Record;
-use super::authority::{Authority, SCRATCH};
+use super::authority::SCRATCH;
 use super::client::Client;
 use super::error::ProxyError;
 use super::guard::h2;
 use super::header::{self, Hop};
-use super::path;
 use super::policy::{body_limit, https_redirect};
 use super::router::Rule;
 use super::tunnel::Tunnel;
 use super::upstream::{Connection, exchange};
+use super::wanted::Wanted;
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
 pub(super) async fn serve(
@@ -180,13 +180,12 @@ struct Routed {
 /// Finds the rule, and makes the target what was matched.
 fn route(client: &Client, parts: &mut Parts) -> Result<Routed, ProxyError> {
     let mut scratch = SCRATCH;
-    let authority = Authority::of(parts, &mut scratch).map_err(|_| ProxyError::Authority)?;
-    let path = path::canonical(parts.uri.path()).map_err(|_| ProxyError::Path)?;
+    let Wanted { authority, path } = Wanted::read(parts, &mut scratch)?;
     let rule = {
         // Held for the lookup only: a request keeps its rule, never the table.
         let live = client.worker.live.load();
         let listener = live.table.listener(client.local);
-        let rule = listener.and_then(|listener| listener.site.route(authority.name, &path));
+        let rule = listener.and_then(|listener| listener.site.find(authority.name, &path).rule());
         rule.map(Arc::clone).ok_or(ProxyError::NoRoute)?
     };
     let redirect = if rule.route.policies.https_redirect && !client.tls {

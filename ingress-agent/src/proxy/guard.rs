@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::framer::{Framer, Judgement};
+use self::head::Scan;
 pub(super) use self::refusal::Refusal;
 use super::watch::Watch;
 
@@ -51,6 +52,11 @@ pub(super) struct Guard<S> {
     says_goodbye: bool,
     head_limit: Duration,
     watch: Arc<Watch>,
+}
+
+/// Whether a whole head would pass the guard.
+pub(super) fn judge_head(head: &[u8]) -> Result<(), Refusal> {
+    Scan::default().advance(head).map(|_| ())
 }
 
 #[derive(Clone, Copy, Debug)]

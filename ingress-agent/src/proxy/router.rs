@@ -15,7 +15,7 @@ use super::authority::HostName;
 use super::upstream::{Budget, Endpoint};
 use crate::model;
 
-pub(super) use hosts::Hosts;
+pub(super) use hosts::{Hosts, Pattern};
 pub(super) use paths::Paths;
 
 /// A site, compiled.
@@ -61,12 +61,37 @@ impl Upstream {
     }
 }
 
+/// What a lookup found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found<'a> {
+    /// The host pattern that matched.
+    pub(super) host: Option<Pattern<'a>>,
+    /// That host's best rule for the path.
+    own: Option<&'a Arc<Rule>>,
+    /// The site's.
+    default: Option<&'a Arc<Rule>>,
+}
+
+impl<'a> Found<'a> {
+    /// The rule that answers.
+    pub(super) fn rule(&self) -> Option<&'a Arc<Rule>> {
+        self.own.or(self.default)
+    }
+
+    /// Whether the site's default answers, for want of a path.
+    pub(super) fn is_default(&self) -> bool {
+        self.own.is_none() && self.default.is_some()
+    }
+}
+
 impl Site {
-    /// The rule that answers, or `None`. `path` is canonical.
-    pub(super) fn route(&self, host: Option<HostName<'_>>, path: &str) -> Option<&Arc<Rule>> {
-        self.hosts
-            .get(host)
-            .and_then(|paths| paths.get(path))
-            .or(self.default.as_ref())
+    /// What answers. `path` is canonical.
+    pub(super) fn find(&self, host: Option<HostName<'_>>, path: &str) -> Found<'_> {
+        let host = self.hosts.find(host);
+        Found {
+            host: host.map(|(pattern, _)| pattern),
+            own: host.and_then(|(_, paths)| paths.get(path)),
+            default: self.default.as_ref(),
+        }
     }
 }

@@ -80,7 +80,7 @@ fn answers(table: &Table) -> Vec<Option<SocketAddr>> {
     let answer = |host: &str, path: &str| {
         let mut scratch = SCRATCH;
         let name = HostName::new(host, &mut scratch).unwrap();
-        let rule = listener.site.route(Some(name), path)?;
+        let rule = listener.site.find(Some(name), path).rule()?;
         Some(rule.upstream.as_ref()?.ready.first()?.target.address)
     };
     let hosts = ["a.test", "b.test", "x.w.test", "other.test"];
