@@ -24,6 +24,8 @@ mod reference;
 mod access;
 #[path = "proxy/corpus.rs"]
 mod corpus;
+#[path = "proxy/failing.rs"]
+mod failing;
 #[path = "proxy/lifecycle.rs"]
 mod lifecycle;
 #[path = "proxy/routing.rs"]
