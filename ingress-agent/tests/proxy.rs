@@ -26,6 +26,8 @@ mod reference;
 mod access;
 #[path = "proxy/corpus.rs"]
 mod corpus;
+#[path = "proxy/failing.rs"]
+mod failing;
 #[path = "proxy/h2.rs"]
 mod h2;
 #[path = "proxy/lifecycle.rs"]
