@@ -2,10 +2,13 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test fails by panicking, also in what its functions share"
 )]
 
+#[path = "agent/access.rs"]
+mod access;
 #[path = "agent/admin.rs"]
 mod admin;
 #[path = "agent/ordinary.rs"]

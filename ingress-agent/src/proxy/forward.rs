@@ -74,6 +74,7 @@ async fn respond(
         chunked: !body.is_end_stream() && body.size_hint().exact().is_none(),
     };
     header::request(&mut parts.headers, hop, || client.worker.ids.next());
+    record.forwards(&parts.headers);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
