@@ -45,10 +45,8 @@ struct Fields(serde_json::Map<String, Value>);
 impl Fields {
     /// A field as text; `None`: it is absent.
     fn text(&self, name: &str) -> Option<String> {
-        match self.0.get(name)? {
-            Value::String(text) => Some(text.clone()),
-            other => Some(other.to_string()),
-        }
+        let value = self.0.get(name)?;
+        Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
 
     fn number(&self, name: &str) -> Option<u64> {
