@@ -100,6 +100,7 @@ async fn respond(
     if let Some((_, protocol)) = &upgrade {
         header::upgrade(&mut parts.headers, protocol.clone());
     }
+    record.forwards(&parts.headers);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
