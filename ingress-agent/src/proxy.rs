@@ -62,6 +62,8 @@ pub struct Options {
     pub head: Duration,
     /// How long a connection may be idle between requests.
     pub idle: Duration,
+    /// How long a body is waited for before it must have come at 1 KiB a second.
+    pub body: Duration,
     /// A TLS handshake.
     pub handshake: Duration,
     /// A connection to a pod.
@@ -75,6 +77,7 @@ impl Default for Options {
         Self {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
+            body: Duration::from_secs(10),
             handshake: Duration::from_secs(5),
             connect: Duration::from_secs(5),
             read: Duration::from_secs(60),

@@ -28,6 +28,8 @@ mod access;
 mod corpus;
 #[path = "proxy/h2.rs"]
 mod h2;
+#[path = "proxy/h2_limits.rs"]
+mod h2_limits;
 #[path = "proxy/lifecycle.rs"]
 mod lifecycle;
 #[path = "proxy/policies.rs"]

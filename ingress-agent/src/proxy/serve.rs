@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use super::client::Client;
 use super::deadline::Deadline;
 use super::forward;
-use super::guard::Guard;
+use super::guard::{Guard, Limits};
 use super::open::Place;
 use super::tls;
 use super::watch::Watch;
@@ -108,7 +108,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let watch = Arc::new(Watch::new(worker.options.head));
-    let io = Guard::new(io, tls, worker.options.head, Arc::clone(&watch));
+    let limits = Limits {
+        head: worker.options.head,
+        body: worker.options.body,
+    };
+    let io = Guard::new(io, tls, limits, Arc::clone(&watch));
     let client = Rc::new(Client::new(
         Rc::clone(&worker),
         peer,
