@@ -30,6 +30,8 @@ mod corpus;
 mod failing;
 #[path = "proxy/h2.rs"]
 mod h2;
+#[path = "proxy/h2_limits.rs"]
+mod h2_limits;
 #[path = "proxy/lifecycle.rs"]
 mod lifecycle;
 #[path = "proxy/policies.rs"]

@@ -65,6 +65,7 @@ pub(super) async fn serve(
         response = response.map(|source| if headless { source.without_own() } else { source });
     }
     record.status = Some(response.status());
+    client.answer_begins();
     if offers_upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         // What follows the request is in no protocol that was agreed on.
         let close = HeaderValue::from_static("close");
