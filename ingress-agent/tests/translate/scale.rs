@@ -32,9 +32,12 @@ fn web(at: usize, edit: usize) -> Arc<Ingress> {
     )
 }
 
-fn addresses(at: usize, edit: usize) -> Vec<String> {
-    let address = |n: usize| format!("10.{}.{}.{}", at / 250, at % 250, (n + edit) % 250 + 1);
-    (0..3).map(address).collect()
+/// Three addresses, others for an edited Service than for a new one.
+fn addresses(at: usize, edited: bool) -> Vec<String> {
+    let net = if edited { 11 } else { 10 };
+    (1..=3)
+        .map(|n| format!("{net}.{}.{}.{n}", at / 250, at % 250))
+        .collect()
 }
 
 fn numbered<T>(count: usize, make: impl Fn(usize) -> Arc<T>) -> Vec<Entry<T>> {
@@ -49,7 +52,7 @@ fn a_change_among_ten_thousand_ingresses_costs_ten_milliseconds_at_most() {
     let mut snapshot = Snapshot {
         ingresses: numbered(INGRESSES, |at| web(at, 0)),
         services: numbered(SERVICES, |at| service(&format!("s{at}"))),
-        endpoints: numbered(SERVICES, |at| slice(&format!("s{at}"), &addresses(at, 0))),
+        endpoints: numbered(SERVICES, |at| slice(&format!("s{at}"), &addresses(at, false))),
         secrets: numbered(CERTIFICATES, certified),
         ..base()
     };
@@ -67,7 +70,7 @@ fn a_change_among_ten_thousand_ingresses_costs_ten_milliseconds_at_most() {
             0 => snapshot.ingresses[at].value = web(at, edit),
             1 => {
                 snapshot.endpoints[at % SERVICES].value =
-                    slice(&format!("s{}", at % SERVICES), &addresses(at % SERVICES, edit))
+                    slice(&format!("s{}", at % SERVICES), &addresses(at % SERVICES, true))
             }
             _ => snapshot.secrets[at % CERTIFICATES].value = certified(at % CERTIFICATES),
         }
