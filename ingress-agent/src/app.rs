@@ -7,10 +7,12 @@
 //!
 //! Threads: the proxy's workers, the heartbeat's, and this one, of lower priority, for everything else.
 
+mod explain;
 mod heartbeat;
 mod ordinary;
 mod publish;
 mod run;
 mod stop;
 
+pub use explain::{ExplainError, explain_folder};
 pub use run::{RunError, run};

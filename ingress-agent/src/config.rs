@@ -5,12 +5,15 @@
 
 mod ordinary;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use http::Method;
+
+use crate::explain::{Field, Url};
 
 pub use self::ordinary::{OrdinaryArgs, Twice};
 use crate::telemetry::AccessFormat;
@@ -39,9 +42,14 @@ pub enum Command {
     /// Serves: loads the eBPF programs, follows the source, answers requests. Ends on SIGTERM, drained.
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
-    /// Says what the agent would make of a folder of manifests. Exit status 1 when an object is refused.
+    /// Says what the agent would make of a folder of manifests. Exit status 1 when an object is refused, 2
+    /// when there is no verdict.
     #[command(after_long_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
+    /// Says which rule answers a URL and why, each step from VIP to endpoint, or the step that fails and
+    /// what repairs it. Exit status 1 when no endpoint answers.
+    #[command(after_long_help = EXPLAIN_EXAMPLES)]
+    Explain(Box<ExplainArgs>),
     /// Prints the pinned eBPF maps in words. Works beside a running agent, and after one has ended.
     Maps(MapsArgs),
     /// Takes down what an ended agent left serving: XDP and sk_lookup links, pinned maps, VIP routes.
@@ -68,7 +76,13 @@ keep flowing; `ingress-agent unload` takes everything down.";
 const CHECK_EXAMPLES: &str = "\
 Examples:
   ingress-agent check -f deploy/examples
+  ingress-agent check --strict --json -f deploy/examples
   kubectl get ingress,ingressclass,svc,endpointslices,secrets -A -o yaml > all/cluster.yaml && ingress-agent check -f all";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  ingress-agent explain https://shop.example.com/cart -f deploy/examples
+  ingress-agent explain http://192.0.2.10/ --header 'Host: shop.example.com' -f deploy/examples --json";
 
 /// Flags of `run`.
 #[derive(Args, Debug)]
@@ -148,6 +162,43 @@ pub struct CheckArgs {
     /// The folder of manifests, as --source file:DIR takes it.
     #[arg(short = 'f', long = "folder", value_name = "DIR")]
     pub folder: PathBuf,
+
+    /// Prints one JSON document: {objects: [{kind, namespace, name, file, verdict, findings: [...]}], notes}.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Exit status 1 also when an object is degraded: it works, but not as written.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// Flags of `explain`.
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// What is asked for, as a client that changes nothing sends it. DNS is not asked: a host name stands
+    /// for the VIP that knows it.
+    #[arg(value_name = "URL")]
+    pub url: Url,
+
+    /// The folder of manifests, as --source file:DIR takes it.
+    #[arg(short = 'f', long = "folder", value_name = "DIR")]
+    pub folder: PathBuf,
+
+    /// The request's method.
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    pub method: Method,
+
+    /// A field of the request; may be given more than once. A Host takes the place of the URL's.
+    #[arg(long, value_name = "NAME: VALUE")]
+    pub header: Vec<Field>,
+
+    /// The client's address: its family chooses among a name's VIPs.
+    #[arg(long, value_name = "ADDRESS")]
+    pub client: Option<IpAddr>,
+
+    /// Prints JSON: {url, steps: [{step, ok, object, field, value, why, change}], answer}.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `maps`.

@@ -16,6 +16,7 @@ pub mod app;
 pub mod check;
 pub mod config;
 pub mod digest;
+pub mod explain;
 pub mod metrics;
 pub mod model;
 pub mod proxy;

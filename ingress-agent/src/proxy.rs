@@ -23,13 +23,17 @@ mod header;
 mod listener;
 mod open;
 mod path;
+mod policy;
 mod preamble;
 mod request_id;
 mod router;
 mod serve;
 mod table;
 mod tls;
+pub mod trace;
+mod tunnel;
 mod upstream;
+mod wanted;
 mod watch;
 mod worker;
 
@@ -56,7 +60,7 @@ use worker::Command;
 /// A worker that takes longer to answer has stopped serving.
 const PULSE: Duration = Duration::from_millis(300);
 
-/// The proxy's time limits.
+/// The proxy's time limits towards clients; those towards pods are the routes' own.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// From a request's first byte, or the connection's accept, to the end of its head.
@@ -65,10 +69,6 @@ pub struct Options {
     pub idle: Duration,
     /// A TLS handshake.
     pub handshake: Duration,
-    /// A connection to a pod.
-    pub connect: Duration,
-    /// A pod's silence: before its answer, and between two pieces of it.
-    pub read: Duration,
 }
 
 impl Default for Options {
@@ -77,8 +77,6 @@ impl Default for Options {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             handshake: Duration::from_secs(5),
-            connect: Duration::from_secs(5),
-            read: Duration::from_secs(60),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::admin::Board;
 use crate::digest::Verdict;
 use crate::model::{Model, Opening};
 use crate::proxy::{Memo, Proxy};
-use crate::translate::{Finding, Report, Snapshot, translate, translate_at};
+use crate::translate::{Finding, Report, Snapshot, Translator};
 use crate::xdp::node::Mss;
 use crate::xdp::{Dataplane, Plan};
 
@@ -22,6 +22,7 @@ pub(super) struct Publisher {
     /// Without XDP: where is listened.
     openings: Option<Vec<Opening>>,
     board: Arc<Board>,
+    translator: Translator,
     memo: Memo,
     mss: Option<Mss>,
     findings: BTreeSet<Finding>,
@@ -35,6 +36,7 @@ impl Publisher {
             node,
             openings,
             board,
+            translator: Translator::default(),
             memo: Memo::default(),
             mss: None,
             findings: BTreeSet::new(),
@@ -46,8 +48,8 @@ impl Publisher {
     pub(super) fn translate(&mut self, snapshot: &Snapshot) -> Arc<Model> {
         let begin = Instant::now();
         let (model, report) = match &self.openings {
-            None => translate(snapshot),
-            Some(openings) => translate_at(snapshot, openings),
+            None => self.translator.translate(snapshot),
+            Some(openings) => self.translator.translate_at(snapshot, openings),
         };
         self.count(begin.elapsed(), &model, &report);
         let findings: BTreeSet<Finding> = report.findings.into_iter().collect();

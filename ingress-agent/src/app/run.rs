@@ -35,8 +35,8 @@ pub enum RunError {
     SourceKube,
     /// There is nothing to program.
     #[error(
-        "no VIP to serve: {} has no VipPool that gives an address to an IngressClass of ours; serve without VIPs by \
-         --no-xdp --listen ADDRESS:PORT, or add a pool, for example:\n{}",
+        "no VIP to serve: {} has no VipPool that gives an address to an IngressClass of ours, or the log says why it \
+         was refused; serve without VIPs by --no-xdp --listen ADDRESS:PORT, or add a pool, for example:\n{}",
         folder.display(),
         EXAMPLE_POOL
     )]

@@ -192,6 +192,9 @@ impl Drop for Record {
     fn drop(&mut self) {
         let now = Instant::now();
         self.client.worker.requests.end();
+        if self.end == End::ClientGone {
+            self.client.abandon();
+        }
         self.client.request_ended(now);
         let micros = in_micros(now - self.started);
         self.count(micros);

@@ -7,13 +7,15 @@
 mod hosts;
 mod paths;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::authority::HostName;
+use super::upstream::{Budget, Endpoint};
 use crate::model;
 
-pub(super) use hosts::Hosts;
+pub(super) use hosts::{Hosts, Pattern};
 pub(super) use paths::Paths;
 
 /// A site, compiled.
@@ -29,25 +31,67 @@ pub(super) struct Rule {
     pub(super) route: Arc<model::Route>,
     /// `None`: the route refuses.
     pub(super) upstream: Option<Arc<Upstream>>,
+    /// What the pod gets as Host instead of the client's.
+    pub(super) host: Option<HeaderValue>,
 }
 
 /// A backend's endpoints by state.
 #[derive(Debug)]
 pub(super) struct Upstream {
     /// Given new requests.
-    pub(super) ready: Box<[SocketAddr]>,
+    pub(super) ready: Box<[Arc<Endpoint>]>,
     /// Given new requests only when none is ready.
-    pub(super) draining: Box<[SocketAddr]>,
+    pub(super) draining: Box<[Arc<Endpoint>]>,
     /// Which of a worker's round-robin cursors is this backend's. Two backends may share one.
     pub(super) cursor: u64,
+    /// What its retries share.
+    pub(super) budget: Budget,
+}
+
+impl Upstream {
+    /// How many endpoints there are.
+    pub(super) fn count(&self) -> usize {
+        self.ready.len() + self.draining.len()
+    }
+
+    /// Requests under way at all of them.
+    pub(super) fn in_flight(&self) -> u32 {
+        let endpoints = self.ready.iter().chain(&self.draining);
+        endpoints.map(|endpoint| endpoint.in_flight()).sum()
+    }
+}
+
+/// What a lookup found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found<'a> {
+    /// The host pattern that matched.
+    pub(super) host: Option<Pattern<'a>>,
+    /// That host's best rule for the path.
+    own: Option<&'a Arc<Rule>>,
+    /// The site's.
+    default: Option<&'a Arc<Rule>>,
+}
+
+impl<'a> Found<'a> {
+    /// The rule that answers.
+    pub(super) fn rule(&self) -> Option<&'a Arc<Rule>> {
+        self.own.or(self.default)
+    }
+
+    /// Whether the site's default answers, for want of a path.
+    pub(super) fn is_default(&self) -> bool {
+        self.own.is_none() && self.default.is_some()
+    }
 }
 
 impl Site {
-    /// The rule that answers, or `None`. `path` is canonical.
-    pub(super) fn route(&self, host: Option<HostName<'_>>, path: &str) -> Option<&Arc<Rule>> {
-        self.hosts
-            .get(host)
-            .and_then(|paths| paths.get(path))
-            .or(self.default.as_ref())
+    /// What answers. `path` is canonical.
+    pub(super) fn find(&self, host: Option<HostName<'_>>, path: &str) -> Found<'_> {
+        let host = self.hosts.find(host);
+        Found {
+            host: host.map(|(pattern, _)| pattern),
+            own: host.and_then(|(_, paths)| paths.get(path)),
+            default: self.default.as_ref(),
+        }
     }
 }

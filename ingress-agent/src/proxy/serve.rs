@@ -1,5 +1,7 @@
 //! One client's connection, from the accept to its end.
 
+mod h2;
+
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -25,6 +27,7 @@ use super::guard::Guard;
 use super::open::Place;
 use super::preamble::{self, Preamble};
 use super::table;
+use super::tls;
 use super::watch::Watch;
 use super::worker::Worker;
 
@@ -145,7 +148,13 @@ async fn serve_tls(
     match ended {
         Ok(Ok(stream)) => {
             add(&handshakes.ok, 1);
-            requests(worker, stream, ends, true, place).await;
+            if stream.get_ref().1.alpn_protocol() == Some(tls::H2) {
+                let watch = Arc::new(Watch::new(worker.options.head));
+                let client = Client::new(worker, ends, true, watch);
+                h2::serve(Rc::new(client), stream, place).await;
+            } else {
+                requests(worker, stream, ends, true, place).await;
+            }
         }
         Ok(Err(error)) => {
             add(&handshakes.failed, 1);
@@ -189,6 +198,7 @@ where
             .max_buf_size(BUFFER)
             .pipeline_flush(false)
             .serve_connection(TokioIo::new(io), service)
+            .with_upgrades()
     );
     let mut deadline = Deadline::new(watch.deadline().unwrap_or_else(Instant::now));
     let mut registered = false;
@@ -203,7 +213,7 @@ where
             }
             // After the poll, so that a request that is already here is served; and never within a head.
             if worker.open.draining() && leaving != Leaving::Told && !watch.head_begun() {
-                if client.has_asked() {
+                if client.asked() > 0 {
                     leaving = Leaving::Told;
                     connection.as_mut().graceful_shutdown();
                     continue;
@@ -224,7 +234,12 @@ where
             watch.expire();
         }
     });
-    if let Err(error) = ended.await {
+    let ended = ended.await;
+    let tunnel = client.take_tunnel();
+    if let Err(error) = ended {
         tracing::debug!(peer = %ends.peer, %error, "a client's connection broke");
+    } else if let Some((tunnel, record)) = tunnel {
+        // Here, so that the connection keeps its place, which a drain waits for.
+        Box::pin(tunnel.run(record)).await;
     }
 }

@@ -11,9 +11,14 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
+
+use http::HeaderValue;
 
 use super::router::{Paths, Rule, Site, Upstream};
 use super::tls::Certificates;
+use super::upstream::{Budget, Endpoints, Target, Transport};
+use crate::model::policy::UpstreamPolicy;
 use crate::model::{Action, Backend, EndpointState, Model, Route, VirtualHost};
 
 pub use describe::TableText;
@@ -66,30 +71,44 @@ pub(super) fn at<T>(places: &HashMap<SocketAddr, T>, local: SocketAddr) -> Optio
     places.get(&local).or_else(every)
 }
 
-fn compile_host(host: &VirtualHost, upstreams: &mut dyn FnMut(&Arc<Backend>) -> Arc<Upstream>) -> Paths {
+/// Makes, or finds again, what a route with these policies calls.
+type Upstreams<'a> = dyn FnMut(&Arc<Backend>, &UpstreamPolicy) -> Arc<Upstream> + 'a;
+
+fn compile_host(host: &VirtualHost, upstreams: &mut Upstreams<'_>) -> Paths {
     host.routes
         .iter()
         .map(|route| compile_route(route, upstreams))
         .collect()
 }
 
-fn compile_route(route: &Arc<Route>, upstreams: &mut dyn FnMut(&Arc<Backend>) -> Arc<Upstream>) -> Arc<Rule> {
-    let upstream = match &route.action {
-        Action::Forward(backend) => Some(upstreams(backend)),
-        Action::Refuse => None,
+fn compile_route(route: &Arc<Route>, upstreams: &mut Upstreams<'_>) -> Arc<Rule> {
+    let policy = &route.policies.upstream;
+    let host = policy.host.as_deref();
+    let host = host.map(HeaderValue::from_str).transpose();
+    let (upstream, host) = match (&route.action, host) {
+        (Action::Forward(backend), Ok(host)) => (Some(upstreams(backend, policy)), host),
+        // A Host that no request may carry is not left out: the route is not what was asked for.
+        (Action::Forward(_), Err(_)) | (Action::Refuse, _) => (None, None),
     };
     Arc::new(Rule {
         route: Arc::clone(route),
         upstream,
+        host,
     })
 }
 
-fn compile_backend(backend: &Backend) -> Upstream {
+fn compile_backend(backend: &Backend, transport: &Transport, endpoints: &mut Endpoints) -> Upstream {
+    let target = |address| Target {
+        address,
+        transport: transport.clone(),
+    };
+    let targets = backend.endpoints.iter().map(|endpoint| target(endpoint.address));
+    let interned = endpoints.intern(targets.collect(), Instant::now());
     let in_state = |state| {
-        let endpoints = backend.endpoints.iter();
+        let endpoints = backend.endpoints.iter().zip(&interned);
         endpoints
-            .filter(|endpoint| endpoint.state == state)
-            .map(|endpoint| endpoint.address)
+            .filter(|(endpoint, _)| endpoint.state == state)
+            .map(|(_, interned)| Arc::clone(interned))
             .collect()
     };
     Upstream {
@@ -97,6 +116,7 @@ fn compile_backend(backend: &Backend) -> Upstream {
         draining: in_state(EndpointState::Draining),
         // The same in every table, so that a swap does not send every worker back to the first endpoint.
         cursor: BuildHasherDefault::<DefaultHasher>::default().hash_one(&backend.id),
+        budget: Budget::default(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
+use rustls::ClientConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, spawn_local};
@@ -19,11 +20,11 @@ use super::listener::{ListenError, set_max_segment};
 use super::open::{Open, Requests};
 use super::request_id::RequestIds;
 use super::serve;
-use super::upstream::{Cursors, Registry};
+use super::upstream::{Balancer, Registry, client_config};
 use super::{DrainOutcome, Live, Options};
 
 /// How often idle connections to pods are looked through.
-const SWEEP: Duration = Duration::from_secs(5);
+const SWEEP: Duration = Duration::from_secs(1);
 /// A listener is given up in a drain once no connection has come for this long: SYNs go elsewhere by then, and
 /// what was in the middle of its handshake has arrived.
 const QUIET: Duration = Duration::from_millis(500);
@@ -38,7 +39,9 @@ pub(super) struct Worker {
     pub(super) live: Arc<ArcSwap<Live>>,
     pub(super) options: Options,
     pub(super) registry: Registry,
-    pub(super) cursors: Cursors,
+    pub(super) balancer: Balancer,
+    /// How TLS with pods begins.
+    pub(super) tls: Arc<ClientConfig>,
     pub(super) ids: RequestIds,
     pub(super) open: Rc<Open>,
     pub(super) requests: Requests,
@@ -77,6 +80,8 @@ pub(super) enum Command {
 pub enum WorkerError {
     #[error("tokio cannot take the listener over: {0}")]
     Listener(#[source] std::io::Error),
+    #[error("rustls cannot begin TLS with pods: {0}")]
+    Tls(#[from] rustls::Error),
     #[error("the task that accepts connections ended")]
     Accept,
     #[error("the control thread let go of the worker")]
@@ -84,12 +89,13 @@ pub enum WorkerError {
 }
 
 impl Worker {
-    fn new(live: Arc<ArcSwap<Live>>, options: Options, counts: Arc<Counts>) -> Self {
+    fn new(live: Arc<ArcSwap<Live>>, options: Options, tls: Arc<ClientConfig>, counts: Arc<Counts>) -> Self {
         Self {
             live,
             options,
             registry: Registry::default(),
-            cursors: Cursors::new(),
+            balancer: Balancer::new(),
+            tls,
             ids: RequestIds::new(),
             open: Rc::default(),
             requests: Requests::default(),
@@ -105,7 +111,7 @@ pub(super) async fn run(
     share: Share,
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) -> Result<(), WorkerError> {
-    let worker = Rc::new(Worker::new(live, options, share.counts));
+    let worker = Rc::new(Worker::new(live, options, client_config()?, share.counts));
     let (drain, draining) = watch::channel(false);
     let mut listeners = Vec::new();
     let mut accepting = JoinSet::new();

@@ -165,7 +165,7 @@ fn serves(
                 "the name of an IngressClass with `controller: {}`",
                 super::CONTROLLER
             ))
-            .nearest(super::report::nearest(name, existing))
+            .nearest(digest::nearest::nearest(name, existing))
             .so("the pool serves nothing for it")
             .change("correct the name, or create the IngressClass");
         tell(pool, findings, [fault]);

@@ -28,6 +28,26 @@ pub(crate) const LAB: &[Need] = &[
     },
 ];
 
+/// What the L7 bench calls: the peers, the load generator, and what counts system calls.
+pub(crate) const L7: &[Need] = &[
+    Need {
+        program: "nginx",
+        package: "nginx-light",
+    },
+    Need {
+        program: "haproxy",
+        package: "haproxy",
+    },
+    Need {
+        program: "wrk",
+        package: "wrk",
+    },
+    Need {
+        program: "strace",
+        package: "strace",
+    },
+];
+
 /// Whether this process may make namespaces and load programs.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()

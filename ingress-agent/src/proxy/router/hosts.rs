@@ -24,6 +24,24 @@ impl<T> Default for Hosts<T> {
     }
 }
 
+/// A pattern that matched.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::proxy) enum Pattern<'a> {
+    Exact(&'a Arc<str>),
+    Wildcard(&'a Arc<str>),
+    Any,
+}
+
+impl From<Pattern<'_>> for Host {
+    fn from(pattern: Pattern<'_>) -> Self {
+        match pattern {
+            Pattern::Exact(name) => Self::Exact(Arc::clone(name)),
+            Pattern::Wildcard(parent) => Self::Wildcard(Arc::clone(parent)),
+            Pattern::Any => Self::Any,
+        }
+    }
+}
+
 impl<T> Hosts<T> {
     /// Every pattern and its value, in no order.
     pub(in crate::proxy) fn iter(&self) -> impl Iterator<Item = (Host, &T)> {
@@ -39,13 +57,21 @@ impl<T> Hosts<T> {
         exact.chain(wildcard).chain(any)
     }
 
-    /// The value of the best pattern that matches: exact, wildcard, any.
+    /// The value of the best pattern that matches.
     pub(in crate::proxy) fn get(&self, name: Option<HostName<'_>>) -> Option<&T> {
+        self.find(name).map(|(_, value)| value)
+    }
+
+    /// The best pattern that matches, exact, wildcard, any, and its value.
+    pub(in crate::proxy) fn find(&self, name: Option<HostName<'_>>) -> Option<(Pattern<'_>, &T)> {
         name.and_then(|name| {
-            let wildcard = || name.parent().and_then(|parent| self.wildcard.get(parent));
-            self.exact.get(name.as_str()).or_else(wildcard)
+            let exact = self.exact.get_key_value(name.as_str());
+            let wildcard = || self.wildcard.get_key_value(name.parent()?);
+            exact
+                .map(|(name, value)| (Pattern::Exact(name), value))
+                .or_else(|| wildcard().map(|(parent, value)| (Pattern::Wildcard(parent), value)))
         })
-        .or(self.any.as_ref())
+        .or_else(|| self.any.as_ref().map(|value| (Pattern::Any, value)))
     }
 }
 

@@ -123,6 +123,7 @@ mod tests {
                 },
             }),
             upstream: None,
+            host: None,
         })
     }
 

@@ -62,6 +62,24 @@ const RULES: &[Rule] = &[
         apart: &["app", "config", "proxy", "source", "xdp"],
     },
     Rule {
+        place: "ingress-agent/src/explain",
+        never: &[
+            "kube",
+            "k8s_openapi",
+            "aya",
+            "hyper",
+            "hyper_util",
+            "rustls",
+            "tokio",
+            "tokio_rustls",
+            "futures",
+            "notify",
+            "rtnetlink",
+        ],
+        only: None,
+        apart: &["app", "config", "source", "xdp"],
+    },
+    Rule {
         place: "ingress-agent/src/source",
         never: &[
             "aya",

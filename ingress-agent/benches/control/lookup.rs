@@ -1,0 +1,101 @@
+//! A route's lookup, among few hosts and among many.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ingress_agent::model::{
+    Action, Backend, BackendId, BackendPort, Host, Listener, Model, ObjectRef, PathMatch, Policies, Protocol,
+    Route, RouteMatch, Site, Vip, VirtualHost,
+};
+use ingress_agent::proxy::{Table, trace};
+use serde_json::Value;
+
+use crate::recompute::request;
+
+/// How many hosts are asked for, in turn.
+const ASKED: usize = 1_000;
+/// Lookups of one round.
+const LOOKUPS: u32 = 1_000_000;
+
+/// The median over the rounds of a lookup's nanoseconds.
+pub(crate) fn row(hosts: usize, rounds: usize) -> Value {
+    let vip = Vip {
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port: NonZeroU16::MIN,
+        protocol: Protocol::Tcp,
+    };
+    let local = SocketAddr::new(vip.address, vip.port.get());
+    let table = Table::from(&Model {
+        listeners: vec![Listener {
+            vip,
+            tls: false,
+            site: Arc::new(site(hosts)),
+        }],
+        ..Model::default()
+    });
+    // Scattered over the hosts, so that not one entry stays in the cache.
+    let asked = (0..ASKED).map(|index| request(&name(index * 7919 % hosts)));
+    let asked: Vec<_> = asked.collect();
+    let mut times = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        let begin = Instant::now();
+        let found = asked.iter().cycle().take(LOOKUPS as usize);
+        let found = found.filter(|parts| std::hint::black_box(trace::find(&table, local, parts)).is_some());
+        assert_eq!(found.count(), LOOKUPS as usize);
+        times.push(begin.elapsed().as_secs_f64() * 1e9 / f64::from(LOOKUPS));
+    }
+    times.sort_by(f64::total_cmp);
+    crate::row(
+        &format!("route lookup among {hosts} hosts"),
+        "median",
+        times[rounds / 2],
+        "ns",
+        rounds,
+    )
+}
+
+fn name(index: usize) -> String {
+    format!("host-{index}.example.com")
+}
+
+fn site(hosts: usize) -> Site {
+    let backend = Arc::new(Backend {
+        id: BackendId {
+            namespace: "default".into(),
+            service: "app".into(),
+            port: BackendPort::Number(NonZeroU16::MIN),
+        },
+        endpoints: Vec::new(),
+    });
+    let route = |path| {
+        Arc::new(Route {
+            matches: RouteMatch { path },
+            action: Action::Forward(Arc::clone(&backend)),
+            policies: Policies::default(),
+            origin: ObjectRef {
+                kind: "Ingress",
+                namespace: "default".into(),
+                name: "web".into(),
+            },
+        })
+    };
+    let host = |index| {
+        let paths = [
+            PathMatch::exact("/some"),
+            PathMatch::prefix("/api"),
+            PathMatch::prefix("/"),
+        ];
+        let routes = paths.map(route).to_vec();
+        (
+            Host::parse(&name(index)).unwrap(),
+            Arc::new(VirtualHost { routes }),
+        )
+    };
+    Site {
+        hosts: (0..hosts).map(host).collect::<BTreeMap<_, _>>(),
+        ..Site::default()
+    }
+}

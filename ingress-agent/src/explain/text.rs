@@ -1,0 +1,37 @@
+//! An explanation for people.
+
+use std::fmt;
+
+use super::{Answer, Explanation};
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.url)?;
+        for step in &self.steps {
+            let mark = if step.ok { "ok  " } else { "FAIL" };
+            writeln!(f, "  {mark}  {:<11}  {}", step.step, step.value)?;
+            let indent = " ".repeat(21);
+            if let Some(object) = &step.object {
+                match &step.field {
+                    Some(field) => writeln!(f, "{indent}from {object}: {field}")?,
+                    None => writeln!(f, "{indent}from {object}")?,
+                }
+            }
+            if let Some(why) = &step.why {
+                writeln!(f, "{indent}why: {why}")?;
+            }
+            if let Some(change) = &step.change {
+                writeln!(f, "{indent}to repair: {change}")?;
+            }
+        }
+        write!(f, "answer: ")?;
+        match &self.answer {
+            Answer::Forwarded { endpoints } => {
+                let endpoints: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
+                writeln!(f, "by {}", endpoints.join(" or "))
+            }
+            Answer::Answered { status, why } => writeln!(f, "{status} by the agent: {why}"),
+            Answer::Unserved { why } => writeln!(f, "none: {why}"),
+        }
+    }
+}

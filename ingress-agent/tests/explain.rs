@@ -1,0 +1,29 @@
+//! `explain`: what it says of manifests, and that it never disagrees with the data plane.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, also in what its functions share"
+)]
+
+#[path = "explain/agreement.rs"]
+mod agreement;
+#[path = "support/bed.rs"]
+#[expect(dead_code, reason = "shared with the tests of the proxy")]
+mod bed;
+#[path = "translate/folder.rs"]
+#[expect(dead_code, reason = "shared with the tests of translate")]
+mod folder;
+#[path = "support/raw.rs"]
+#[expect(dead_code, reason = "shared with the tests of the proxy")]
+mod raw;
+#[path = "support/recorder.rs"]
+#[expect(dead_code, reason = "shared with the tests of the proxy")]
+mod recorder;
+#[path = "support/reference.rs"]
+#[expect(dead_code, reason = "shared with the tests of the proxy")]
+mod reference;
+#[path = "explain/words.rs"]
+mod words;
