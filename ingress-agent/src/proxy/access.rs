@@ -162,9 +162,11 @@ impl Record {
             %client,
             listener = %self.client.local,
             method = asked.map_or("-", |asked| asked.method.as_str()),
-            host = host.and_then(|host| host.to_str().ok()).unwrap_or("-"),
+            host = words(host)
+                .or_else(|| asked.and_then(|asked| asked.target.host()))
+                .unwrap_or("-"),
             path = asked.map_or("-", |asked| asked.target.path()),
-            target = asked.map(|asked| tracing::field::display(&asked.target)),
+            target = asked.map(|asked| asked.target.path_and_query().map_or("-", |target| target.as_str())),
             protocol = asked.map(|asked| tracing::field::debug(asked.version)),
             scheme = words(Some(&self.client.forwarded.scheme)),
             referer = words(asked.and_then(|asked| asked.referer.as_ref())),

@@ -26,7 +26,7 @@ pub(super) struct Client {
     pub(super) peer: SocketAddr,
     /// The VIP, or the ordinary listener's own address.
     pub(super) local: SocketAddr,
-    /// Whether it came over TLS.
+    /// Whether it came over TLS, to here or to a balancer in front.
     pub(super) tls: bool,
     pub(super) forwarded: Forwarded,
     pub(super) watch: Arc<Watch>,
@@ -50,7 +50,7 @@ impl Client {
             worker,
             peer,
             local,
-            tls,
+            tls: https,
             forwarded,
             watch,
             requests: Cell::new(0),

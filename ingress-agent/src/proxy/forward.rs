@@ -98,10 +98,10 @@ async fn respond(
     };
     let upgrade = upgrade.and_then(|client| Some((client, parts.headers.get(UPGRADE).cloned()?)));
     header::request(&mut parts.headers, hop, || client.worker.ids.next());
+    record.forwards(&parts.headers);
     if let Some((_, protocol)) = &upgrade {
         header::upgrade(&mut parts.headers, protocol.clone());
     }
-    record.forwards(&parts.headers);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 

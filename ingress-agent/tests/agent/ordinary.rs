@@ -41,7 +41,7 @@ fn an_unprivileged_agent_serves_plain_and_tls_and_follows_edits() {
 
 #[test]
 fn a_named_balancer_must_speak_the_proxy_protocol() {
-    let agent = Agent::start(&["--proxy-protocol-from", "127.0.0.0/8"]);
+    let mut agent = Agent::start(&["--proxy-protocol-from", "127.0.0.0/8"]);
     let v1 = format!("PROXY TCP4 203.0.113.9 198.51.100.1 1000 443\r\n{}", get("/"));
     let v2 = [
         b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x09\xc6\x33\x64\x01\x03\xe8\x01\xbb",
@@ -69,7 +69,18 @@ fn a_named_balancer_must_speak_the_proxy_protocol() {
             .log()
             .contains("does not begin with a PROXY protocol header")
     );
-    assert!(agent.exchange(v1).contains("200 OK"));
+    // Nor is a client sent to https who came by it.
+    let manifest = agent.path("manifests/all.yaml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(
+        &manifest,
+        text.replace("ssl-redirect: \"false\"", "ssl-redirect: \"true\""),
+    )
+    .unwrap();
+    agent.wait_for("in effect");
+    assert!(agent.exchange(&v1).starts_with("HTTP/1.1 200 "));
+    let plain = format!("PROXY TCP4 203.0.113.9 198.51.100.1 1000 80\r\n{}", get("/"));
+    assert!(agent.exchange(plain).starts_with("HTTP/1.1 308 "));
 }
 
 #[test]

@@ -141,7 +141,10 @@ spec: {{controller: ingress-agent.dev/xdp}}
 ---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
-metadata: {{name: shop, namespace: test}}
+metadata:
+  name: shop
+  namespace: test
+  annotations: {{nginx.ingress.kubernetes.io/ssl-redirect: "false"}}
 spec:
   ingressClassName: xdp
   tls: [{{hosts: [a.test], secretName: pair}}]
