@@ -9,6 +9,7 @@
 
 mod explain;
 mod heartbeat;
+mod ordinary;
 mod publish;
 mod run;
 mod stop;

@@ -4,6 +4,8 @@
 //! and whether anything is refused. Says nothing of objects of other classes and kinds, and does not ask for
 //! EndpointSlices or Secrets where the folder holds none of that kind.
 
+mod json;
+
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
@@ -17,10 +19,19 @@ use crate::translate::{Finding, Place, Snapshot, judged, translate};
 /// How a check ended: the exit code, 0 or 1.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
-    /// Nothing is refused.
+    /// Nothing is refused; when strict, nothing is degraded either.
     Passed,
     /// Something is.
-    Refused,
+    Failed,
+}
+
+/// How a check is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// For machines: one JSON document.
+    pub json: bool,
+    /// Fails also when something is degraded.
+    pub strict: bool,
 }
 
 /// Why a check came to no verdict.
@@ -56,12 +67,17 @@ pub struct Verdicts {
     pub notes: Vec<String>,
 }
 
-/// Judges a folder and writes the verdicts for people.
-pub fn run(dir: &Path, out: &mut impl Write) -> Result<Outcome, CheckError> {
+/// Judges a folder and writes the verdicts.
+pub fn run(dir: &Path, options: Options, out: &mut impl Write) -> Result<Outcome, CheckError> {
     let snapshot = file::read(dir, &Arc::from("this node"))?;
     let verdicts = Verdicts::new(&snapshot);
-    verdicts.write(out)?;
-    Ok(verdicts.outcome())
+    if options.json {
+        serde_json::to_writer_pretty(&mut *out, &json::Document::from(&verdicts)).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        verdicts.write(out)?;
+    }
+    Ok(verdicts.outcome(options.strict))
 }
 
 impl Verdicts {
@@ -114,16 +130,13 @@ impl Verdicts {
         }
     }
 
-    /// Whether anything is refused.
-    pub fn outcome(&self) -> Outcome {
-        let refused = self
-            .objects
-            .iter()
-            .any(|object| object.verdict == Some(Verdict::Refused));
-        if refused {
-            Outcome::Refused
-        } else {
-            Outcome::Passed
+    /// Whether anything is refused or, when `strict`, degraded.
+    pub fn outcome(&self, strict: bool) -> Outcome {
+        let worst = self.objects.iter().filter_map(|object| object.verdict).max();
+        match worst {
+            Some(Verdict::Refused) => Outcome::Failed,
+            Some(Verdict::Degraded) if strict => Outcome::Failed,
+            Some(Verdict::Degraded) | None => Outcome::Passed,
         }
     }
 

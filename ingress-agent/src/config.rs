@@ -3,7 +3,9 @@
 //! Precedence: flag, environment (`INGRESS_AGENT_...`), default. The keys of the agent's ConfigMap will
 //! stand between environment and default, and are the flags' names.
 
-use std::net::IpAddr;
+mod ordinary;
+
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::Method;
 
 use crate::explain::{Field, Url};
+
+pub use self::ordinary::{OrdinaryArgs, Twice};
 
 /// The ingress load balancer's agent: one per node.
 ///
@@ -37,11 +41,12 @@ pub enum Command {
     /// Serves: loads the eBPF programs, follows the source, answers requests. Ends on SIGTERM, drained.
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
-    /// Says what the agent would make of a folder of manifests. Exit status 1 when an object is refused.
+    /// Says what the agent would make of a folder of manifests. Exit status 1 when an object is refused, 2
+    /// when there is no verdict.
     #[command(after_long_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
     /// Says which rule answers a URL and why, each step from VIP to endpoint, or the step that fails and
-    /// what repairs it. Exit status 1 when no endpoint answers.
+    /// what repairs it. Exit status 1 when neither an endpoint nor a redirect answers.
     #[command(after_long_help = EXPLAIN_EXAMPLES)]
     Explain(Box<ExplainArgs>),
     /// Prints the pinned eBPF maps in words. Works beside a running agent, and after one has ended.
@@ -58,7 +63,10 @@ Examples:
   Several nodes: the same folder on each, with nodes.yaml naming them and their shared secret
     ingress-agent run --source file:/etc/ingress-agent --interface eth0,eth1 --node edge-1
 
-What it needs: root, or CAP_BPF + CAP_NET_ADMIN + CAP_PERFMON; a bpffs (mount -t bpf bpf /sys/fs/bpf);
+  No VIPs and no privilege: a laptop, a container, behind another balancer
+    ingress-agent run --source file:manifests --no-xdp --listen 127.0.0.1:8080 --tls-listen 127.0.0.1:8443
+
+What it needs, but with --no-xdp: root, or CAP_BPF + CAP_NET_ADMIN + CAP_PERFMON; a bpffs (mount -t bpf bpf /sys/fs/bpf);
 interfaces whose driver has native XDP.
 
 The agent's end takes nothing down: the programs stay attached and packets of other nodes' connections
@@ -67,6 +75,7 @@ keep flowing; `ingress-agent unload` takes everything down.";
 const CHECK_EXAMPLES: &str = "\
 Examples:
   ingress-agent check -f deploy/examples
+  ingress-agent check --strict --json -f deploy/examples
   kubectl get ingress,ingressclass,svc,endpointslices,secrets -A -o yaml > all/cluster.yaml && ingress-agent check -f all";
 
 const EXPLAIN_EXAMPLES: &str = "\
@@ -91,9 +100,13 @@ pub struct RunArgs {
         env = "INGRESS_AGENT_INTERFACE",
         value_name = "NAME,...",
         value_delimiter = ',',
-        required = true
+        required_unless_present = "no_xdp",
+        conflicts_with = "no_xdp"
     )]
     pub interface: Vec<String>,
+
+    #[command(flatten)]
+    pub ordinary: OrdinaryArgs,
 
     #[command(flatten)]
     pub places: PlaceArgs,
@@ -121,6 +134,10 @@ pub struct RunArgs {
     #[arg(long, env = "INGRESS_AGENT_WORKERS", value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,
 
+    /// Where /livez, /readyz, /metrics and /debug are answered besides RUN_DIR/admin.sock: a loopback address.
+    #[arg(long, env = "INGRESS_AGENT_ADMIN_LISTEN", value_name = "ADDRESS:PORT", value_parser = loopback)]
+    pub admin_listen: Option<SocketAddr>,
+
     #[command(flatten)]
     pub log: LogArgs,
 }
@@ -144,6 +161,14 @@ pub struct CheckArgs {
     /// The folder of manifests, as --source file:DIR takes it.
     #[arg(short = 'f', long = "folder", value_name = "DIR")]
     pub folder: PathBuf,
+
+    /// Prints one JSON document: {objects: [{kind, namespace, name, file, verdict, findings: [...]}], notes}.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Exit status 1 also when an object is degraded: it works, but not as written.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// Flags of `explain`.
@@ -188,7 +213,7 @@ pub struct PlaceArgs {
     #[command(flatten)]
     pub pins: PinArgs,
 
-    /// Run-time files: the lock; later the admin socket and keys. A tmpfs.
+    /// Run-time files: the lock and the admin socket. A tmpfs.
     #[arg(
         long,
         env = "INGRESS_AGENT_RUN_DIR",
@@ -243,6 +268,13 @@ impl FromStr for Source {
             _ => Err("expected file:DIR, a folder of Kubernetes YAML, or kube, the API server".into()),
         }
     }
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok();
+    address
+        .filter(|address: &SocketAddr| address.ip().is_loopback())
+        .ok_or_else(|| "expected a loopback address and a port, such as 127.0.0.1:10254 or [::1]:10254: whoever reaches it reads all routes".to_owned())
 }
 
 fn host_name() -> String {

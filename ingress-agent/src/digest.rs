@@ -5,10 +5,12 @@
 //! on. Nothing fails: what is wrong with an object becomes part of its value, as [`Fault`]s, beside what
 //! of it can still be served. One kind per file; no clients, no clock, no other object is looked at.
 
+pub mod annotation;
 pub mod class;
 pub mod endpoints;
 pub mod fault;
 pub mod ingress;
+pub mod nearest;
 pub mod node;
 pub mod precedence;
 pub mod secret;

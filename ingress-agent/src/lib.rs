@@ -11,11 +11,13 @@
 //! (Model, Report)`, `Plan::from(&Model)`, `Table::from(&Model)`. Everything else moves bytes or waits.
 //! Start with [`model`] and one test.
 
+pub mod admin;
 pub mod app;
 pub mod check;
 pub mod config;
 pub mod digest;
 pub mod explain;
+pub mod metrics;
 pub mod model;
 pub mod proxy;
 pub mod source;

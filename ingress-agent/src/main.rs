@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use ingress_agent::app;
-use ingress_agent::check::{self, Outcome};
-use ingress_agent::config::{Cli, Command, RunArgs};
+use ingress_agent::check::{self, Options, Outcome};
+use ingress_agent::config::{CheckArgs, Cli, Command, RunArgs};
 use ingress_agent::{telemetry, xdp};
 use tokio::runtime::{Builder, Runtime};
 
@@ -19,21 +19,27 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // Standard error may be closed; then there is nobody to tell.
-            _ = writeln!(io::stderr(), "error: {error:#}");
+            _ = writeln!(io::stderr(), "error: {}", told(&error));
             ExitCode::FAILURE
         }
     }
 }
 
+/// An error with its causes, each said once: many errors say their cause themselves.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 fn command(command: Command) -> Result<ExitCode> {
     match command {
         Command::Run(args) => run(*args)?,
-        Command::Check(args) => {
-            return Ok(match check::run(&args.folder, &mut io::stdout().lock())? {
-                Outcome::Passed => ExitCode::SUCCESS,
-                Outcome::Refused => ExitCode::FAILURE,
-            });
-        }
+        Command::Check(args) => return Ok(check(&args)),
         Command::Explain(args) => {
             return Ok(if app::explain_folder(*args, &mut io::stdout().lock())? {
                 ExitCode::SUCCESS
@@ -51,6 +57,22 @@ fn command(command: Command) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Exit status 2 where no verdict comes, as for a wrong command line.
+fn check(args: &CheckArgs) -> ExitCode {
+    let options = Options {
+        json: args.json,
+        strict: args.strict,
+    };
+    match check::run(&args.folder, options, &mut io::stdout().lock()) {
+        Ok(Outcome::Passed) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::FAILURE,
+        Err(error) => {
+            _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// One thread for all control work: the request path has threads of its own.

@@ -27,7 +27,7 @@ use std::sync::Arc;
 pub use backend::{Backend, BackendId, BackendPort, Endpoint, EndpointState};
 pub use certificate::{Certificate, PrivateKey};
 pub use host::Host;
-pub use listener::{Listener, Site, VirtualHost};
+pub use listener::{Listener, Opening, Site, VirtualHost};
 pub use object::ObjectRef;
 pub use path::{PathMatch, PathSummary};
 pub use policy::Policies;

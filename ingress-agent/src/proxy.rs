@@ -14,6 +14,7 @@
 mod access;
 mod authority;
 mod client;
+mod count;
 mod deadline;
 mod error;
 mod forward;
@@ -22,12 +23,15 @@ mod header;
 mod listener;
 mod open;
 mod path;
+mod policy;
+mod preamble;
 mod request_id;
 mod router;
 mod serve;
 mod table;
 mod tls;
 pub mod trace;
+mod tunnel;
 mod upstream;
 mod wanted;
 mod watch;
@@ -44,8 +48,9 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch as latest};
 use tokio::time::timeout;
 
-pub use listener::{ListenError, Listeners};
-pub use table::{Memo, Table};
+pub use count::{BOUNDS_MICROS, CLASSES, Counts, Labels, METHODS, RouteCounts};
+pub use listener::{ListenError, Listeners, Ordinary, Sockets};
+pub use table::{Memo, Table, TableText};
 pub use tls::FallbackError;
 pub use worker::WorkerError;
 
@@ -55,7 +60,7 @@ use worker::Command;
 /// A worker that takes longer to answer has stopped serving.
 const PULSE: Duration = Duration::from_millis(300);
 
-/// The proxy's time limits.
+/// The proxy's time limits towards clients; those towards pods are the routes' own.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// From a request's first byte, or the connection's accept, to the end of its head.
@@ -64,10 +69,6 @@ pub struct Options {
     pub idle: Duration,
     /// A TLS handshake.
     pub handshake: Duration,
-    /// A connection to a pod.
-    pub connect: Duration,
-    /// A pod's silence: before its answer, and between two pieces of it.
-    pub read: Duration,
 }
 
 impl Default for Options {
@@ -76,8 +77,6 @@ impl Default for Options {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             handshake: Duration::from_secs(5),
-            connect: Duration::from_secs(5),
-            read: Duration::from_secs(60),
         }
     }
 }
@@ -125,18 +124,21 @@ pub struct Proxy {
     old: Mutex<Vec<Arc<Live>>>,
     tls: Tls,
     workers: Vec<mpsc::UnboundedSender<Command>>,
+    counts: Vec<Arc<Counts>>,
     ended: latest::Receiver<Option<Ended>>,
 }
 
 impl Proxy {
-    /// Starts one worker per pair of listeners, on threads of their own. Until the first [`Proxy::swap`] every
+    /// Starts one worker per set of listeners, on threads of their own. Until the first [`Proxy::swap`] every
     /// connection is closed at once.
-    pub fn start(listeners: Listeners, options: Options) -> Result<Self, StartError> {
+    pub fn start(listeners: impl Into<Sockets>, options: Options) -> Result<Self, StartError> {
         let tls = Tls::new()?;
         let live = Arc::new(ArcSwap::from_pointee(Live::default()));
         let (tell_end, ended) = latest::channel(None);
         let mut workers = Vec::new();
-        for (index, pair) in listeners.into_pairs().into_iter().enumerate() {
+        let mut counts = Vec::new();
+        let Sockets { sets, balancers } = listeners.into();
+        for (index, sockets) in sets.into_iter().enumerate() {
             let (commands, received) = mpsc::unbounded_channel();
             let notice = Notice {
                 worker: index,
@@ -144,9 +146,15 @@ impl Proxy {
                 drained: false,
             };
             let live = Arc::clone(&live);
+            let share = worker::Share {
+                sockets,
+                balancers: Arc::clone(&balancers),
+                counts: Arc::default(),
+            };
+            counts.push(Arc::clone(&share.counts));
             thread::Builder::new()
                 .name(format!("proxy-{index}"))
-                .spawn(move || notice.watch(|| work(live, options, pair, received)))
+                .spawn(move || notice.watch(|| work(live, options, share, received)))
                 .map_err(|source| StartError::Thread {
                     worker: index,
                     source,
@@ -158,6 +166,7 @@ impl Proxy {
             old: Mutex::default(),
             tls,
             workers,
+            counts,
             ended,
         })
     }
@@ -205,6 +214,16 @@ impl Proxy {
         sum
     }
 
+    /// What the workers look requests up in, in words.
+    pub fn describe(&self) -> TableText {
+        TableText::from(&self.live.load_full().table)
+    }
+
+    /// What each worker has counted.
+    pub fn counts(&self) -> &[Arc<Counts>] {
+        &self.counts
+    }
+
     /// When a worker ends that was not drained. Does not borrow the proxy.
     pub fn ended(&self) -> impl Future<Output = Ended> + Send + use<> {
         let mut ended = self.ended.clone();
@@ -234,14 +253,14 @@ impl Proxy {
 fn work(
     live: Arc<ArcSwap<Live>>,
     options: Options,
-    listeners: listener::Pair,
+    share: worker::Share,
     commands: mpsc::UnboundedReceiver<Command>,
 ) -> Result<(), String> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default());
     let runtime = runtime.map_err(|error| format!("make a tokio runtime: {error}"))?;
-    let ended = runtime.block_on(worker::run(live, options, listeners, commands));
+    let ended = runtime.block_on(worker::run(live, options, share, commands));
     ended.map_err(|error| error.to_string())
 }
 

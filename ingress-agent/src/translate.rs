@@ -5,16 +5,17 @@
 //! Kubernetes types, no clock and no network.
 //!
 //! ```text
-//! classes ─▶ whose Ingresses are ours ─┬─▶ routes (hosts, paths, default backends) ◀── backends, annotations
-//! pools ──▶ VIPs and their members     └─▶ certificates (server names)
+//! classes ─▶ whose Ingresses are ours ─┬─▶ certificates (server names)
+//! pools ──▶ VIPs and their members     └─▶ routes (hosts, paths, default backends) ◀── backends, policies
 //! ```
 
-mod annotation;
 mod audience;
 mod backends;
 mod certificates;
 mod classes;
+mod host;
 mod index;
+mod policies;
 pub mod report;
 mod routes;
 pub mod snapshot;
@@ -23,59 +24,101 @@ mod vips;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{Listener, Model, ObjectRef, Site};
+use crate::model::{Listener, Model, ObjectRef, Opening, Site};
 
 use audience::Audience;
 use backends::Backends;
 use classes::Classes;
 use index::Index;
 use report::Findings;
-pub(crate) use report::nearest;
 pub use report::{Finding, Place, Report};
 pub use snapshot::{Entry, Snapshot};
+use vips::Vips;
 
 /// `spec.controller` of the IngressClasses that are ours.
 pub const CONTROLLER: &str = "ingress-agent.dev/xdp";
 
 /// The model of a snapshot, and what is to be said about its objects.
 pub fn translate(snapshot: &Snapshot) -> (Model, Report) {
-    let mut findings = Findings::default();
-    let index = Index::new(snapshot);
-    let classes = Classes::new(snapshot);
-    findings.extend(
-        snapshot
-            .findings
+    Translator::default().translate(snapshot)
+}
+
+/// Translates snapshots one after the other, each to the very model and report that [`translate`] gives,
+/// and reuses what stays: a host, a backend or a site of which nothing changed keeps its allocation.
+#[derive(Debug, Default)]
+pub struct Translator {
+    backends: backends::Memo,
+    sites: BTreeMap<Audience, routes::Memo>,
+}
+
+impl Translator {
+    /// The model of a snapshot, and what is to be said about its objects.
+    pub fn translate(&mut self, snapshot: &Snapshot) -> (Model, Report) {
+        self.translate_behind(snapshot, vips::assign)
+    }
+
+    /// The same for an agent without XDP: every Ingress of our classes, in every namespace, is answered at each
+    /// of `openings`. VipPools mean nothing to such an agent and are not judged.
+    pub fn translate_at(&mut self, snapshot: &Snapshot, openings: &[Opening]) -> (Model, Report) {
+        self.translate_behind(snapshot, |_, classes, _| Vips::ordinary(openings, classes))
+    }
+
+    fn translate_behind<'a>(
+        &mut self,
+        snapshot: &'a Snapshot,
+        assign: impl FnOnce(&'a Snapshot, &Classes<'a>, &mut Findings) -> Vips,
+    ) -> (Model, Report) {
+        let mut findings = Findings::default();
+        let index = Index::new(snapshot);
+        let classes = Classes::new(snapshot);
+        findings.extend(
+            snapshot
+                .findings
+                .iter()
+                .filter(|finding| !classes.are_others(&finding.object)),
+        );
+        let vips = assign(snapshot, &classes, &mut findings);
+        let addresses = vips.pools.iter().flat_map(|pool| &pool.vips);
+        let addresses = addresses.map(|vip| vip.address).collect();
+        let mut backends = Backends::new(&index, addresses, &mut self.backends);
+        let mut last = std::mem::take(&mut self.sites);
+        let mut sites: BTreeMap<&Audience, Arc<Site>> = BTreeMap::new();
+        let unserved = vips.unserved(&classes);
+        // What no VIP serves is judged all the same.
+        for audience in vips
+            .bindings
             .iter()
-            .filter(|finding| !classes.are_others(&finding.object)),
-    );
-    let vips = vips::assign(snapshot, &classes, &mut findings);
-    let addresses = vips.bindings.iter().map(|binding| binding.vip.address).collect();
-    let mut backends = Backends::new(&index, addresses);
-    let mut sites: BTreeMap<&Audience, Arc<Site>> = BTreeMap::new();
-    let mut listeners = Vec::new();
-    for binding in &vips.bindings {
-        let site = sites.entry(&binding.audience);
-        let site = site
-            .or_insert_with(|| site_of(&binding.audience, &classes, &index, &mut backends, &mut findings));
-        listeners.push(Listener {
-            vip: binding.vip,
-            tls: binding.tls,
-            site: Arc::clone(site),
+            .map(|binding| &binding.audience)
+            .chain(&unserved)
+        {
+            if !sites.contains_key(audience) {
+                let mut memo = last.remove(audience).unwrap_or_default();
+                let ingresses: Vec<_> = classes.ingresses_of(audience).collect();
+                let certificates = certificates::choose(&ingresses, &index, &mut findings);
+                let site = routes::build(&ingresses, certificates, &mut backends, &mut memo, &mut findings);
+                self.sites.insert(audience.clone(), memo);
+                sites.insert(audience, site);
+            }
+        }
+        let listeners = vips.bindings.iter().filter_map(|binding| {
+            let site = sites.get(&binding.audience)?;
+            Some(Listener {
+                vip: binding.vip,
+                tls: binding.tls,
+                site: Arc::clone(site),
+            })
         });
+        let listeners = listeners.collect();
+        audience::judge(&vips.bindings, &classes, &mut findings);
+        certificates::judge(snapshot, &mut findings);
+        backends::judge(snapshot, &classes, &index, &mut findings);
+        let model = Model {
+            pools: vips.pools,
+            listeners,
+            secret: snapshot.nodes.as_ref().and_then(|nodes| nodes.secret.clone()),
+        };
+        (model, findings.finish())
     }
-    // What no VIP serves is judged all the same.
-    for class in vips.unserved(&classes) {
-        site_of(&class, &classes, &index, &mut backends, &mut findings);
-    }
-    audience::judge(&vips.bindings, &classes, &mut findings);
-    certificates::judge(snapshot, &mut findings);
-    backends::judge(snapshot, &classes, &index, &mut findings);
-    let model = Model {
-        pools: vips.pools,
-        listeners,
-        secret: snapshot.nodes.as_ref().and_then(|nodes| nodes.secret.clone()),
-    };
-    (model, findings.finish())
 }
 
 /// The objects of a snapshot that are ours to judge: our classes and their Ingresses, and VipPools.
@@ -95,21 +138,4 @@ pub fn judged(snapshot: &Snapshot) -> impl Iterator<Item = (&ObjectRef, Option<&
         .iter()
         .map(|entry| (&entry.value.object, entry.place.as_ref()));
     ours.into_iter().chain(ingresses).chain(pools)
-}
-
-fn site_of(
-    audience: &Audience,
-    classes: &Classes<'_>,
-    index: &Index<'_>,
-    backends: &mut Backends<'_>,
-    findings: &mut Findings,
-) -> Arc<Site> {
-    let ingresses: Vec<_> = classes.ingresses_of(audience).collect();
-    let (hosts, default) = routes::build(&ingresses, backends, findings);
-    let certificates = certificates::choose(&ingresses, index, findings);
-    Arc::new(Site {
-        hosts,
-        default,
-        certificates,
-    })
 }

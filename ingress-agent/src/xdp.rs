@@ -146,7 +146,7 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct Dataplane {
     state: Arc<Mutex<State>>,
-    maps: Maps,
+    maps: Arc<Maps>,
     watcher: JoinHandle<()>,
     _lock: Lock,
 }
@@ -180,7 +180,7 @@ impl Dataplane {
         let mut programs = Programs::load(&pins, &mut undo)?;
         attach::attach(&mut programs, &pins, &interfaces, &mut undo)?;
         let writer = Writer::open(pins.clone())?;
-        let maps = Maps::open(&pins)?;
+        let maps = Arc::new(Maps::open(&pins)?);
         undo.keep();
 
         let state = State::new(options, pins, netlink, programs, writer);
@@ -228,7 +228,7 @@ impl Dataplane {
     }
 
     /// The maps, for counters.
-    pub const fn maps(&self) -> &Maps {
+    pub const fn maps(&self) -> &Arc<Maps> {
         &self.maps
     }
 }

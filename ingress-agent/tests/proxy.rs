@@ -13,6 +13,8 @@
 
 #[path = "support/bed.rs"]
 mod bed;
+#[path = "support/frames.rs"]
+mod frames;
 #[path = "support/raw.rs"]
 mod raw;
 #[path = "support/recorder.rs"]
@@ -24,13 +26,19 @@ mod reference;
 mod access;
 #[path = "proxy/corpus.rs"]
 mod corpus;
+#[path = "proxy/h2.rs"]
+mod h2;
 #[path = "proxy/lifecycle.rs"]
 mod lifecycle;
+#[path = "proxy/policies.rs"]
+mod policies;
 #[path = "proxy/routing.rs"]
 mod routing;
 #[path = "proxy/smuggling.rs"]
 mod smuggling;
 #[path = "proxy/tls.rs"]
 mod tls;
+#[path = "proxy/upgrade.rs"]
+mod upgrade;
 #[path = "proxy/upstream.rs"]
 mod upstream;

@@ -9,18 +9,30 @@
     reason = "a test fails by panicking, also in what its functions share"
 )]
 
+#[path = "translate/annotations.rs"]
+mod annotations;
 #[path = "translate/bad_input.rs"]
 mod bad_input;
 #[path = "translate/certificates.rs"]
 mod certificates;
+#[path = "translate/clauses.rs"]
+mod clauses;
+#[path = "translate/corpus.rs"]
+mod corpus;
 #[path = "translate/endpoints.rs"]
 mod endpoints;
 #[path = "translate/folder.rs"]
 mod folder;
+#[path = "translate/memo.rs"]
+mod memo;
+#[path = "translate/memory.rs"]
+mod memory;
 #[path = "translate/order.rs"]
 mod order;
 #[path = "translate/routes.rs"]
 mod routes;
+#[path = "translate/scale.rs"]
+mod scale;
 #[path = "translate/vips.rs"]
 mod vips;
 #[path = "translate/watched.rs"]

@@ -82,13 +82,18 @@ impl Sum {
     }
 }
 
-/// A checksum field after one word of what it covers has changed (RFC 1624 section 3, equation 3).
+/// A checksum field after a word of what it covers has become less by `amount`.
+///
+/// This is RFC 1624 section 3, equation 3, `~(~checksum + ~old + new)`: there `~old + new` is `~amount`, and the
+/// complement of a sum of complements is the sum itself, with the carry added back for 0xffff as well.
 #[inline(always)]
-pub const fn update(checksum: Be16, old: Be16, new: Be16) -> Be16 {
-    Sum::from_folded(!checksum.to_wire())
-        .add16(Be16::from_wire(!old.to_wire()))
-        .add16(new)
-        .checksum()
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the carry was added back, and there is no second one"
+)]
+pub const fn lessen(checksum: Be16, amount: Be16) -> Be16 {
+    let sum = checksum.to_wire() as u32 + amount.to_wire() as u32;
+    Be16::from_wire((sum + ((sum + 1) >> 16)) as u16)
 }
 
 #[cfg(test)]
@@ -107,8 +112,19 @@ mod tests {
     #[test]
     fn updates_the_example_of_rfc_1624() {
         // Section 4: the checksum DD2F, a word 5555 that becomes 3285, gives 0000 and not FFFF.
-        let updated = update(Be16::new(0xdd2f), Be16::new(0x5555), Be16::new(0x3285));
+        let updated = lessen(Be16::new(0xdd2f), Be16::new(0x5555 - 0x3285));
         assert_eq!(updated.get(), 0x0000);
+    }
+
+    #[test]
+    fn lessens_every_checksum_as_equation_3_of_rfc_1624_does() {
+        for checksum in (0..=u16::MAX).map(Be16::from_wire) {
+            let equation = Sum::from_folded(!checksum.to_wire())
+                .add16(Be16::new(!0x4006))
+                .add16(Be16::new(0x3f06))
+                .checksum();
+            assert_eq!(lessen(checksum, Be16::new(0x0100)), equation);
+        }
     }
 
     #[test]

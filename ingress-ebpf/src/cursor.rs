@@ -75,6 +75,17 @@ impl<'p> Cursor<'p> {
         Some(())
     }
 
+    /// Puts what `change` makes of a `T` in its place and steps over it; `None`, and nothing written, if the
+    /// packet ends inside it.
+    #[inline(always)]
+    pub fn modify<T: Pod>(&mut self, change: impl FnOnce(T) -> T) -> Option<()> {
+        let at = self.step(size_of::<T>())?.cast::<T>();
+        // SAFETY: `step` found that all of it lies in the packet, which the constructor's caller says can be
+        // read and written. Any bytes are a `T`, and no alignment is asked for.
+        unsafe { at.write_unaligned(change(at.read_unaligned())) };
+        Some(())
+    }
+
     /// Steps over `bytes`, at most 65,535; `None`, and no step, if the packet ends before.
     #[inline(always)]
     pub fn skip(&mut self, bytes: u16) -> Option<()> {
@@ -147,5 +158,15 @@ mod tests {
         assert_eq!(cursor.write([7_u8, 8]), Some(()));
         assert_eq!(cursor.write([9_u8, 9]), None);
         assert_eq!(bytes, [0, 7, 8, 0]);
+    }
+
+    #[test]
+    fn changes_what_is_there() {
+        let mut bytes = [1, 2, 3, 4];
+        let mut cursor = Cursor::new(&mut bytes);
+        assert_eq!(cursor.skip(1), Some(()));
+        assert_eq!(cursor.modify(|[a, b]: [u8; 2]| [b, a + 5]), Some(()));
+        assert_eq!(cursor.modify(|_: [u8; 2]| [9, 9]), None);
+        assert_eq!(bytes, [1, 3, 7, 4]);
     }
 }

@@ -13,7 +13,6 @@ mod udp;
 use bytemuck::Pod;
 use ingress_common::{Be16, Family, Ip, Reason, Settings, SlotKey};
 
-use crate::Cursor;
 use crate::checksum::Sum;
 
 pub use eth::{EthHeader, Macs, VlanTag, ethertype};
@@ -105,11 +104,11 @@ pub trait IpHeader: Pod {
     /// The traffic class octet.
     fn traffic_class(&self) -> u8;
 
-    /// The same header one hop further; `None` if its life ends here.
-    fn next_hop(&self) -> Option<Self>;
+    /// Whether its life ends here: no hop is left.
+    fn expires(&self) -> bool;
 
-    /// Writes the fields that [`next_hop`](Self::next_hop) changes into the packet whose header is at `cursor`.
-    fn write_hop(&self, cursor: &mut Cursor<'_>) -> Option<()>;
+    /// The same header one hop further.
+    fn hopped(self) -> Self;
 
     /// The sum of the whole packet, known from the header alone because the checksums of the header and of
     /// the TCP segment, `payload` bytes long, each make their own sum zero.

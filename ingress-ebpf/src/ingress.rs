@@ -1,6 +1,6 @@
 //! The walk of one frame: DESIGN's order of work, each step in its file.
 
-use ingress_common::{Be16, PORT_TCP, Reason, Settings};
+use ingress_common::{Be16, PORT_TCP, Reason, Settings, Slot};
 
 use crate::accept::accept;
 use crate::guard::{self, Content};
@@ -88,12 +88,7 @@ fn enter<H: IpHeader, P: Packet, T: Tables>(
 
     let hash = ip.get().slot_hash(tcp.get().source, &settings.slot_key);
     let slot = tables.slot(port.pool, hash).ok_or(Reason::EmptyPool)?;
-    let nobody = if slot.owner | slot.next1 | slot.next2 == 0 {
-        Reason::EmptyPool
-    } else {
-        Reason::NoNode
-    };
-    let mut target = select::first(tables, port.vip, slot).ok_or(nobody)?;
+    let mut target = select::first(tables, port.vip, slot).ok_or_else(|| nobody(slot))?;
     if target.number == settings.node {
         let hops = target.hops;
         if hops == Hops::default() || accept(tables, ip, tcp, frame.link.length) {
@@ -104,8 +99,11 @@ fn enter<H: IpHeader, P: Packet, T: Tables>(
             None => return Ok(Reason::Kept),
         }
     }
+    if ip.get().expires() {
+        return Err(Reason::Ttl);
+    }
     let parcel = Parcel {
-        ip: ip.get().next_hop().ok_or(Reason::Ttl)?,
+        ip: ip.get(),
         payload: segment.length,
         port: outer_port(hash),
         overhead: 0,
@@ -161,6 +159,16 @@ fn emerge<H: IpHeader, P: Packet, T: Tables>(
     tunnel::send(packet, settings, frame.link, &target, &parcel)?;
     tables.count(Counter::Node(target.number), frame.bytes);
     Ok(Reason::NextHop)
+}
+
+/// Why a slot leads to no node.
+#[inline(always)]
+const fn nobody(slot: Slot) -> Reason {
+    if slot.owner | slot.next1 | slot.next2 == 0 {
+        Reason::EmptyPool
+    } else {
+        Reason::NoNode
+    }
 }
 
 /// The settings, once the agent has written them.

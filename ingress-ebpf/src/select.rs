@@ -90,7 +90,8 @@ pub(crate) fn next<T: Tables>(tables: &T, vip: u16, own: u16, hops: Hops) -> Opt
     None
 }
 
-/// The node of that number, if neither the VIP nor this node holds it to be absent or down.
+/// The node of that number, if neither the VIP nor this node holds it to be absent or down. It is looked up by
+/// its index in the VIP's map, which is its number, so that neither lookup waits for the other.
 #[inline(always)]
 fn alive<T: Tables>(tables: &T, vip: u16, number: u16) -> Option<&Node> {
     if number == 0 {
@@ -100,6 +101,6 @@ fn alive<T: Tables>(tables: &T, vip: u16, number: u16) -> Option<&Node> {
     if backend.state != BackendState::Active as u8 && backend.state != BackendState::Draining as u8 {
         return None;
     }
-    let node = tables.node(backend.node)?;
+    let node = tables.node(number)?;
     (node.state == NodeState::Local as u8 || node.state == NodeState::Peer as u8).then_some(node)
 }

@@ -50,7 +50,7 @@ pub use ping::{Ping, Pings};
 pub use pod::Pod;
 pub use process::Process;
 pub use router::Router;
-pub use teardown::{dead_labs, remove_dead_labs};
+pub use teardown::{dead_labs, remove_dead_labs, wait_if_interrupted};
 pub use traffic::{Sent, Traffic};
 
 use link::{End as LinkEnd, connect, pass_xdp};
@@ -305,6 +305,7 @@ struct Guard(Arc<Teardown>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        wait_if_interrupted();
         self.0.run();
     }
 }

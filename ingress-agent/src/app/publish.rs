@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use crate::model::Model;
+use crate::admin::Board;
+use crate::digest::Verdict;
+use crate::model::{Model, Opening};
 use crate::proxy::{Memo, Proxy};
-use crate::translate::{Finding, Snapshot, translate};
+use crate::translate::{Finding, Report, Snapshot, Translator};
 use crate::xdp::node::Mss;
 use crate::xdp::{Dataplane, Plan};
 
@@ -16,6 +19,10 @@ use crate::xdp::{Dataplane, Plan};
 #[derive(Debug)]
 pub(super) struct Publisher {
     node: Arc<str>,
+    /// Without XDP: where is listened.
+    openings: Option<Vec<Opening>>,
+    board: Arc<Board>,
+    translator: Translator,
     memo: Memo,
     mss: Option<Mss>,
     findings: BTreeSet<Finding>,
@@ -23,9 +30,13 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(node: Arc<str>) -> Self {
+    /// `openings`: where an agent without XDP listens.
+    pub(super) fn new(node: Arc<str>, openings: Option<Vec<Opening>>, board: Arc<Board>) -> Self {
         Self {
             node,
+            openings,
+            board,
+            translator: Translator::default(),
             memo: Memo::default(),
             mss: None,
             findings: BTreeSet::new(),
@@ -34,8 +45,13 @@ impl Publisher {
     }
 
     /// What a snapshot means; what is wrong with it goes to the log.
-    pub(super) fn translate(&mut self, snapshot: &Snapshot) -> Model {
-        let (model, report) = translate(snapshot);
+    pub(super) fn translate(&mut self, snapshot: &Snapshot) -> Arc<Model> {
+        let begin = Instant::now();
+        let (model, report) = match &self.openings {
+            None => self.translator.translate(snapshot),
+            Some(openings) => self.translator.translate_at(snapshot, openings),
+        };
+        self.count(begin.elapsed(), &model, &report);
         let findings: BTreeSet<Finding> = report.findings.into_iter().collect();
         for finding in findings.difference(&self.findings) {
             warn!("{finding}");
@@ -44,16 +60,68 @@ impl Publisher {
             info!("no longer: {finding}");
         }
         self.findings = findings;
-        model
+        Arc::new(model)
+    }
+
+    fn count(&self, took: Duration, model: &Model, report: &Report) {
+        let control = &self.board.control;
+        control.snapshots.fetch_add(1, Relaxed);
+        control.translate.observe(took);
+        control.listeners.store(model.listeners.len() as u64, Relaxed);
+        for (verdict, gauge) in [
+            (Verdict::Degraded, &control.degraded),
+            (Verdict::Refused, &control.refused),
+        ] {
+            let findings = report.findings.iter();
+            let count = findings
+                .filter(|finding| finding.fault.verdict == verdict)
+                .count();
+            gauge.store(count as u64, Relaxed);
+        }
+    }
+
+    /// Makes the proxy serve what a model means. Says whether it does.
+    pub(super) fn route(&mut self, model: &Arc<Model>, proxy: &Proxy) -> bool {
+        let swapped = proxy.swap(self.memo.table(model));
+        if let Err(error) = &swapped {
+            error!(%error, "the new routes are not in effect");
+        }
+        let is_routed = swapped.is_ok();
+        // With XDP the kernel's part is still to come.
+        if self.openings.is_some() {
+            self.conclude(model, is_routed);
+        }
+        is_routed
+    }
+
+    /// Tells the board how it ended.
+    fn conclude(&self, model: &Arc<Model>, in_effect: bool) {
+        let control = &self.board.control;
+        if in_effect {
+            self.board.serves(model);
+            control.applied.fetch_add(1, Relaxed);
+        } else {
+            control.failed.fetch_add(1, Relaxed);
+        }
     }
 
     /// Makes the proxy and the kernel serve what a model means. What cannot be done is told and the rest is
     /// done; where nothing can be, what was served before goes on. Says whether all of it is in effect.
-    pub(super) async fn apply(&mut self, model: &Model, proxy: &Proxy, dataplane: &mut Dataplane) -> bool {
+    pub(super) async fn apply(
+        &mut self,
+        model: &Arc<Model>,
+        proxy: &Proxy,
+        dataplane: &mut Dataplane,
+    ) -> bool {
+        let in_effect = self.put(model, proxy, dataplane).await;
+        self.conclude(model, in_effect);
+        in_effect
+    }
+
+    async fn put(&mut self, model: &Arc<Model>, proxy: &Proxy, dataplane: &mut Dataplane) -> bool {
         let begin = Instant::now();
         // The routes first: they must be there when a new VIP's first packet comes.
-        if let Err(error) = proxy.swap(self.memo.table(model)) {
-            error!(%error, "the new routes are not in effect");
+        if !self.route(model, proxy) {
             return false;
         }
         let routed = begin.elapsed();
@@ -77,6 +145,7 @@ impl Publisher {
             nodes = plan.nodes.len(),
             "in effect"
         );
+        self.board.follows(plan);
         true
     }
 

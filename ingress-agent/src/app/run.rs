@@ -12,9 +12,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use super::heartbeat::Heartbeat;
+use super::ordinary;
 use super::publish::Publisher;
 use super::stop::Stop;
-use crate::config::{RunArgs, Source};
+use crate::admin::{self, Admin, Board};
+use crate::config::{RunArgs, Source, Twice};
 use crate::proxy::{Ended, ListenError, Listeners, Options, Proxy, StartError};
 use crate::source::file::{self, WatchError};
 use crate::translate::Snapshot;
@@ -30,9 +32,10 @@ pub enum RunError {
     /// The API server comes later.
     #[error("--source kube is not in this version; use --source file:DIR with a folder of manifests")]
     SourceKube,
-    /// Serving without XDP comes later.
+    /// There is nothing to program.
     #[error(
-        "no VIP to serve: {} has no VipPool that gives an address to an IngressClass of ours; add one, for example:\n{}",
+        "no VIP to serve: {} has no VipPool that gives an address to an IngressClass of ours, or the log says why it \
+         was refused; serve without VIPs by --no-xdp --listen ADDRESS:PORT, or add a pool, for example:\n{}",
         folder.display(),
         EXAMPLE_POOL
     )]
@@ -40,6 +43,12 @@ pub enum RunError {
         /// The folder of manifests.
         folder: PathBuf,
     },
+    /// The listeners of an agent without XDP.
+    #[error(transparent)]
+    Openings(#[from] Twice),
+    /// The admin's address.
+    #[error(transparent)]
+    Admin(#[from] admin::ListenError),
     /// The source cannot be followed.
     #[error(transparent)]
     Source(#[from] WatchError),
@@ -85,21 +94,26 @@ spec: {addresses: [192.0.2.10], classes: [NAME-OF-AN-INGRESSCLASS]}";
 
 /// Serves until SIGTERM or SIGINT, then drains. Must be called in a tokio runtime of its own.
 pub async fn run(args: RunArgs) -> Result<(), RunError> {
-    let Source::File(folder) = args.source else {
+    let Source::File(folder) = args.source.clone() else {
         return Err(RunError::SourceKube);
     };
+    if args.ordinary.no_xdp {
+        return ordinary::run(args, folder).await;
+    }
     let node: Arc<str> = Arc::from(args.node);
     let mut stop = Stop::listen().map_err(|cause| RunError::System {
         call: "sigaction",
         cause,
     })?;
+    let board = Arc::new(Board::default());
+    let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
     let mut source = Followed::start(folder.clone(), Arc::clone(&node));
 
     let snapshot = tokio::select! {
         snapshot = source.next() => snapshot?,
         () = stop.asked() => return Ok(()),
     };
-    let mut publisher = Publisher::new(Arc::clone(&node));
+    let mut publisher = Publisher::new(Arc::clone(&node), None, Arc::clone(&board));
     let model = publisher.translate(&snapshot);
     if model.listeners.is_empty() {
         return Err(RunError::NoVip { folder });
@@ -118,6 +132,7 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     let listeners = Listeners::bind(workers)?;
     dataplane.set_listeners(listeners.v4_fd(), listeners.v6_fd())?;
     let proxy = Arc::new(Proxy::start(listeners, Options::default())?);
+    board.started(&proxy, Some(dataplane.maps()));
     if !publisher.apply(&model, &proxy, &mut dataplane).await {
         return Err(RunError::NotInEffect);
     }
@@ -146,25 +161,31 @@ pub async fn run(args: RunArgs) -> Result<(), RunError> {
     }
 
     info!(at_most = ?args.drain_timeout, "draining: new connections go to other nodes, open requests finish");
+    board.drains();
     // SYNs go elsewhere from here on; packets of open connections still come.
     drop(heartbeat);
+    drain(&proxy, args.drain_timeout, &mut stop).await;
+    Ok(())
+}
+
+/// Lets open requests finish, unless it is asked for a second time.
+pub(super) async fn drain(proxy: &Proxy, at_most: Duration, stop: &mut Stop) {
     tokio::select! {
-        outcome = proxy.drain(args.drain_timeout) => {
+        outcome = proxy.drain(at_most) => {
             info!(finished = outcome.finished, cut = outcome.cut, "drained");
         }
         () = stop.asked() => warn!("asked to stop again: open requests are cut"),
     }
-    Ok(())
 }
 
 /// The source, and the task that follows it.
-struct Followed {
+pub(super) struct Followed {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     task: JoinHandle<Result<Infallible, WatchError>>,
 }
 
 impl Followed {
-    fn start(folder: PathBuf, node: Arc<str>) -> Self {
+    pub(super) fn start(folder: PathBuf, node: Arc<str>) -> Self {
         let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(&node)));
         Self {
             snapshots,
@@ -173,7 +194,7 @@ impl Followed {
     }
 
     /// The next snapshot; an error when there will be none.
-    async fn next(&mut self) -> Result<Arc<Snapshot>, RunError> {
+    pub(super) async fn next(&mut self) -> Result<Arc<Snapshot>, RunError> {
         match self.snapshots.changed().await {
             Ok(()) => Ok(Arc::clone(&self.snapshots.borrow_and_update())),
             // The task has ended, so this does not wait.
@@ -187,12 +208,12 @@ impl Followed {
 }
 
 /// One worker per core that this process may run on.
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Lets this thread's control work come after the workers' and the heartbeat's, whose threads have started.
-fn give_way() {
+pub(super) fn give_way() {
     let own = Some(rustix::thread::gettid());
     if let Err(error) = rustix::process::setpriority_process(own, 5) {
         warn!(%error, "setpriority: control work may delay requests");

@@ -1,12 +1,12 @@
 //! Ingress (networking.k8s.io/v1).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress as ApiIngress, IngressRule, IngressSpec, IngressTLS,
 };
 
+use super::annotation::{self, Annotations};
 use super::{Fault, keep, object};
 use crate::model::{Host, ObjectRef, PathMatch};
 
@@ -16,8 +16,6 @@ pub use target::Target;
 
 /// Takes precedence over `spec.ingressClassName` when it is set (`IngressSpec.ingressClassName`).
 const LEGACY_CLASS: &str = "kubernetes.io/ingress.class";
-/// The annotations that mean something to us; others are dropped here.
-const PREFIXES: [&str; 2] = ["nginx.ingress.kubernetes.io/", "ingress-agent.dev/"];
 
 /// An Ingress.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,8 +30,8 @@ pub struct Ingress {
     pub default_backend: Option<Target>,
     /// `spec.tls`.
     pub tls: Vec<Tls>,
-    /// The annotations under a prefix that means something to us, by their whole key.
-    pub annotations: BTreeMap<Arc<str>, Arc<str>>,
+    /// What its annotations ask for.
+    pub annotations: Annotations,
     /// What of it could not be read.
     pub faults: Vec<Fault>,
 }
@@ -100,6 +98,7 @@ pub fn digest(ingress: ApiIngress, previous: Option<&Arc<Ingress>>) -> Arc<Ingre
         .and_then(|all| all.get(LEGACY_CLASS))
         .filter(|class| !class.is_empty());
     let class = legacy.cloned().or(ingress_class_name).map(Arc::from);
+    let object = object("Ingress", &metadata);
     let ingress = Ingress {
         class,
         default_backend: default_backend
@@ -108,8 +107,10 @@ pub fn digest(ingress: ApiIngress, previous: Option<&Arc<Ingress>>) -> Arc<Ingre
         tls: each(tls.unwrap_or_default(), |index, entry| {
             Some(tls_entry(index, entry, &mut faults))
         }),
-        annotations: metadata.annotations.iter().flatten().filter_map(ours).collect(),
-        object: object("Ingress", &metadata),
+        annotations: annotations.map_or_else(Annotations::default, |all| {
+            annotation::read(all, &object, &mut faults)
+        }),
+        object,
         faults,
     };
     keep(ingress, previous)
@@ -119,11 +120,6 @@ fn each<T, U>(entries: Vec<T>, read: impl FnMut(usize, T) -> Option<U>) -> Vec<U
     let mut read = read;
     let read = |(index, entry)| read(index, entry);
     entries.into_iter().enumerate().filter_map(read).collect()
-}
-
-fn ours((key, value): (&String, &String)) -> Option<(Arc<str>, Arc<str>)> {
-    let ours = PREFIXES.iter().any(|prefix| key.starts_with(prefix));
-    ours.then(|| (Arc::from(key.as_str()), Arc::from(value.as_str())))
 }
 
 fn rule(index: usize, rule: IngressRule, faults: &mut Vec<Fault>) -> Option<Rule> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Subject;
 use super::step::{Step, StepName};
+use crate::digest::nearest::nearest;
 use crate::digest::{Fault, Ingress, Verdict};
 use crate::model::policy::{Balance, BodyLimit, UpstreamPolicy, UpstreamProtocol};
 use crate::model::{
@@ -11,7 +12,7 @@ use crate::model::{
     VirtualHost,
 };
 use crate::proxy::trace::Trace;
-use crate::translate::{Finding, nearest};
+use crate::translate::Finding;
 
 /// Tells what the trace found, up to the step that ends it.
 pub(super) fn steps(subject: &Subject<'_>, listener: &Listener, trace: &Trace, steps: &mut Vec<Step>) {
@@ -33,6 +34,9 @@ pub(super) fn steps(subject: &Subject<'_>, listener: &Listener, trace: &Trace, s
     let Action::Forward(backend) = &rule.action else {
         return;
     };
+    if trace.redirect.is_some() {
+        return;
+    }
     let fault = claim.fault(subject, &rule.origin);
     let service = service(backend, &claim, rule);
     match fault.filter(|_| backend.endpoints.is_empty()) {

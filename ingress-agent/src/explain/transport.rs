@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use super::request::Request;
 use super::step::{Step, StepName};
 use super::{Subject, routing};
+use crate::digest::nearest::nearest;
 use crate::model::{Listener, ObjectRef, Vip};
 use crate::proxy::trace::Trace;
-use crate::translate::nearest;
 
 /// The listener that is dialled, and the step that says so. A URL that names no address dials the VIP of its
 /// port behind which the host is known; DNS is not asked.

@@ -5,15 +5,25 @@ use std::sync::Arc;
 
 use super::{Certificate, Host, Route, Vip};
 
-/// A VIP and what answers there.
+/// A VIP, or an ordinary listener's address, and what answers there.
 #[derive(Clone, Debug)]
 pub struct Listener {
-    /// Where clients dial.
+    /// Where clients dial. An ordinary listener's address may be the unspecified one, which stands for every
+    /// address of its family that has no listener of its own on that port.
     pub vip: Vip,
     /// Whether TLS is terminated here: protocol `HTTPS` in the `VipPool`.
     pub tls: bool,
     /// Shared by all listeners of the same classes.
     pub site: Arc<Site>,
+}
+
+/// An ordinary listener, where packets come without XDP.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Opening {
+    /// What it is bound to: here it may be a node's own address, or the unspecified one.
+    pub vip: Vip,
+    /// Whether TLS is terminated here.
+    pub tls: bool,
 }
 
 /// Everything that is answered behind the VIPs of a set of classes.

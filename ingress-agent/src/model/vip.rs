@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// An address + port + protocol that the outside world dials.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Vip {
-    /// Never a node's own address.
+    /// Never a node's own address, but in an [`Opening`](super::Opening).
     pub address: IpAddr,
     /// The port.
     pub port: NonZeroU16,

@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 
 use super::client::Client;
+use super::count::{MethodLabel, Outcome, add};
 use super::error::ProxyError;
 use super::router::Rule;
 
@@ -16,13 +17,14 @@ use super::router::Rule;
 const CLIENT_GONE: u16 = 499;
 
 /// A request under way. Dropping it is its end: it tells the event, the worker's gauge and the connection's
-/// idle deadline.
+/// idle deadline, and counts it.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) client: Rc<Client>,
     started: Instant,
     /// `None`: a refused request, of which no field is believed, or nobody listens.
     asked: Option<Asked>,
+    method: MethodLabel,
     pub(super) rule: Option<Arc<Rule>>,
     pub(super) endpoint: Option<SocketAddr>,
     /// Tries after the first.
@@ -66,10 +68,12 @@ impl End {
 impl Record {
     pub(super) fn new(client: Rc<Client>) -> Self {
         client.worker.requests.begin();
+        add(&client.worker.counter.counts().begun, 1);
         Self {
             client,
             started: Instant::now(),
             asked: None,
+            method: MethodLabel::OTHER,
             rule: None,
             endpoint: None,
             retries: 0,
@@ -82,6 +86,7 @@ impl Record {
 
     /// What was asked for, in the client's words.
     pub(super) fn asked(&mut self, parts: &Parts) {
+        self.method = MethodLabel::of(&parts.method);
         if !is_wanted() {
             return;
         }
@@ -92,8 +97,30 @@ impl Record {
         });
     }
 
-    fn log(&self, now: Instant) {
-        let micros = u64::try_from((now - self.started).as_micros()).unwrap_or(u64::MAX);
+    fn count(&self, micros: u64) {
+        let counter = &self.client.worker.counter;
+        let status = self.status();
+        add(&counter.counts().ended, 1);
+        if self.error.is_some() {
+            counter.counts().answer(status);
+        }
+        let outcome = Outcome {
+            method: self.method,
+            status,
+            micros,
+            bytes: self.bytes,
+            retries: self.retries,
+            failed: self.end == End::UpstreamBroken
+                || (self.endpoint.is_some() && self.error.is_some() && matches!(status, 502 | 504)),
+        };
+        counter.count(self.rule.as_ref().map(|rule| &*rule.route), &outcome);
+    }
+
+    fn status(&self) -> u16 {
+        self.status.map_or(CLIENT_GONE, |status| status.as_u16())
+    }
+
+    fn log(&self, micros: u64) {
         let client = self.client.peer.ip();
         let asked = self.asked.as_ref();
         let host = asked.and_then(|asked| asked.host.as_ref());
@@ -104,7 +131,7 @@ impl Record {
             method = asked.map_or("-", |asked| asked.method.as_str()),
             host = host.and_then(|host| host.to_str().ok()).unwrap_or("-"),
             path = asked.map_or("-", |asked| asked.target.path()),
-            status = self.status.map_or(CLIENT_GONE, |status| status.as_u16()),
+            status = self.status(),
             bytes = self.bytes,
             duration_us = micros,
             route = self.rule.as_ref().map(|rule| tracing::field::display(&rule.route.origin)),
@@ -120,9 +147,14 @@ impl Drop for Record {
     fn drop(&mut self) {
         let now = Instant::now();
         self.client.worker.requests.end();
+        if self.end == End::ClientGone {
+            self.client.abandon();
+        }
         self.client.request_ended(now);
+        let micros = u64::try_from((now - self.started).as_micros()).unwrap_or(u64::MAX);
+        self.count(micros);
         if is_wanted() {
-            self.log(now);
+            self.log(micros);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A client's connection, as its requests see it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,43 +8,55 @@ use std::time::Instant;
 
 use http::HeaderValue;
 
+use super::access::Record;
 use super::header::Forwarded;
+use super::serve::Ends;
+use super::tunnel::Tunnel;
 use super::watch::Watch;
 use super::worker::Worker;
+
+/// The port at which a balancer that says nothing else was dialled by TLS.
+const HTTPS: u16 = 443;
 
 /// Who calls, where, and on which worker.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
-    /// The client: by DSR the accepted socket's peer is the client itself.
+    /// The client: by DSR the accepted socket's peer is the client itself; else whom a balancer names.
     pub(super) peer: SocketAddr,
-    /// The VIP.
+    /// The VIP, or the ordinary listener's own address.
     pub(super) local: SocketAddr,
+    /// Whether it came over TLS.
+    pub(super) tls: bool,
     pub(super) forwarded: Forwarded,
     pub(super) watch: Arc<Watch>,
     requests: Cell<u64>,
+    open: Cell<u64>,
+    abandoned: Cell<u32>,
+    tunnel: RefCell<Option<(Tunnel, Record)>>,
 }
 
 impl Client {
-    pub(super) fn new(
-        worker: Rc<Worker>,
-        peer: SocketAddr,
-        local: SocketAddr,
-        tls: bool,
-        watch: Arc<Watch>,
-    ) -> Self {
+    pub(super) fn new(worker: Rc<Worker>, ends: Ends, tls: bool, watch: Arc<Watch>) -> Self {
+        let Ends { peer, local, dialled } = ends;
+        // A balancer that terminates TLS itself dials a plain listener and names the port it was dialled at.
+        let https = tls || (dialled != local && dialled.port() == HTTPS);
         let forwarded = Forwarded {
             client: text(peer.ip().to_string()),
-            port: HeaderValue::from(local.port()),
-            scheme: HeaderValue::from_static(if tls { "https" } else { "http" }),
+            port: HeaderValue::from(dialled.port()),
+            scheme: HeaderValue::from_static(if https { "https" } else { "http" }),
         };
         Self {
             worker,
             peer,
             local,
+            tls,
             forwarded,
             watch,
             requests: Cell::new(0),
+            open: Cell::new(0),
+            abandoned: Cell::new(0),
+            tunnel: RefCell::default(),
         }
     }
 
@@ -58,21 +70,43 @@ impl Client {
         self.requests.replace(self.requests.get() + 1)
     }
 
-    /// Whether any request has arrived.
-    pub(super) fn has_asked(&self) -> bool {
-        self.requests.get() > 0
+    /// How many requests have arrived.
+    pub(super) fn asked(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// How many requests the client gave up before their answer's end.
+    pub(super) fn abandoned(&self) -> u32 {
+        self.abandoned.get()
+    }
+
+    /// The client has given a request up.
+    pub(super) fn abandon(&self) {
+        self.abandoned.set(self.abandoned.get().saturating_add(1));
+    }
+
+    /// What the connection becomes once the answer is written.
+    pub(super) fn become_tunnel(&self, tunnel: Tunnel, record: Record) {
+        self.watch.switch();
+        *self.tunnel.borrow_mut() = Some((tunnel, record));
+    }
+
+    pub(super) fn take_tunnel(&self) -> Option<(Tunnel, Record)> {
+        self.tunnel.borrow_mut().take()
     }
 
     /// A request has arrived: the client owes nothing, unless the next one's head has begun.
     pub(super) fn request_begins(&self) {
+        self.open.set(self.open.get() + 1);
         if !self.watch.head_begun() {
             self.watch.expect_nothing();
         }
     }
 
-    /// A request has ended: the connection is idle, unless the next one's head has begun.
+    /// A request has ended: the connection is idle, unless there are others or the next one's head has begun.
     pub(super) fn request_ended(&self, now: Instant) {
-        if !self.watch.expects() {
+        self.open.set(self.open.get() - 1);
+        if self.open.get() == 0 && !self.watch.expects() {
             self.watch.expect_within(now, self.worker.options.idle);
         }
     }

@@ -4,90 +4,155 @@ mod body;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Instant;
+use std::time::Duration;
 
+use bytes::Bytes;
+use http::header::UPGRADE;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
+use hyper::upgrade::{self, OnUpgrade};
 
-use self::body::{Progress, Relay};
-pub(super) use self::body::{RequestBody, ResponseBody};
-use super::access::{End, Record};
+pub(super) use self::body::{Progress, RequestBody, ResponseBody};
+use self::body::{Relay, Source};
+use super::access::Record;
 use super::authority::SCRATCH;
 use super::client::Client;
 use super::error::ProxyError;
+use super::guard::h2;
 use super::header::{self, Hop};
-use super::router::{Rule, Upstream};
-use super::upstream::{self, ConnectError, Connection, Failure, Tried, is_idempotent};
+use super::policy::{body_limit, https_redirect};
+use super::router::Rule;
+use super::tunnel::Tunnel;
+use super::upstream::{Connection, exchange};
 use super::wanted::Wanted;
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
 pub(super) async fn serve(
     client: Rc<Client>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let number = client.next_request();
     client.request_begins();
-    let (parts, body) = request.into_parts();
+    let offers_upgrade = client.watch.offers_upgrade(number);
+    let upgrade = offers_upgrade.then(|| upgrade::on(&mut request));
+    let (mut parts, body) = request.into_parts();
     let mut record = Record::new(Rc::clone(&client));
-    let answered = match client.watch.refusal(number) {
+    let over_h2 = parts.version == Version::HTTP_2;
+    let headless = over_h2 && parts.method == Method::HEAD;
+    let refusal = if over_h2 {
+        h2::judge(&mut parts).err()
+    } else {
+        client.watch.refusal(number)
+    };
+    let answered = match refusal {
         Some(refusal) => Err(ProxyError::Refused(refusal)),
         None => {
             record.asked(&parts);
-            respond(&client, parts, body, &mut record).await
+            respond(&client, parts, body, upgrade, &mut record).await
         }
     };
-    Ok(match answered {
-        Ok((response, relay)) => {
-            record.status = Some(response.status());
-            response.map(|()| ResponseBody::relay(relay, record))
-        }
-        Err(error) => {
-            let response = error.response();
-            record.status = Some(response.status());
-            record.error = Some(error);
-            record.end = End::Complete;
-            response.map(|bytes| ResponseBody::own(bytes, record))
-        }
-    })
+    let mut response = answered.unwrap_or_else(|error| {
+        record.error = Some(error);
+        error.response().map(Source::own)
+    });
+    if over_h2 {
+        // HTTP/2 has other words for it; and hyper leaves it to us that HEAD gets no body there.
+        response.headers_mut().remove(http::header::CONNECTION);
+        response = response.map(|source| if headless { source.without_own() } else { source });
+    }
+    record.status = Some(response.status());
+    if offers_upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // What follows the request is in no protocol that was agreed on.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(http::header::CONNECTION, close);
+    }
+    Ok(response.map(|source| ResponseBody::new(source, record)))
 }
 
 async fn respond(
     client: &Client,
     mut parts: Parts,
     body: Incoming,
+    upgrade: Option<OnUpgrade>,
     record: &mut Record,
-) -> Result<(Response<()>, Relay), ProxyError> {
-    let (rule, host) = route(client, &mut parts)?;
+) -> Result<Response<Source>, ProxyError> {
+    let Routed { rule, host, redirect } = route(client, &mut parts)?;
     record.rule = Some(Arc::clone(&rule));
     let targets = rule.upstream.as_deref().ok_or(ProxyError::NotHonoured)?;
+    let policies = &rule.route.policies;
+    body_limit::check(policies.body_limit, &body.size_hint())?;
+    if let Some(location) = redirect {
+        return Ok(redirected(location));
+    }
 
     let hop = Hop {
         forwarded: &client.forwarded,
         host,
+        vhost: rule.host.as_ref(),
         chunked: !body.is_end_stream() && body.size_hint().exact().is_none(),
     };
+    let upgrade = upgrade.and_then(|client| Some((client, parts.headers.get(UPGRADE).cloned()?)));
     header::request(&mut parts.headers, hop, || client.worker.ids.next());
+    if let Some((_, protocol)) = &upgrade {
+        header::upgrade(&mut parts.headers, protocol.clone());
+    }
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
-    let (response, connection, progress) = exchange(client, targets, parts, body, record).await?;
+    let body = RequestBody::new(body, body_limit::bytes(policies.body_limit));
+    let (response, connection, progress) =
+        exchange(client, &policies.upstream, targets, parts, body, record).await?;
+    let once = upgrade.is_some();
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some((client, protocol)) = upgrade
+    {
+        let idle = policies.upstream.timeouts.read;
+        return switched(response, connection, client, protocol, idle);
+    }
     let (mut parts, body) = response.into_parts();
-    // Nobody asked to switch: `Upgrade` does not reach the pod.
+    // Nobody asked to switch: `Upgrade` did not reach the pod.
     if parts.status == StatusCode::SWITCHING_PROTOCOLS || !is_plainly_framed(&parts.headers) {
         return Err(ProxyError::Upstream);
     }
     header::response(&mut parts.headers);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
-    let relay = Relay::new(body, connection, progress);
-    Ok((Response::from_parts(parts, ()), relay))
+    let mut relay = Relay::new(body, connection, progress);
+    if once {
+        relay.let_go();
+    }
+    Ok(Response::from_parts(parts, Source::Pod(relay)))
+}
+
+/// The pod takes the offer: its answer names the protocol, or it is none.
+fn switched(
+    mut response: Response<Incoming>,
+    connection: Box<Connection>,
+    client: OnUpgrade,
+    protocol: HeaderValue,
+    idle: Duration,
+) -> Result<Response<Source>, ProxyError> {
+    let mut named = response.headers().get_all(UPGRADE).iter();
+    let same = |name: &HeaderValue| name.as_bytes().eq_ignore_ascii_case(protocol.as_bytes());
+    if !named.next().is_some_and(same) || named.next().is_some() {
+        return Err(ProxyError::Upstream);
+    }
+    let pod = upgrade::on(&mut response);
+    let mut answer = Response::new(Source::Switched(Box::new(Tunnel {
+        client,
+        pod,
+        connection,
+        idle,
+    })));
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *answer.headers_mut() = std::mem::take(response.headers_mut());
+    header::response(answer.headers_mut());
+    header::upgrade(answer.headers_mut(), protocol);
+    Ok(answer)
 }
 
 /// Whether a pod's answer has one length: hyper takes more than one coding, and a length beside it.
@@ -103,8 +168,17 @@ fn is_plainly_framed(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Finds the rule and the pod's Host, and makes the target what was matched.
-fn route(client: &Client, parts: &mut Parts) -> Result<(Arc<Rule>, HeaderValue), ProxyError> {
+/// What a request's head leads to.
+struct Routed {
+    rule: Arc<Rule>,
+    /// What the client asked for.
+    host: HeaderValue,
+    /// Where the rule sends it instead.
+    redirect: Option<HeaderValue>,
+}
+
+/// Finds the rule, and makes the target what was matched.
+fn route(client: &Client, parts: &mut Parts) -> Result<Routed, ProxyError> {
     let mut scratch = SCRATCH;
     let Wanted { authority, path } = Wanted::read(parts, &mut scratch)?;
     let rule = {
@@ -114,122 +188,31 @@ fn route(client: &Client, parts: &mut Parts) -> Result<(Arc<Rule>, HeaderValue),
         let rule = listener.and_then(|listener| listener.site.find(authority.name, &path).rule());
         rule.map(Arc::clone).ok_or(ProxyError::NoRoute)?
     };
+    let policies = &rule.route.policies;
+    let vip = client.local.ip();
+    let redirect = https_redirect::judge(policies, client.tls, authority.name, vip, &parts.uri)?;
     let host = authority.host.unwrap_or_else(|| client.own_host());
-    if matches!(path, Cow::Owned(_)) || parts.uri.authority().is_some() {
-        let target = match parts.uri.query() {
-            Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
-            None => PathAndQuery::try_from(path.into_owned()),
-        };
-        parts.uri = Uri::from(target.map_err(|_| ProxyError::Path)?);
+    let target = match (path, parts.uri.query()) {
+        (Cow::Borrowed(_), _) if parts.uri.authority().is_none() => None,
+        (Cow::Borrowed(_), _) => parts.uri.path_and_query().cloned(),
+        (Cow::Owned(path), None) => Some(PathAndQuery::try_from(path).map_err(|_| ProxyError::Path)?),
+        (Cow::Owned(path), Some(query)) => {
+            let target = PathAndQuery::try_from(format!("{path}?{query}"));
+            Some(target.map_err(|_| ProxyError::Path)?)
+        }
+    };
+    if let Some(target) = target {
+        parts.uri = Uri::from(target);
     }
-    Ok((rule, host))
+    Ok(Routed { rule, host, redirect })
 }
 
-type Exchanged = (Response<Incoming>, Box<Connection>, Option<Rc<Progress>>);
-
-/// Sends the request to one endpoint after the other until one answers, as far as that is allowed.
-async fn exchange(
-    client: &Client,
-    targets: &Upstream,
-    parts: Parts,
-    body: Incoming,
-    record: &mut Record,
-) -> Result<Exchanged, ProxyError> {
-    let worker = &client.worker;
-    let replay = (is_idempotent(&parts.method) && body.is_end_stream()).then(|| parts.clone());
-    let (body, progress) = RequestBody::new(body);
-    let mut request = Request::from_parts(parts, body);
-    let mut tried = Tried::default();
-    let mut error = ProxyError::NoEndpoint;
-    let mut fresh = false;
-    while let Some(endpoint) = worker.cursors.pick(targets, &mut tried) {
-        if record.endpoint.replace(endpoint).is_some() {
-            record.retries += 1;
-        }
-        let pooled = if fresh {
-            None
-        } else {
-            worker.registry.take(endpoint)
-        };
-        let connected = match pooled {
-            Some(connection) => Ok(connection),
-            None => upstream::connect(endpoint, worker.options.connect).await,
-        };
-        let (failure, unsent) = match connected {
-            Ok(mut connection) => match send(client, &mut connection, request, progress.as_deref()).await {
-                Ok(response) => return Ok((response, connection, progress)),
-                Err(failed) => {
-                    // What was given up once may have been given up as a whole: the next try dials.
-                    fresh = connection.reused;
-                    failed
-                }
-            },
-            Err(connect_error) => {
-                tracing::debug!(error = %connect_error, "a pod was not reached");
-                let failure = match connect_error {
-                    ConnectError::Timeout { .. } => Failure::ConnectTimeout,
-                    ConnectError::Connect { .. } | ConnectError::Handshake { .. } => Failure::Connect,
-                };
-                (failure, Some(request))
-            }
-        };
-        error = failure.into();
-        request = match (unsent, &replay) {
-            (Some(request), _) if failure.may_retry(replay.is_some()) => request,
-            (None, Some(parts)) if failure.may_retry(true) => {
-                Request::from_parts(parts.clone(), RequestBody::empty())
-            }
-            _ => return Err(error),
-        };
-    }
-    Err(error)
-}
-
-type Unsent = Option<Request<RequestBody>>;
-
-/// One try: waits for the head of the answer. A request of which nothing was sent comes back with the failure.
-async fn send(
-    client: &Client,
-    connection: &mut Connection,
-    request: Request<RequestBody>,
-    progress: Option<&Progress>,
-) -> Result<Response<Incoming>, (Failure, Unsent)> {
-    let limit = client.worker.options.read;
-    let mut sent = pin!(connection.sender.try_send_request(request));
-    let deadline = &mut connection.deadline;
-    deadline.set(Instant::now() + limit);
-    let mut frames = progress.map(Progress::frames);
-    let answer = poll_fn(|cx| {
-        if let Poll::Ready(answer) = sent.as_mut().poll(cx) {
-            return Poll::Ready(Some(answer));
-        }
-        while deadline.poll(cx).is_ready() {
-            // The pod's time runs from the last byte of the request.
-            let now = progress.map(Progress::frames);
-            if now == frames {
-                return Poll::Ready(None);
-            }
-            frames = now;
-            deadline.set(Instant::now() + limit);
-        }
-        Poll::Pending
-    });
-    match answer.await {
-        Some(Ok(response)) => Ok(response),
-        None => Err((Failure::Timeout, None)),
-        Some(Err(mut failed)) => {
-            let unsent = failed.take_message();
-            let error = failed.into_error();
-            let failure = if unsent.is_some() {
-                Failure::Unsent
-            } else if error.is_user() {
-                Failure::Body(client.watch.broken_body())
-            } else if error.is_parse() {
-                Failure::Broken
-            } else {
-                Failure::Lost
-            };
-            Err((failure, unsent))
-        }
-    }
+/// 308, so that the method stays what it was.
+fn redirected(location: HeaderValue) -> Response<Source> {
+    let mut response = Response::new(Source::own(Bytes::new()));
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    let headers = response.headers_mut();
+    headers.insert(http::header::SERVER, HeaderValue::from_static("ingress-agent"));
+    headers.insert(http::header::LOCATION, location);
+    response
 }

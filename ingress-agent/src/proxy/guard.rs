@@ -11,6 +11,7 @@
 
 mod chunks;
 mod framer;
+pub(super) mod h2;
 mod head;
 mod refusal;
 mod syntax;
@@ -66,6 +67,8 @@ enum End {
     Refused,
     /// A body is malformed.
     Broken(Refusal),
+    /// The protocol is another: bytes pass as they come.
+    Switched,
     /// The last answer is written; this many bytes may still come.
     Lingering { left: usize },
 }
@@ -105,6 +108,12 @@ impl<S> Guard<S> {
         self.heads += judgement.heads;
         if let Some(refusal) = judgement.refusal {
             self.refuse(refusal);
+            return;
+        }
+        if self.framer.is_switching() {
+            self.watch.expect_nothing();
+            self.watch.set_head_begun(false);
+            self.watch.offer_upgrade(self.heads - 1);
             return;
         }
         let begun = self.held.len() > self.ready;
@@ -201,11 +210,21 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             }
             match this.end {
                 End::Open => {}
+                End::Switched => return Pin::new(&mut this.io).poll_read(cx, buf),
                 // hyper has all it will get; what it still asks for is whether the client is there.
                 End::Refused | End::Lingering { .. } => return Poll::Pending,
                 End::Broken(refusal) => {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refusal)));
                 }
+            }
+            if this.framer.is_switching() {
+                if !this.watch.has_switched() {
+                    // Nothing wakes this: what comes next is a tunnel, which asks anew, or the end.
+                    return Poll::Pending;
+                }
+                this.end = End::Switched;
+                this.ready = this.held.len();
+                continue;
             }
             if this.watch.take_expired() {
                 if this.held.is_empty() {
@@ -249,8 +268,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if matches!(this.end, End::Switched) {
+            return Pin::new(&mut this.io).poll_shutdown(cx);
+        }
         if !matches!(this.end, End::Lingering { .. }) {
-            let nothing_to_come = matches!(this.end, End::Open) && !this.framer.in_body();
+            let ended = !this.framer.in_body() && !this.framer.is_switching();
+            let nothing_to_come = matches!(this.end, End::Open) && ended;
             if nothing_to_come && !this.says_goodbye {
                 // The close that follows says the same.
                 return Poll::Ready(Ok(()));

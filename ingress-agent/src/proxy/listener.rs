@@ -1,14 +1,20 @@
-//! The sockets that `sk_lookup` hands connections to.
+//! The sockets that `sk_lookup` hands connections to; those of an agent without XDP are [`Ordinary`].
 //!
 //! One `SO_REUSEPORT` group per family, on loopback so that nothing reaches it but by the steering program, one
 //! socket per worker. Which worker gets a connection is the kernel's hash of the flow: the same for its SYN and
 //! its ACK, as SYN cookies need.
 
+mod ordinary;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
+use ipnet::IpNet;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+pub use self::ordinary::Ordinary;
 
 /// The kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
@@ -30,11 +36,29 @@ pub struct Listeners {
     pairs: Vec<Pair>,
 }
 
-/// One worker's listeners.
+/// One worker's share of [`Listeners`].
 #[derive(Debug)]
-pub(super) struct Pair {
-    pub(super) v4: TcpListener,
-    pub(super) v6: TcpListener,
+struct Pair {
+    v4: TcpListener,
+    v6: TcpListener,
+}
+
+/// Every worker's listeners, of whichever kind.
+#[derive(Debug)]
+pub struct Sockets {
+    pub(super) sets: Vec<Vec<TcpListener>>,
+    /// Who begins with a PROXY protocol header.
+    pub(super) balancers: Arc<[IpNet]>,
+}
+
+impl From<Listeners> for Sockets {
+    fn from(listeners: Listeners) -> Self {
+        let pairs = listeners.pairs.into_iter();
+        Self {
+            sets: pairs.map(|Pair { v4, v6 }| vec![v4, v6]).collect(),
+            balancers: Arc::default(),
+        }
+    }
 }
 
 impl Listeners {
@@ -94,10 +118,6 @@ impl Listeners {
             .try_for_each(|pair| pair.set_max_segment(v4, v6))
     }
 
-    pub(super) fn into_pairs(self) -> Vec<Pair> {
-        self.pairs
-    }
-
     #[expect(clippy::expect_used, reason = "`bind_group` makes at least one pair")]
     fn first(&self) -> &Pair {
         self.pairs.first().expect("a group is never empty")
@@ -106,7 +126,7 @@ impl Listeners {
 
 impl Pair {
     /// As [`Listeners::set_max_segment`], for one worker.
-    pub(super) fn set_max_segment(&self, v4: u16, v6: u16) -> Result<(), ListenError> {
+    fn set_max_segment(&self, v4: u16, v6: u16) -> Result<(), ListenError> {
         set_max_segment(&self.v4, v4)?;
         set_max_segment(&self.v6, v6)
     }
@@ -138,7 +158,10 @@ fn port(listener: &TcpListener) -> Result<u16, ListenError> {
 }
 
 fn listen(address: IpAddr, port: u16) -> Result<TcpListener, ListenError> {
-    let address = SocketAddr::new(address, port);
+    listen_at(SocketAddr::new(address, port))
+}
+
+fn listen_at(address: SocketAddr) -> Result<TcpListener, ListenError> {
     let failed = |call| {
         move |source| ListenError {
             call,

@@ -7,10 +7,12 @@
 mod hosts;
 mod paths;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::authority::HostName;
+use super::upstream::{Budget, Endpoint};
 use crate::model;
 
 pub(super) use hosts::{Hosts, Pattern};
@@ -29,17 +31,34 @@ pub(super) struct Rule {
     pub(super) route: Arc<model::Route>,
     /// `None`: the route refuses.
     pub(super) upstream: Option<Arc<Upstream>>,
+    /// What the pod gets as Host instead of the client's.
+    pub(super) host: Option<HeaderValue>,
 }
 
 /// A backend's endpoints by state.
 #[derive(Debug)]
 pub(super) struct Upstream {
     /// Given new requests.
-    pub(super) ready: Box<[SocketAddr]>,
+    pub(super) ready: Box<[Arc<Endpoint>]>,
     /// Given new requests only when none is ready.
-    pub(super) draining: Box<[SocketAddr]>,
+    pub(super) draining: Box<[Arc<Endpoint>]>,
     /// Which of a worker's round-robin cursors is this backend's. Two backends may share one.
     pub(super) cursor: u64,
+    /// What its retries share.
+    pub(super) budget: Budget,
+}
+
+impl Upstream {
+    /// How many endpoints there are.
+    pub(super) fn count(&self) -> usize {
+        self.ready.len() + self.draining.len()
+    }
+
+    /// Requests under way at all of them.
+    pub(super) fn in_flight(&self) -> u32 {
+        let endpoints = self.ready.iter().chain(&self.draining);
+        endpoints.map(|endpoint| endpoint.in_flight()).sum()
+    }
 }
 
 /// What a lookup found.

@@ -1,5 +1,7 @@
 //! One client's connection, from the accept to its end.
 
+mod h2;
+
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -18,10 +20,14 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::client::Client;
+use super::count::add;
 use super::deadline::Deadline;
 use super::forward;
 use super::guard::Guard;
 use super::open::Place;
+use super::preamble::{self, Preamble};
+use super::table;
+use super::tls;
 use super::watch::Watch;
 use super::worker::Worker;
 
@@ -47,8 +53,26 @@ enum Spoken {
     Tls(Arc<ServerConfig>),
 }
 
-/// Serves a connection that was accepted from `peer`.
-pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAddr, place: Place) {
+/// The ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    /// The client.
+    pub(super) peer: SocketAddr,
+    /// The socket's own address: which listener it is.
+    pub(super) local: SocketAddr,
+    /// What the client dialled: `local`, unless a balancer in front says otherwise.
+    pub(super) dialled: SocketAddr,
+}
+
+/// Serves a connection that was accepted from `peer`. `balanced`: it begins with a PROXY protocol header.
+pub(super) async fn serve(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    balanced: bool,
+    place: Place,
+) {
+    let _counted = Counted::new(Rc::clone(&worker));
     let Ok(local) = stream.local_addr() else {
         return;
     };
@@ -57,10 +81,56 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, peer: SocketAdd
         tracing::debug!(%local, %peer, "no listener has this address: the connection is closed");
         return;
     };
+    let ends = Ends {
+        peer,
+        local,
+        dialled: local,
+    };
+    if balanced {
+        return Box::pin(serve_balanced(worker, spoken, stream, ends, place)).await;
+    }
+    speak(worker, spoken, stream, ends, place).await;
+}
+
+/// A connection, as it is counted.
+struct Counted(Rc<Worker>);
+
+impl Counted {
+    fn new(worker: Rc<Worker>) -> Self {
+        add(&worker.counter.counts().accepted, 1);
+        Self(worker)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        add(&self.0.counter.counts().closed, 1);
+    }
+}
+
+/// Takes a balancer's word on who the client is; closes the connection of one that says nothing sound.
+async fn serve_balanced(worker: Rc<Worker>, spoken: Spoken, mut stream: TcpStream, ends: Ends, place: Place) {
+    let read = timeout(worker.options.handshake, preamble::read(&mut stream)).await;
+    let ends = match read {
+        Ok(Ok(Preamble::Proxied { source, destination })) => Ends {
+            peer: canonical(source),
+            local: ends.local,
+            dialled: canonical(destination),
+        },
+        Ok(Ok(Preamble::Local)) => ends,
+        Ok(Err(error)) => return tracing::warn!(balancer = %ends.peer, %error, "a connection is closed"),
+        Err(_) => {
+            return tracing::warn!(balancer = %ends.peer, "no PROXY header in time: a connection is closed");
+        }
+    };
+    speak(worker, spoken, stream, ends, place).await;
+}
+
+async fn speak(worker: Rc<Worker>, spoken: Spoken, stream: TcpStream, ends: Ends, place: Place) {
     match spoken {
-        Spoken::Plain => requests(worker, stream, peer, local, false, place).await,
+        Spoken::Plain => requests(worker, stream, ends, false, place).await,
         // Boxed, so that a plain connection's task is not as large as a TLS one's.
-        Spoken::Tls(config) => Box::pin(serve_tls(worker, config, stream, peer, local, place)).await,
+        Spoken::Tls(config) => Box::pin(serve_tls(worker, config, stream, ends, place)).await,
     }
 }
 
@@ -68,26 +138,45 @@ async fn serve_tls(
     worker: Rc<Worker>,
     config: Arc<ServerConfig>,
     stream: TcpStream,
-    peer: SocketAddr,
-    local: SocketAddr,
+    ends: Ends,
     place: Place,
 ) {
+    let peer = ends.peer;
     let handshake = TlsAcceptor::from(config).accept(stream);
-    match timeout(worker.options.handshake, handshake).await {
-        Ok(Ok(stream)) => requests(worker, stream, peer, local, true, place).await,
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
-        Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+    let ended = timeout(worker.options.handshake, handshake).await;
+    let handshakes = &worker.counter.counts().handshakes;
+    match ended {
+        Ok(Ok(stream)) => {
+            add(&handshakes.ok, 1);
+            if stream.get_ref().1.alpn_protocol() == Some(tls::H2) {
+                let watch = Arc::new(Watch::new(worker.options.head));
+                let client = Client::new(worker, ends, true, watch);
+                h2::serve(Rc::new(client), stream, place).await;
+            } else {
+                requests(worker, stream, ends, true, place).await;
+            }
+        }
+        Ok(Err(error)) => {
+            add(&handshakes.failed, 1);
+            tracing::debug!(%peer, %error, "a TLS handshake failed");
+        }
+        Err(_) => {
+            add(&handshakes.late, 1);
+            tracing::debug!(%peer, "a TLS handshake took too long");
+        }
     }
 }
 
 fn spoken_at(worker: &Worker, local: SocketAddr) -> Option<Spoken> {
     let live = worker.live.load();
     let listener = live.table.listener(local)?;
-    Some(match (&listener.certificates, live.handshakes.get(&local)) {
-        (Some(_), Some(config)) => Spoken::Tls(Arc::clone(config)),
-        (Some(_), None) => return None,
-        (None, _) => Spoken::Plain,
-    })
+    Some(
+        match (&listener.certificates, table::at(&live.handshakes, local)) {
+            (Some(_), Some(config)) => Spoken::Tls(Arc::clone(config)),
+            (Some(_), None) => return None,
+            (None, _) => Spoken::Plain,
+        },
+    )
 }
 
 /// An IPv4 address in IPv6 clothes is an IPv4 address.
@@ -95,19 +184,13 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-async fn requests<S>(worker: Rc<Worker>, io: S, peer: SocketAddr, local: SocketAddr, tls: bool, place: Place)
+async fn requests<S>(worker: Rc<Worker>, io: S, ends: Ends, tls: bool, place: Place)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let watch = Arc::new(Watch::new(worker.options.head));
     let io = Guard::new(io, tls, worker.options.head, Arc::clone(&watch));
-    let client = Rc::new(Client::new(
-        Rc::clone(&worker),
-        peer,
-        local,
-        tls,
-        Arc::clone(&watch),
-    ));
+    let client = Rc::new(Client::new(Rc::clone(&worker), ends, tls, Arc::clone(&watch)));
     let served = Rc::clone(&client);
     let service = service_fn(move |request| forward::serve(Rc::clone(&served), request));
     let mut connection = pin!(
@@ -115,6 +198,7 @@ where
             .max_buf_size(BUFFER)
             .pipeline_flush(false)
             .serve_connection(TokioIo::new(io), service)
+            .with_upgrades()
     );
     let mut deadline = Deadline::new(watch.deadline().unwrap_or_else(Instant::now));
     let mut registered = false;
@@ -129,7 +213,7 @@ where
             }
             // After the poll, so that a request that is already here is served; and never within a head.
             if worker.open.draining() && leaving != Leaving::Told && !watch.head_begun() {
-                if client.has_asked() {
+                if client.asked() > 0 {
                     leaving = Leaving::Told;
                     connection.as_mut().graceful_shutdown();
                     continue;
@@ -150,7 +234,12 @@ where
             watch.expire();
         }
     });
-    if let Err(error) = ended.await {
-        tracing::debug!(%peer, %error, "a client's connection broke");
+    let ended = ended.await;
+    let tunnel = client.take_tunnel();
+    if let Err(error) = ended {
+        tracing::debug!(peer = %ends.peer, %error, "a client's connection broke");
+    } else if let Some((tunnel, record)) = tunnel {
+        // Here, so that the connection keeps its place, which a drain waits for.
+        Box::pin(tunnel.run(record)).await;
     }
 }

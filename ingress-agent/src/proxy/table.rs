@@ -4,17 +4,24 @@
 //! host's trie by its `Arc<VirtualHost>`, a site by its `Arc<Site>`, a parsed key by its `Arc<Certificate>`.
 //! The memo holds those `Arc`s itself, so an address in it is never another value's.
 
+mod describe;
 mod memo;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
+
+use http::HeaderValue;
 
 use super::router::{Paths, Rule, Site, Upstream};
 use super::tls::Certificates;
+use super::upstream::{Budget, Endpoints, Target, Transport};
+use crate::model::policy::UpstreamPolicy;
 use crate::model::{Action, Backend, EndpointState, Model, Route, VirtualHost};
 
+pub use describe::TableText;
 pub use memo::Memo;
 
 /// Which listener, host and path leads where.
@@ -34,7 +41,7 @@ pub(super) struct Listener {
 impl Table {
     /// The listener at an accepted socket's local address.
     pub(super) fn listener(&self, local: SocketAddr) -> Option<&Listener> {
-        self.listeners.get(&local)
+        at(&self.listeners, local)
     }
 
     pub(super) fn listeners(&self) -> impl Iterator<Item = (SocketAddr, &Listener)> {
@@ -51,30 +58,57 @@ impl From<&Model> for Table {
     }
 }
 
-fn compile_host(host: &VirtualHost, upstreams: &mut dyn FnMut(&Arc<Backend>) -> Arc<Upstream>) -> Paths {
+/// What stands at a local address, or at the unspecified address of its family and port, as the kernel looks
+/// listeners up.
+pub(super) fn at<T>(places: &HashMap<SocketAddr, T>, local: SocketAddr) -> Option<&T> {
+    let every = || {
+        let unspecified = match local.ip() {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        places.get(&SocketAddr::new(unspecified, local.port()))
+    };
+    places.get(&local).or_else(every)
+}
+
+/// Makes, or finds again, what a route with these policies calls.
+type Upstreams<'a> = dyn FnMut(&Arc<Backend>, &UpstreamPolicy) -> Arc<Upstream> + 'a;
+
+fn compile_host(host: &VirtualHost, upstreams: &mut Upstreams<'_>) -> Paths {
     host.routes
         .iter()
         .map(|route| compile_route(route, upstreams))
         .collect()
 }
 
-fn compile_route(route: &Arc<Route>, upstreams: &mut dyn FnMut(&Arc<Backend>) -> Arc<Upstream>) -> Arc<Rule> {
-    let upstream = match &route.action {
-        Action::Forward(backend) => Some(upstreams(backend)),
-        Action::Refuse => None,
+fn compile_route(route: &Arc<Route>, upstreams: &mut Upstreams<'_>) -> Arc<Rule> {
+    let policy = &route.policies.upstream;
+    let host = policy.host.as_deref();
+    let host = host.map(HeaderValue::from_str).transpose();
+    let (upstream, host) = match (&route.action, host) {
+        (Action::Forward(backend), Ok(host)) => (Some(upstreams(backend, policy)), host),
+        // A Host that no request may carry is not left out: the route is not what was asked for.
+        (Action::Forward(_), Err(_)) | (Action::Refuse, _) => (None, None),
     };
     Arc::new(Rule {
         route: Arc::clone(route),
         upstream,
+        host,
     })
 }
 
-fn compile_backend(backend: &Backend) -> Upstream {
+fn compile_backend(backend: &Backend, transport: &Transport, endpoints: &mut Endpoints) -> Upstream {
+    let target = |address| Target {
+        address,
+        transport: transport.clone(),
+    };
+    let targets = backend.endpoints.iter().map(|endpoint| target(endpoint.address));
+    let interned = endpoints.intern(targets.collect(), Instant::now());
     let in_state = |state| {
-        let endpoints = backend.endpoints.iter();
+        let endpoints = backend.endpoints.iter().zip(&interned);
         endpoints
-            .filter(|endpoint| endpoint.state == state)
-            .map(|endpoint| endpoint.address)
+            .filter(|(endpoint, _)| endpoint.state == state)
+            .map(|(_, interned)| Arc::clone(interned))
             .collect()
     };
     Upstream {
@@ -82,5 +116,28 @@ fn compile_backend(backend: &Backend) -> Upstream {
         draining: in_state(EndpointState::Draining),
         // The same in every table, so that a swap does not send every worker back to the first endpoint.
         cursor: BuildHasherDefault::<DefaultHasher>::default().hash_one(&backend.id),
+        budget: Budget::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_itself_then_every_address_of_its_family() {
+        let places = ["127.0.0.1:80", "0.0.0.0:80", "[::]:80"];
+        let places: HashMap<SocketAddr, &str> = places
+            .map(|place| (place.parse().unwrap(), place))
+            .into_iter()
+            .collect();
+        for (local, expected) in [
+            ("127.0.0.1:80", Some("127.0.0.1:80")),
+            ("192.0.2.1:80", Some("0.0.0.0:80")),
+            ("[::1]:80", Some("[::]:80")),
+            ("127.0.0.1:81", None),
+        ] {
+            assert_eq!(at(&places, local.parse().unwrap()).copied(), expected, "{local}");
+        }
     }
 }

@@ -1,13 +1,29 @@
 //! The pods' side: which endpoint, over which connection, and whether to try again.
 //!
-//! Connections belong to a worker and are known by address, outside the table, so that they survive its swaps.
+//! ```text
+//! exchange ─┬─ balance    the next endpoint, by its health, its load and how quick it is
+//!           ├─ registry   a kept connection, or
+//!           ├─ connect    a new one; a failure ejects the endpoint, and probe brings it back
+//!           └─ retry, budget
+//! ```
+//!
+//! What is known of an endpoint is shared by all workers; connections belong to one worker. Both are known by
+//! address and transport, outside the table, so that they survive its swaps.
 
 mod balance;
+mod budget;
 mod connect;
+mod endpoint;
+mod ewma;
+mod exchange;
+mod health;
+mod probe;
 mod registry;
 mod retry;
 
-pub(super) use self::balance::{Cursors, Tried};
-pub(super) use self::connect::{ConnectError, Connection, connect};
+pub(super) use self::balance::Balancer;
+pub(super) use self::budget::Budget;
+pub(super) use self::connect::{Connection, client_config};
+pub(super) use self::endpoint::{Endpoint, Endpoints, Target, Transport};
+pub(super) use self::exchange::exchange;
 pub(super) use self::registry::Registry;
-pub(super) use self::retry::{Failure, is_idempotent};

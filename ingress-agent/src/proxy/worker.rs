@@ -2,25 +2,29 @@
 //!
 //! Nothing is shared with other workers on a request's way but the table, behind one pointer.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use rustls::ClientConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::spawn_local;
+use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{interval, sleep, timeout, timeout_at};
 
-use super::listener::{ListenError, Pair, set_max_segment};
+use super::count::{Counter, Counts};
+use super::listener::{ListenError, set_max_segment};
 use super::open::{Open, Requests};
 use super::request_id::RequestIds;
 use super::serve;
-use super::upstream::{Cursors, Registry};
+use super::upstream::{Balancer, Registry, client_config};
 use super::{DrainOutcome, Live, Options};
 
 /// How often idle connections to pods are looked through.
-const SWEEP: Duration = Duration::from_secs(5);
+const SWEEP: Duration = Duration::from_secs(1);
 /// A listener is given up in a drain once no connection has come for this long: SYNs go elsewhere by then, and
 /// what was in the middle of its handshake has arrived.
 const QUIET: Duration = Duration::from_millis(500);
@@ -35,10 +39,22 @@ pub(super) struct Worker {
     pub(super) live: Arc<ArcSwap<Live>>,
     pub(super) options: Options,
     pub(super) registry: Registry,
-    pub(super) cursors: Cursors,
+    pub(super) balancer: Balancer,
+    /// How TLS with pods begins.
+    pub(super) tls: Arc<ClientConfig>,
     pub(super) ids: RequestIds,
     pub(super) open: Rc<Open>,
     pub(super) requests: Requests,
+    pub(super) counter: Counter,
+}
+
+/// What is one worker's own.
+#[derive(Debug)]
+pub(super) struct Share {
+    pub(super) sockets: Vec<std::net::TcpListener>,
+    /// Who begins with a PROXY protocol header.
+    pub(super) balancers: Arc<[IpNet]>,
+    pub(super) counts: Arc<Counts>,
 }
 
 /// What the control thread asks of a worker.
@@ -64,6 +80,8 @@ pub(super) enum Command {
 pub enum WorkerError {
     #[error("tokio cannot take the listener over: {0}")]
     Listener(#[source] std::io::Error),
+    #[error("rustls cannot begin TLS with pods: {0}")]
+    Tls(#[from] rustls::Error),
     #[error("the task that accepts connections ended")]
     Accept,
     #[error("the control thread let go of the worker")]
@@ -71,15 +89,17 @@ pub enum WorkerError {
 }
 
 impl Worker {
-    fn new(live: Arc<ArcSwap<Live>>, options: Options) -> Self {
+    fn new(live: Arc<ArcSwap<Live>>, options: Options, tls: Arc<ClientConfig>, counts: Arc<Counts>) -> Self {
         Self {
             live,
             options,
             registry: Registry::default(),
-            cursors: Cursors::new(),
+            balancer: Balancer::new(),
+            tls,
             ids: RequestIds::new(),
             open: Rc::default(),
             requests: Requests::default(),
+            counter: Counter::new(counts),
         }
     }
 }
@@ -88,16 +108,19 @@ impl Worker {
 pub(super) async fn run(
     live: Arc<ArcSwap<Live>>,
     options: Options,
-    listeners: Pair,
+    share: Share,
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) -> Result<(), WorkerError> {
-    let worker = Rc::new(Worker::new(live, options));
-    let adopt = |listener| TcpListener::from_std(listener).map(Rc::new);
-    let v4 = adopt(listeners.v4).map_err(WorkerError::Listener)?;
-    let v6 = adopt(listeners.v6).map_err(WorkerError::Listener)?;
+    let worker = Rc::new(Worker::new(live, options, client_config()?, share.counts));
     let (drain, draining) = watch::channel(false);
-    let mut accept_v4 = spawn_local(accept(Rc::clone(&worker), Rc::clone(&v4), draining.clone()));
-    let mut accept_v6 = spawn_local(accept(Rc::clone(&worker), Rc::clone(&v6), draining));
+    let mut listeners = Vec::new();
+    let mut accepting = JoinSet::new();
+    for socket in share.sockets {
+        let listener = Rc::new(TcpListener::from_std(socket).map_err(WorkerError::Listener)?);
+        listeners.push(Rc::clone(&listener));
+        let balancers = Arc::clone(&share.balancers);
+        accepting.spawn_local(accept(Rc::clone(&worker), listener, balancers, draining.clone()));
+    }
     let mut sweep = interval(SWEEP);
     loop {
         let command = tokio::select! {
@@ -106,19 +129,17 @@ pub(super) async fn run(
                 worker.registry.sweep(Instant::now());
                 continue;
             }
-            _ = &mut accept_v4 => return Err(WorkerError::Accept),
-            _ = &mut accept_v6 => return Err(WorkerError::Accept),
+            _ = accepting.join_next() => return Err(WorkerError::Accept),
         };
         match command {
             // Who asked may have given up; nothing is lost then.
             Command::Pulse(answer) => _ = answer.send(()),
-            Command::MaxSegment {
-                v4: mss4,
-                v6: mss6,
-                done,
-            } => {
-                let set = set_max_segment(&*v4, mss4).and_then(|()| set_max_segment(&*v6, mss6));
-                _ = done.send(set);
+            Command::MaxSegment { v4, v6, done } => {
+                let mss = |listener: &TcpListener| {
+                    let is_v6 = listener.local_addr().is_ok_and(|address| address.is_ipv6());
+                    set_max_segment(listener, if is_v6 { v6 } else { v4 })
+                };
+                _ = done.send(listeners.iter().try_for_each(|listener| mss(listener)));
             }
             Command::Drain { within, done } => {
                 let until = tokio::time::Instant::now() + within;
@@ -127,10 +148,9 @@ pub(super) async fn run(
                 // The accept tasks hold the other ends.
                 _ = drain.send(true);
                 // Only they may hold the listeners, so that these close when they end.
-                drop((v4, v6));
+                drop(listeners);
                 let accepted = async {
-                    _ = (&mut accept_v4).await;
-                    _ = (&mut accept_v6).await;
+                    while accepting.join_next().await.is_some() {}
                     worker.open.empty().await;
                 };
                 // A connection that is still open then is counted below.
@@ -147,11 +167,21 @@ pub(super) async fn run(
 }
 
 /// Accepts until a drain has found the queue empty for a while.
-async fn accept(worker: Rc<Worker>, listener: Rc<TcpListener>, mut draining: watch::Receiver<bool>) {
+async fn accept(
+    worker: Rc<Worker>,
+    listener: Rc<TcpListener>,
+    balancers: Arc<[IpNet]>,
+    mut draining: watch::Receiver<bool>,
+) {
+    let is_balancer = |peer: SocketAddr| {
+        let peer = peer.ip().to_canonical();
+        balancers.iter().any(|range| range.contains(&peer))
+    };
     let accept_one = async || match listener.accept().await {
         Ok((stream, peer)) => {
             let place = worker.open.enter();
-            spawn_local(serve::serve(Rc::clone(&worker), stream, peer, place));
+            let balanced = is_balancer(peer);
+            spawn_local(serve::serve(Rc::clone(&worker), stream, peer, balanced, place));
         }
         Err(error) => {
             tracing::warn!(%error, "accept4: a connection was not accepted");

@@ -31,6 +31,9 @@ impl Audience {
 
     /// Whether objects of a namespace are served.
     pub(super) fn admits(&self, namespace: &str) -> bool {
+        if self.namespaces == Selector::default() {
+            return true;
+        }
         let labels = BTreeMap::from([(NAMESPACE_NAME.to_owned(), namespace.to_owned())]);
         self.namespaces.matches(&labels)
     }

@@ -9,18 +9,34 @@ use super::index::Index;
 use super::report::Findings;
 use super::{Entry, Snapshot};
 use crate::digest::ingress::Target;
-use crate::digest::{Endpoints, Fault, Ingress};
+use crate::digest::{Endpoints, Fault, Ingress, Service};
 use crate::model::{Backend, BackendId, BackendPort, Endpoint, EndpointState};
+
+/// What the last snapshot's backends were, and what they were made of.
+#[derive(Debug, Default)]
+pub(super) struct Memo {
+    known: HashMap<BackendId, Kept>,
+    vips: BTreeSet<IpAddr>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    service: Option<Arc<Service>>,
+    slices: Vec<Arc<Endpoints>>,
+    resolved: Arc<Resolved>,
+}
 
 /// Every backend once, however many routes name it.
 pub(super) struct Backends<'a> {
     index: &'a Index<'a>,
-    vips: BTreeSet<IpAddr>,
-    known: HashMap<BackendId, Resolved>,
+    memo: &'a mut Memo,
+    /// Backends of the last snapshot that are no longer the same. They are held so that no other has their
+    /// address.
+    stale: HashMap<usize, Arc<Resolved>>,
 }
 
 /// A backend, and what is wrong with it; the fault lacks its field.
-#[derive(Clone)]
+#[derive(Debug, Eq, PartialEq)]
 pub(super) struct Resolved {
     pub(super) backend: Arc<Backend>,
     pub(super) fault: Option<Fault>,
@@ -28,18 +44,70 @@ pub(super) struct Resolved {
 
 impl<'a> Backends<'a> {
     /// `vips`: our own addresses, which no backend may have.
-    pub(super) fn new(index: &'a Index<'a>, vips: BTreeSet<IpAddr>) -> Self {
-        Self {
-            index,
-            vips,
-            known: HashMap::new(),
-        }
+    pub(super) fn new(index: &'a Index<'a>, vips: BTreeSet<IpAddr>, memo: &'a mut Memo) -> Self {
+        let mut stale = HashMap::new();
+        let same_vips = memo.vips == vips;
+        memo.vips = vips;
+        let Memo { known, vips } = memo;
+        known.retain(|id, kept| {
+            // Nobody but the memo holds it: no host has named it any more.
+            if Arc::strong_count(&kept.resolved) == 1 {
+                return false;
+            }
+            if same_vips && kept.is_current(id, index) {
+                return true;
+            }
+            let new = kept_of(id, index, vips);
+            if new.resolved == kept.resolved {
+                kept.service = new.service;
+                kept.slices = new.slices;
+            } else {
+                let old = std::mem::replace(kept, new).resolved;
+                stale.insert(Arc::as_ptr(&old).addr(), old);
+            }
+            true
+        });
+        Self { index, memo, stale }
     }
 
     /// The backend of that name; the same one for the same name.
-    pub(super) fn get(&mut self, id: BackendId) -> &Resolved {
-        let Self { index, vips, known } = self;
-        known.entry(id).or_insert_with_key(|id| resolve(id, index, vips))
+    pub(super) fn get(&mut self, id: BackendId) -> Arc<Resolved> {
+        let Self { index, memo, .. } = self;
+        let Memo { known, vips } = &mut **memo;
+        let kept = known.entry(id).or_insert_with_key(|id| kept_of(id, index, vips));
+        Arc::clone(&kept.resolved)
+    }
+
+    /// Whether a backend of the last snapshot is the same in this one.
+    pub(super) fn is_current(&self, resolved: &Arc<Resolved>) -> bool {
+        self.stale.is_empty() || !self.stale.contains_key(&Arc::as_ptr(resolved).addr())
+    }
+}
+
+impl Kept {
+    fn is_current(&self, id: &BackendId, index: &Index<'_>) -> bool {
+        // Its fault names the nearest of all other Services.
+        let Some(service) = &self.service else {
+            return false;
+        };
+        let now = index.service(&id.namespace, &id.service);
+        let slices = index.endpoints(&id.namespace, &id.service);
+        now.is_some_and(|now| Arc::ptr_eq(&now.value, service))
+            && slices.len() == self.slices.len()
+            && slices
+                .iter()
+                .zip(&self.slices)
+                .all(|(now, kept)| Arc::ptr_eq(&now.value, kept))
+    }
+}
+
+fn kept_of(id: &BackendId, index: &Index<'_>, vips: &BTreeSet<IpAddr>) -> Kept {
+    let service = index.service(&id.namespace, &id.service);
+    let slices = index.endpoints(&id.namespace, &id.service);
+    Kept {
+        service: service.map(|entry| Arc::clone(&entry.value)),
+        slices: slices.iter().map(|entry| Arc::clone(&entry.value)).collect(),
+        resolved: Arc::new(resolve(id, index, vips)),
     }
 }
 

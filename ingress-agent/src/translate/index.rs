@@ -1,6 +1,6 @@
 //! The snapshot by name: what an Ingress refers to.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 
 use super::{Entry, Snapshot};
@@ -12,7 +12,8 @@ pub(super) struct Index<'a> {
     endpoints: HashMap<(&'a str, &'a str), Vec<&'a Entry<Endpoints>>>,
     secrets: HashMap<(&'a str, &'a str), &'a Entry<Secret>>,
     /// The names in each namespace, for who missed one by a letter.
-    names: HashMap<(&'static str, &'a str), Vec<&'a str>>,
+    names: OnceCell<HashMap<(&'static str, &'a str), Vec<&'a str>>>,
+    snapshot: &'a Snapshot,
     /// How many names may still be compared.
     comparisons: Cell<usize>,
 }
@@ -26,17 +27,13 @@ impl<'a> Index<'a> {
             services: HashMap::with_capacity(snapshot.services.len()),
             endpoints: HashMap::with_capacity(snapshot.services.len()),
             secrets: HashMap::with_capacity(snapshot.secrets.len()),
-            names: HashMap::new(),
+            names: OnceCell::new(),
+            snapshot,
             comparisons: Cell::new(COMPARISONS),
         };
         for entry in &snapshot.services {
             let object = &entry.value.object;
             index.services.insert((&object.namespace, &object.name), entry);
-            index
-                .names
-                .entry(("Service", &object.namespace))
-                .or_default()
-                .push(&object.name);
         }
         for entry in &snapshot.endpoints {
             if let Some(service) = &entry.value.service {
@@ -50,11 +47,6 @@ impl<'a> Index<'a> {
         for entry in &snapshot.secrets {
             let object = &entry.value.object;
             index.secrets.insert((&object.namespace, &object.name), entry);
-            index
-                .names
-                .entry(("Secret", &object.namespace))
-                .or_default()
-                .push(&object.name);
         }
         index
     }
@@ -81,9 +73,21 @@ impl<'a> Index<'a> {
     /// The name of that kind in that namespace that is most like a missed one. Whoever misses very many
     /// names gets no advice on the last of them.
     pub(super) fn nearest(&self, kind: &'static str, namespace: &str, missed: &str) -> Option<String> {
-        let names = self.names.get(&(kind, namespace))?;
+        let names = self.names.get_or_init(|| names(self.snapshot));
+        let names = names.get(&(kind, namespace))?;
         let left = self.comparisons.get().checked_sub(names.len())?;
         self.comparisons.set(left);
-        super::report::nearest(missed, names.iter().copied())
+        crate::digest::nearest::nearest(missed, names.iter().copied())
     }
+}
+
+fn names(snapshot: &Snapshot) -> HashMap<(&'static str, &str), Vec<&str>> {
+    let services = snapshot.services.iter().map(|entry| &entry.value.object);
+    let secrets = snapshot.secrets.iter().map(|entry| &entry.value.object);
+    let mut names: HashMap<_, Vec<_>> = HashMap::new();
+    for object in services.chain(secrets) {
+        let key = (object.kind, &*object.namespace);
+        names.entry(key).or_default().push(&*object.name);
+    }
+    names
 }

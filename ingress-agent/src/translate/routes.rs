@@ -3,224 +3,220 @@
 //! Ingresses come by precedence, so whoever claims first owns: a host and path of one kind belongs to one
 //! Ingress, and every later claim is told whose it is. An Ingress's default backend serves what no rule of
 //! any Ingress matches: on the hosts of its own rules, and, of the first Ingress that has one, everywhere.
+//! A host is built from its own claims and nothing else, and only when one of them changed.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Slot;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::annotation::{self, Protection};
-use super::backends::Backends;
-use super::report::Findings;
-use super::{Entry, Place};
-use crate::digest::ingress::Target;
+use super::Entry;
+use super::backends::{Backends, Resolved};
+use super::host::{self, Built, Claim, Using};
+use super::policies::Secured;
+use super::report::{Findings, Place};
+use crate::digest::annotation::Protection;
 use crate::digest::{Fault, Ingress};
-use crate::model::{Action, BackendId, Host, ObjectRef, PathMatch, Policies, Route, RouteMatch, VirtualHost};
+use crate::model::{Action, Certificate, Host, Route, Site, VirtualHost};
 
-type Hosts = BTreeMap<Host, Arc<VirtualHost>>;
+/// What the last snapshot made of a site, and of what.
+#[derive(Debug, Default)]
+pub(super) struct Memo {
+    hosts: HashMap<Host, Kept>,
+    /// The backends of the site's default.
+    used: Vec<Arc<Resolved>>,
+    site: Arc<Site>,
+    round: u64,
+}
 
-/// The hosts of the Ingresses and their default.
+#[derive(Debug)]
+struct Kept {
+    claims: Vec<Input>,
+    secured: bool,
+    built: Built,
+    round: u64,
+}
+
+/// A claim as a host was made of it: an Ingress, where it stood, and the index of its rule.
+type Input = (Arc<Ingress>, Option<Place>, usize);
+
+/// Builds the site of the Ingresses, by precedence.
 pub(super) fn build(
     ingresses: &[&Entry<Ingress>],
+    certificates: BTreeMap<Host, Arc<Certificate>>,
     backends: &mut Backends<'_>,
+    memo: &mut Memo,
     findings: &mut Findings,
-) -> (Hosts, Option<Arc<Route>>) {
-    let mut claims = Claims::default();
-    for entry in ingresses {
-        let mut author = Author::new(entry, findings);
-        for fault in &entry.value.faults {
-            author.tell(fault.clone());
-        }
-        for fault in annotation::judge(&entry.value.annotations) {
-            author.tell(fault);
-        }
-        claims.rules(&mut author, backends);
-    }
-    for entry in ingresses {
-        claims.default_backend(&mut Author::new(entry, findings), backends);
-    }
-    let hosts = claims
-        .hosts
-        .into_iter()
-        .map(|(host, routes)| (host, Arc::new(sort(routes))))
-        .collect();
-    (hosts, claims.default)
-}
-
-/// Best first. Paths of one rank never match the same request, so their text only makes the order stable.
-fn sort(routes: BTreeMap<PathKey, Arc<Route>>) -> VirtualHost {
-    let mut routes: Vec<_> = routes.into_values().collect();
-    routes.sort_by(|a, b| {
-        let (a, b) = (&a.matches.path, &b.matches.path);
-        a.summary().cmp(&b.summary()).then_with(|| a.path().cmp(b.path()))
-    });
-    VirtualHost { routes }
-}
-
-/// A host's paths are told apart by kind and text.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct PathKey {
-    exact: bool,
-    path: Arc<str>,
-}
-
-impl PathKey {
-    fn new(path: &PathMatch) -> Self {
-        match path {
-            PathMatch::Exact(path) => Self {
-                exact: true,
-                path: Arc::clone(path),
-            },
-            PathMatch::Prefix(path) => Self {
-                exact: false,
-                path: Arc::clone(path),
-            },
-        }
-    }
-}
-
-/// An Ingress while its claims are made.
-struct Author<'a> {
-    ingress: &'a Ingress,
-    place: Option<&'a Place>,
-    protection: Protection,
-    findings: &'a mut Findings,
-}
-
-impl<'a> Author<'a> {
-    fn new(entry: &'a Entry<Ingress>, findings: &'a mut Findings) -> Self {
-        Self {
-            ingress: &entry.value,
-            place: entry.place.as_ref(),
-            protection: annotation::protection(&entry.value.annotations),
-            findings,
-        }
-    }
-
-    fn tell(&mut self, fault: Fault) {
-        self.findings.add(&self.ingress.object, self.place, fault);
-    }
-
-    /// What is done with requests for a target that stands in `field`.
-    fn action(
-        &mut self,
-        target: &Target,
-        field: impl FnOnce() -> String,
-        backends: &mut Backends<'_>,
-    ) -> Action {
-        let Target::Service { name, port } = target else {
-            return Action::Refuse;
+) -> Arc<Site> {
+    let claims = claims(ingresses, findings);
+    let secured = Secured::new(ingresses, &certificates);
+    memo.round += 1;
+    let mut changed: Vec<(&Host, Arc<VirtualHost>)> = Vec::new();
+    for (host, claims) in claims {
+        let secured = secured.holds(host);
+        let kept = memo.hosts.get_mut(host);
+        let kept = match kept.filter(|kept| kept.is_current(&claims, secured, backends)) {
+            Some(kept) => kept,
+            None => {
+                let built = host::build(host, &claims, secured, backends);
+                changed.push((host, Arc::clone(&built.host)));
+                let kept = Kept {
+                    claims: claims.iter().map(input).collect(),
+                    secured,
+                    built,
+                    round: memo.round,
+                };
+                memo.hosts.entry(host.clone()).insert_entry(kept).into_mut()
+            }
         };
-        let resolved = backends.get(BackendId {
-            namespace: Arc::clone(&self.ingress.object.namespace),
-            service: Arc::clone(name),
-            port: port.clone(),
-        });
-        let backend = Arc::clone(&resolved.backend);
-        if let Some(fault) = resolved.fault.clone() {
-            self.tell(Fault {
-                field: field().into(),
-                ..fault
-            });
-        }
-        match self.protection {
-            Protection::None => Action::Forward(backend),
-            Protection::Unhonoured | Protection::NoRoutes => Action::Refuse,
-        }
+        kept.round = memo.round;
+        findings.extend(kept.built.findings.iter());
     }
-
-    fn route(&self, path: PathMatch, action: Action) -> Arc<Route> {
-        Arc::new(Route {
-            matches: RouteMatch { path },
-            action,
-            policies: Policies::default(),
-            origin: self.ingress.object.clone(),
-        })
-    }
+    let (default, used) = default(ingresses, backends, findings);
+    memo.used = used;
+    let default = default.map(|new| match &memo.site.default {
+        Some(old) if same(old, &new) => Arc::clone(old),
+        Some(_) | None => new,
+    });
+    memo.update(&changed, default, certificates);
+    Arc::clone(&memo.site)
 }
 
-#[derive(Default)]
-struct Claims {
-    hosts: BTreeMap<Host, BTreeMap<PathKey, Arc<Route>>>,
-    /// The hosts whose `/` is a default backend's.
-    default: Option<Arc<Route>>,
-}
-
-impl Claims {
-    fn rules(&mut self, author: &mut Author<'_>, backends: &mut Backends<'_>) {
-        if author.protection == Protection::NoRoutes {
+impl Memo {
+    /// Makes the site anew when anything of it did change.
+    fn update(
+        &mut self,
+        changed: &[(&Host, Arc<VirtualHost>)],
+        default: Option<Arc<Route>>,
+        certificates: BTreeMap<Host, Arc<Certificate>>,
+    ) {
+        let before = self.hosts.len();
+        self.hosts.retain(|_, kept| kept.round == self.round);
+        let site = &self.site;
+        let unchanged = changed.is_empty()
+            && self.hosts.len() == before
+            && site.default.as_ref().map(Arc::as_ptr) == default.as_ref().map(Arc::as_ptr)
+            && site.certificates.len() == certificates.len()
+            && site
+                .certificates
+                .iter()
+                .zip(&certificates)
+                .all(|((old_host, old), (new_host, new))| old_host == new_host && Arc::ptr_eq(old, new));
+        if unchanged {
             return;
         }
-        for rule in &author.ingress.rules {
-            let routes = self.hosts.entry(rule.host.clone()).or_default();
-            for path in &rule.paths {
-                let field = || format!("spec.rules[{}].http.paths[{}]", rule.index, path.index);
-                match routes.entry(PathKey::new(&path.path)) {
-                    Slot::Vacant(free) => {
-                        let action = author.action(&path.target, || format!("{}.backend", field()), backends);
-                        free.insert(author.route(path.path.clone(), action));
-                    }
-                    Slot::Occupied(taken) => {
-                        let owner = taken.get().origin.clone();
-                        author.tell(lost(
-                            field(),
-                            &rule.host,
-                            path.path.path(),
-                            &owner,
-                            &author.ingress.object,
-                        ));
-                    }
-                }
+        let hosts = if changed.len() == self.hosts.len() {
+            let all = changed
+                .iter()
+                .map(|(host, routes)| ((*host).clone(), Arc::clone(routes)));
+            all.collect()
+        } else {
+            let mut hosts = site.hosts.clone();
+            for (host, routes) in changed {
+                hosts.insert((*host).clone(), Arc::clone(routes));
+            }
+            if hosts.len() != self.hosts.len() {
+                hosts.retain(|host, _| self.hosts.contains_key(host));
+            }
+            hosts
+        };
+        self.site = Arc::new(Site {
+            hosts,
+            default,
+            certificates,
+        });
+    }
+}
+
+impl Kept {
+    fn is_current(&self, claims: &[Claim<'_>], secured: bool, backends: &Backends<'_>) -> bool {
+        self.secured == secured
+            && self.claims.len() == claims.len()
+            && self
+                .claims
+                .iter()
+                .zip(claims)
+                .all(|((ingress, place, rule), claim)| {
+                    Arc::ptr_eq(ingress, &claim.entry.value)
+                        && *rule == claim.rule.index
+                        && *place == claim.entry.place
+                })
+            && self.built.used.iter().all(|used| backends.is_current(used))
+    }
+}
+
+fn input(claim: &Claim<'_>) -> Input {
+    let Entry { value, place, .. } = claim.entry;
+    (Arc::clone(value), place.clone(), claim.rule.index)
+}
+
+/// Who claims which host, by precedence. Tells what is wrong with the Ingresses themselves.
+fn claims<'a>(
+    ingresses: &[&'a Entry<Ingress>],
+    findings: &mut Findings,
+) -> HashMap<&'a Host, Vec<Claim<'a>>> {
+    let mut claims: HashMap<_, Vec<_>> = HashMap::with_capacity(ingresses.len());
+    for entry in ingresses {
+        for fault in &entry.value.faults {
+            findings.add(&entry.value.object, entry.place.as_ref(), fault.clone());
+        }
+        if entry.value.annotations.protection != Protection::NoRoutes {
+            for rule in &entry.value.rules {
+                claims.entry(&rule.host).or_default().push(Claim { entry, rule });
             }
         }
     }
+    claims
+}
 
-    /// After all rules, so that a rule for `/` beats every default backend.
-    fn default_backend(&mut self, author: &mut Author<'_>, backends: &mut Backends<'_>) {
-        let Some(target) = &author.ingress.default_backend else {
-            return;
-        };
-        if author.protection == Protection::NoRoutes {
-            return;
+/// What answers where no host and path does: the first default backend. And the backends that it is made of.
+fn default(
+    ingresses: &[&Entry<Ingress>],
+    backends: &mut Backends<'_>,
+    findings: &mut Findings,
+) -> (Option<Arc<Route>>, Vec<Arc<Resolved>>) {
+    let mut backends = Using::new(backends);
+    let mut default: Option<Arc<Route>> = None;
+    for entry in ingresses {
+        let ingress = &entry.value;
+        if ingress.default_backend.is_none() || ingress.annotations.protection == Protection::NoRoutes {
+            continue;
         }
-        let field = || "spec.defaultBackend".to_owned();
-        let action = author.action(target, || format!("{}.service", field()), backends);
-        let route = author.route(PathMatch::prefix("/"), action);
-        for rule in &author.ingress.rules {
-            let routes = self.hosts.entry(rule.host.clone()).or_default();
-            routes
-                .entry(PathKey::new(&route.matches.path))
-                .or_insert_with(|| Arc::clone(&route));
-        }
-        match &self.default {
-            None => self.default = Some(route),
-            Some(owner) if author.ingress.rules.is_empty() => {
-                let owner = owner.origin.clone();
-                author.tell(
-                    Fault::refused("default-backend-taken", field())
-                        .found(format!(
-                            "a default backend for everything, which {owner} has already"
-                        ))
-                        .expected("one such Ingress")
-                        .so(format!("{owner} goes first and serves what no rule matches"))
-                        .change("remove one of the two default backends, or give this Ingress rules"),
-                );
+        match &default {
+            None => {
+                let route = host::default_route(ingress, false, false, &mut backends);
+                if let Some((_, Some(fault))) = &route {
+                    findings.add(&ingress.object, entry.place.as_ref(), fault.clone());
+                }
+                default = route.map(|(route, _)| route);
+            }
+            Some(owner) if ingress.rules.is_empty() => {
+                let owner = &owner.origin;
+                let fault = Fault::refused("default-backend-taken", "spec.defaultBackend")
+                    .found(format!(
+                        "a default backend for everything, which {owner} has already"
+                    ))
+                    .expected("one such Ingress")
+                    .so(format!("{owner} goes first and serves what no rule matches"))
+                    .change("remove one of the two default backends, or give this Ingress rules");
+                findings.add(&ingress.object, entry.place.as_ref(), fault);
             }
             Some(_) => {}
         }
     }
+    (default, backends.used)
 }
 
-fn lost(field: String, host: &Host, path: &str, owner: &ObjectRef, author: &ObjectRef) -> Fault {
-    let whose = if owner == author {
-        "an earlier rule of this Ingress".to_owned()
-    } else {
-        owner.to_string()
+/// Whether two routes are made of the same.
+fn same(a: &Route, b: &Route) -> bool {
+    let Route {
+        matches,
+        action,
+        policies,
+        origin,
+    } = a;
+    let same_action = match (action, &b.action) {
+        (Action::Forward(a), Action::Forward(b)) => Arc::ptr_eq(a, b),
+        (Action::Refuse, Action::Refuse) => true,
+        (Action::Forward(_), Action::Refuse) | (Action::Refuse, Action::Forward(_)) => false,
     };
-    Fault::refused("path-taken", field)
-        .found(format!(
-            "host `{host}` and path `{path}`, which {whose} has already"
-        ))
-        .expected("a host and path that no older Ingress has")
-        .so(format!("{whose} goes first and answers these requests"))
-        .change("remove one of the two, or change its host or path")
+    same_action && *matches == b.matches && *policies == b.policies && *origin == b.origin
 }

@@ -15,8 +15,8 @@ use super::classes::Classes;
 use super::report::Findings;
 use super::{Entry, Snapshot};
 use crate::digest::vippool::Range;
-use crate::digest::{self, Fault, Nodes};
-use crate::model::{self, Member, Protocol, Vip};
+use crate::digest::{self, Fault, Nodes, Selector};
+use crate::model::{self, Member, Opening, Protocol, Vip};
 
 use blocked::Blocked;
 
@@ -37,6 +37,23 @@ pub(super) struct Vips {
 }
 
 impl Vips {
+    /// All our classes at every one of the openings, and no pool.
+    pub(super) fn ordinary(openings: &[Opening], classes: &Classes<'_>) -> Self {
+        let all = classes.ours.keys().cloned().collect();
+        let audience = Audience::new(all, Selector::default());
+        let binding = |opening: &Opening| Binding {
+            vip: opening.vip,
+            tls: opening.tls,
+            audience: audience.clone(),
+        };
+        let mut bindings: Vec<_> = openings.iter().map(binding).collect();
+        bindings.sort_by_key(|binding| binding.vip);
+        Self {
+            pools: Vec::new(),
+            bindings,
+        }
+    }
+
     /// Our classes without any VIP, each alone.
     pub(super) fn unserved(&self, classes: &Classes<'_>) -> Vec<Audience> {
         let served = |class: &Arc<str>| {
@@ -148,7 +165,7 @@ fn serves(
                 "the name of an IngressClass with `controller: {}`",
                 super::CONTROLLER
             ))
-            .nearest(super::report::nearest(name, existing))
+            .nearest(digest::nearest::nearest(name, existing))
             .so("the pool serves nothing for it")
             .change("correct the name, or create the IngressClass");
         tell(pool, findings, [fault]);

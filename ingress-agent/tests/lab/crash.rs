@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ingress_common::Reason;
+use rustix::process::Signal;
 use xtask::lab::{Connections, Ping, VIP_V4, VIP_V6, node_addresses};
 
-use super::Running;
+use super::{Running, eventually};
 
 /// After this a dead agent's node hands new connections on.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -97,4 +98,43 @@ fn a_killed_agent_loses_only_its_own_connections() {
     assert!(sum(Reason::Forwarded) > 0);
     assert_eq!(sum(Reason::Forwarded), sum(Reason::KeptTunnel), "{counted:?}");
     assert!(counted.iter().all(|node| node.dropped() == 0), "{counted:?}");
+}
+
+#[test]
+fn a_hung_agent_gets_no_new_connection_and_keeps_its_own() {
+    let Some(running) = Running::start() else { return };
+    let (lab, hung) = (&running.lab, running.agents[0].process());
+    let pace = Duration::from_millis(500);
+    let connections = Connections::open(
+        lab.client(),
+        SocketAddr::new(VIP_V4, 80),
+        "shop.example.test",
+        60,
+        pace,
+    )
+    .unwrap();
+    hung.signal(Signal::STOP).unwrap();
+    std::thread::sleep(HEARTBEAT + Duration::from_millis(100));
+    for vip in [VIP_V4, VIP_V6] {
+        for _ in 0..20 {
+            let node = lab
+                .client()
+                .echo(vip, "http://shop.example.test/")
+                .unwrap()
+                .node();
+            assert!(matches!(node, Some(2 | 3)), "a new connection went to {node:?}");
+        }
+    }
+    hung.signal(Signal::CONT).unwrap();
+    eventually("the agent serves again", Duration::from_secs(5), || {
+        lab.client()
+            .echo(VIP_V4, "http://shop.example.test/")
+            .unwrap()
+            .node()
+            == Some(1)
+    });
+    connections.wait_for_answers(2, Duration::from_secs(10)).unwrap();
+    let held = connections.close().unwrap();
+    assert!(held.iter().any(|held| held.owner == Some(1)));
+    assert!(held.iter().all(|held| held.end.is_none()), "{held:?}");
 }

@@ -45,3 +45,22 @@ fn open_requests_finish_and_no_new_one_fails() {
         assert!(sent.sent > 50 && sent.failed == 0, "{sent:?}");
     }
 }
+
+#[test]
+fn a_rolling_restart_fails_no_request() {
+    let Some(mut running) = Running::start() else {
+        return;
+    };
+    let traffic = [VIP_V4, VIP_V6]
+        .map(|vip| Traffic::start(running.lab.client(), vip, "http://shop.example.test/").unwrap());
+    for node in [1, 2, 3] {
+        let status = running.take(node).terminate(Duration::from_secs(20)).unwrap();
+        assert!(status.success(), "{status}");
+        running.agents.push(running.lab.spawn_agent(node, &[]).unwrap());
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    for traffic in traffic {
+        let sent = traffic.stop().unwrap();
+        assert!(sent.sent > 100 && sent.failed == 0, "{sent:?}");
+    }
+}

@@ -64,9 +64,13 @@ fn maps_says_in_words_what_is_pinned() {
     let Some(Running { agents, lab }) = Running::start() else {
         return;
     };
-    lab.client().echo(VIP_V4, "http://shop.example.test/").unwrap();
+    lab.router().enter_at(&[1]).unwrap();
+    // Enough that some are kept where they enter, and others not.
+    for _ in 0..40 {
+        lab.client().echo(VIP_V4, "http://shop.example.test/").unwrap();
+    }
     let words = agents[0].maps().unwrap();
-    for word in ["192.0.2.10", "2001:db8:1::10", "10.1.0.2", "kept"] {
+    for word in ["192.0.2.10", "2001:db8:1::10", "10.1.0.2", "kept", "forwarded"] {
         assert!(words.contains(word), "no {word} in:\n{words}");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use xtask::lab::NodeState::{Active, Draining};
 use xtask::lab::{Agent, Connections, Held, Lab, NodeState, VIP_V4, VIP_V6};
 
-use super::lab;
+use super::{eventually, lab};
 
 /// How often each connection asks.
 const PACE: Duration = Duration::from_secs(2);
@@ -104,12 +104,35 @@ impl Fleet<'_> {
     fn publish(&self) {
         let members: Vec<_> = self.members.iter().map(|(&node, &state)| (node, state)).collect();
         self.lab.manifests().set_nodes(&members).unwrap();
+        // A connection that is opened meanwhile may get the owner it would have had before: to it, the
+        // change counts as one of the three that it can outlive.
+        for agent in &self.agents {
+            eventually("a membership is in effect", Duration::from_secs(10), || {
+                is_in_effect(&agent.maps().unwrap(), &self.members)
+            });
+        }
     }
 
     fn enter(&self) {
         let members: Vec<_> = self.members.keys().copied().collect();
         self.lab.router().enter_at(&members).unwrap();
     }
+}
+
+/// Whether `ingress-agent maps` shows these members, and a slot table with their active ones as owners.
+fn is_in_effect(maps: &str, members: &BTreeMap<u8, NodeState>) -> bool {
+    let line = |start: &str| {
+        maps.lines()
+            .find(|line| line.trim_start().starts_with(start))
+            .unwrap_or_default()
+    };
+    let (slots, vip) = (line("lab "), line("192.0.2.10-80-tcp "));
+    let has_active = members.values().any(|state| *state == Active);
+    members.iter().all(|(node, state)| {
+        let word = if *state == Active { "active" } else { "draining" };
+        let owns = slots.contains(&format!("node {node} "));
+        vip.contains(&format!("node {node} {word}")) && owns == (*state == Active || !has_active)
+    }) && vip.matches("node ").count() == members.len()
 }
 
 /// Opens connections, three of five to the IPv4 VIP.

@@ -4,9 +4,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-use ingress_agent::proxy::Options;
+use ingress_agent::model::Policies;
+use ingress_agent::model::policy::{Timeouts, UpstreamPolicy};
 
-use crate::bed::{Bed, site};
+use crate::bed::{Bed, site, with_policies};
 use crate::recorder::{Answer, Recorder};
 
 /// An address where nothing listens.
@@ -14,11 +15,19 @@ fn refusing() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn quick(read: u64) -> Options {
-    Options {
+/// The policies of routes whose pods may be silent for this long, in milliseconds.
+fn quick(read: u64) -> Policies {
+    let timeouts = Timeouts {
         read: Duration::from_millis(read),
         connect: Duration::from_millis(300),
-        ..Options::default()
+        ..Timeouts::default()
+    };
+    Policies {
+        upstream: UpstreamPolicy {
+            timeouts,
+            ..UpstreamPolicy::default()
+        },
+        ..Policies::default()
     }
 }
 
@@ -105,7 +114,10 @@ fn a_kept_connection_that_has_gone_stale_is_not_noticed() {
 #[test]
 fn a_silent_pod_costs_504() {
     let a = Recorder::start("a");
-    let bed = Bed::with_options(site(&[("a.test", "/", &[a.address()])]), quick(200));
+    let bed = Bed::start(with_policies(
+        site(&[("a.test", "/", &[a.address()])]),
+        &quick(200),
+    ));
     let mut client = bed.connect();
     let slow = Answer::After(Duration::from_millis(1500));
     a.script([slow.clone(), slow.clone(), slow.clone()]);
@@ -193,7 +205,10 @@ fn a_hostile_pod_harms_nobody() {
 #[test]
 fn a_truncated_body_has_no_clean_end() {
     let a = Recorder::start("a");
-    let bed = Bed::with_options(site(&[("a.test", "/", &[a.address()])]), quick(200));
+    let bed = Bed::start(with_policies(
+        site(&[("a.test", "/", &[a.address()])]),
+        &quick(200),
+    ));
     for answer in [
         &b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"[..],
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",

@@ -118,6 +118,19 @@ pub(crate) fn site(routes: &[(&str, &str, &[SocketAddr])]) -> Site {
     }
 }
 
+/// A site of one host, `a.test`, with one route and these policies.
+pub(crate) fn with_policies(endpoints: &[SocketAddr], policies: Policies) -> Site {
+    let mut route = Route::clone(&route(PathMatch::prefix("/"), "a.test/", endpoints));
+    route.policies = policies;
+    let host = VirtualHost {
+        routes: vec![Arc::new(route)],
+    };
+    Site {
+        hosts: BTreeMap::from([(Host::parse("a.test").unwrap(), Arc::new(host))]),
+        ..Site::default()
+    }
+}
+
 /// A route to ready endpoints.
 pub(crate) fn route(path: PathMatch, service: &str, endpoints: &[SocketAddr]) -> Arc<Route> {
     let ready = |&address| Endpoint {
@@ -138,6 +151,22 @@ pub(crate) fn route(path: PathMatch, service: &str, endpoints: &[SocketAddr]) ->
         policies: Policies::default(),
         origin: origin("Ingress"),
     })
+}
+
+/// The same site, every route with these policies.
+pub(crate) fn with_policies(mut site: Site, policies: &Policies) -> Site {
+    for host in site.hosts.values_mut() {
+        let routes = host.routes.iter().map(|route| {
+            Arc::new(Route {
+                policies: policies.clone(),
+                ..Route::clone(route)
+            })
+        });
+        *host = Arc::new(VirtualHost {
+            routes: routes.collect(),
+        });
+    }
+    site
 }
 
 /// An object of the tests' namespace.

@@ -10,9 +10,14 @@ fn issue(names: &[&str]) -> (String, String) {
 }
 
 fn issue_until(names: &[&str], year: i32) -> (String, String) {
+    issue_between(names, 1975, year)
+}
+
+fn issue_between(names: &[&str], begin: i32, year: i32) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
     let mut params = CertificateParams::new(names).unwrap();
+    params.not_before = rcgen::date_time_ymd(begin, 1, 1);
     params.not_after = rcgen::date_time_ymd(year, 1, 1);
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
@@ -137,6 +142,16 @@ fn the_first_ingress_chooses_a_hosts_certificate() {
     let (model, report) = model(&text);
     assert_eq!(shown(&model), ["a.test one"]);
     assert_eq!(causes(&report), ["Ingress default/x: degraded certificate-taken"]);
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_yet_is_shown_and_told() {
+    let text = web("w", "a.test", "[{hosts: [a.test], secretName: one}]")
+        + &secret("one", &issue_between(&["a.test"], 2998, 2999))
+        + &s();
+    let (model, report) = model(&text);
+    assert_eq!(shown(&model), ["a.test one"]);
+    assert_eq!(causes(&report), ["Secret default/one: degraded tls-early"]);
 }
 
 #[test]

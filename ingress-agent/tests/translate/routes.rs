@@ -209,7 +209,7 @@ fn what_protects_a_route_fails_closed_and_its_path_stays_taken() {
         "{name: a, annotations: {nginx.ingress.kubernetes.io/auth-type: basic}}",
     ) + &ingress("b", "a.test", &[("Prefix", "/", "s")]).replace(
         "{name: b}",
-        "{name: b, annotations: {nginx.ingress.kubernetes.io/proxy-body-size: 8m}}",
+        "{name: b, annotations: {nginx.ingress.kubernetes.io/affinity: cookie}}",
     ) + &services(&["s"]);
     let (model, report) = model(&text);
     assert_eq!(

@@ -4,7 +4,6 @@ use bytemuck::{Pod, Zeroable};
 use ingress_common::{Be16, Be32, Family, Ip, Reason, Settings, SlotKey};
 
 use super::{IpHeader, ethertype, length_of, protocol};
-use crate::Cursor;
 use crate::checksum::{self, Sum};
 use crate::siphash::siphash13;
 
@@ -43,13 +42,9 @@ impl Ipv4Header {
     const FRAGMENT_MASK: Be16 = Be16::new(0x3fff);
     /// A fragment's offset.
     const OFFSET_MASK: Be16 = Be16::new(0x1fff);
+    /// What a hop takes from the word of TTL and protocol.
+    const HOP: Be16 = Be16::new(0x0100);
     const LENGTH: u32 = length_of::<Self>() as u32;
-
-    /// TTL and protocol, the word of the header that each hop changes.
-    #[inline(always)]
-    const fn hop_word(&self) -> Be16 {
-        Be16::from_wire(u16::from_ne_bytes([self.ttl, self.protocol]))
-    }
 }
 
 impl IpHeader for Ipv4Header {
@@ -119,20 +114,17 @@ impl IpHeader for Ipv4Header {
     }
 
     #[inline(always)]
-    fn next_hop(&self) -> Option<Self> {
-        if self.ttl <= 1 {
-            return None;
-        }
-        let mut next = *self;
-        next.ttl = self.ttl - 1;
-        next.checksum = checksum::update(self.checksum, self.hop_word(), next.hop_word());
-        Some(next)
+    fn expires(&self) -> bool {
+        self.ttl <= 1
     }
 
     #[inline(always)]
-    fn write_hop(&self, cursor: &mut Cursor<'_>) -> Option<()> {
-        cursor.skip(8)?;
-        cursor.write([self.hop_word(), self.checksum])
+    fn hopped(self) -> Self {
+        Self {
+            ttl: self.ttl.wrapping_sub(1),
+            checksum: checksum::lessen(self.checksum, Self::HOP),
+            ..self
+        }
     }
 
     #[inline(always)]

@@ -4,7 +4,6 @@ use bytemuck::{Pod, Zeroable};
 use ingress_common::{Be16, Be32, Family, Ip, Reason, Settings, SlotKey};
 
 use super::{IpHeader, ethertype, length_of, protocol};
-use crate::Cursor;
 use crate::checksum::Sum;
 use crate::siphash::siphash13;
 
@@ -119,19 +118,16 @@ impl IpHeader for Ipv6Header {
     }
 
     #[inline(always)]
-    fn next_hop(&self) -> Option<Self> {
-        if self.hop_limit <= 1 {
-            return None;
-        }
-        let mut next = *self;
-        next.hop_limit = self.hop_limit - 1;
-        Some(next)
+    fn expires(&self) -> bool {
+        self.hop_limit <= 1
     }
 
     #[inline(always)]
-    fn write_hop(&self, cursor: &mut Cursor<'_>) -> Option<()> {
-        cursor.skip(7)?;
-        cursor.write(self.hop_limit)
+    fn hopped(self) -> Self {
+        Self {
+            hop_limit: self.hop_limit.wrapping_sub(1),
+            ..self
+        }
     }
 
     #[inline(always)]

@@ -1,5 +1,6 @@
 //! A packet that leaves for another node: its outer headers.
 
+use bytemuck::{Pod, Zeroable};
 use ingress_common::{
     Be16, Be32, Family, GueHeader, Node, Reason, Settings, TUNNEL_OVERHEAD_V4, TUNNEL_OVERHEAD_V6,
 };
@@ -15,7 +16,7 @@ use crate::{Cursor, Packet};
 /// An inner packet on its way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parcel<H> {
-    /// Its header, as it is to be sent.
+    /// Its header, as it came.
     pub(crate) ip: H,
     /// Bytes behind its header.
     pub(crate) payload: u32,
@@ -23,6 +24,20 @@ pub(crate) struct Parcel<H> {
     pub(crate) port: Be16,
     /// Bytes of outer headers that it has now.
     pub(crate) overhead: u16,
+}
+
+impl<H: IpHeader> Parcel<H> {
+    /// Whether the way through the tunnel is a hop of the packet: the first node takes it, and no other.
+    #[inline(always)]
+    const fn hops(&self) -> bool {
+        self.overhead == 0
+    }
+
+    /// Its header, as it is sent.
+    #[inline(always)]
+    fn sent(&self) -> H {
+        if self.hops() { self.ip.hopped() } else { self.ip }
+    }
 }
 
 /// Puts the outer headers to `target` in front, in place of those that are there. The outer family is the
@@ -86,10 +101,10 @@ fn write_inner<H: IpHeader>(
     parcel: &Parcel<H>,
 ) -> Result<(), Reason> {
     outer.ok_or(Reason::Truncated)?;
-    if parcel.overhead != 0 {
+    if !parcel.hops() {
         return Ok(());
     }
-    parcel.ip.write_hop(cursor).ok_or(Reason::Truncated)
+    cursor.modify(H::hopped).ok_or(Reason::Truncated)
 }
 
 /// IPv4 outside: no checksum in UDP (RFC 768; the inner packet has its own), no fragments.
@@ -111,7 +126,7 @@ fn write_v4<H: IpHeader>(
     let [.., source] = node.source.words();
     let [.., destination] = node.address.words();
     tags.write(cursor, link_header(node, Ipv4Header::ETHERTYPE))?;
-    cursor.write(Ipv4Header {
+    let ip = Ipv4Header {
         version_ihl: Ipv4Header::VERSION_IHL,
         traffic_class,
         total_length: total,
@@ -122,15 +137,14 @@ fn write_v4<H: IpHeader>(
         checksum,
         source,
         destination,
-    })?;
-    let length = be16(parcel.ip.total_length() + UDP_OVERHEAD);
-    cursor.write(UdpHeader {
+    };
+    let udp = UdpHeader {
         source: parcel.port,
         destination: settings.tunnel_port,
-        length,
+        length: be16(parcel.ip.total_length() + UDP_OVERHEAD),
         checksum: Be16::new(0),
-    })?;
-    cursor.write(gue)
+    };
+    cursor.write(Outer { ip, udp, gue })
 }
 
 /// IPv6 outside: UDP must have a checksum (RFC 8200 section 8.1); the inner packet's own make it known.
@@ -147,7 +161,7 @@ fn write_v6<H: IpHeader>(
     let [gue0, gue1, gue2, gue3]: [Be32; 4] = bytemuck::must_cast(gue);
     // The pseudo header (RFC 8200 section 8.1), the UDP header, ours, and the inner packet.
     let checksum = parcel
-        .ip
+        .sent()
         .packet_sum(parcel.payload)
         .add128(node.source.words())
         .add128(node.address.words())
@@ -159,7 +173,7 @@ fn write_v6<H: IpHeader>(
         .add128([gue0, gue1, gue2, gue3])
         .udp_checksum();
     tags.write(cursor, link_header(node, Ipv6Header::ETHERTYPE))?;
-    cursor.write(Ipv6Header {
+    let ip = Ipv6Header {
         version_class_label: Ipv6Header::first_word(
             outer_traffic_class(&parcel.ip),
             u32::from(parcel.port.get()),
@@ -169,14 +183,23 @@ fn write_v6<H: IpHeader>(
         hop_limit: OUTER_TTL,
         source: node.source.words(),
         destination: node.address.words(),
-    })?;
-    cursor.write(UdpHeader {
+    };
+    let udp = UdpHeader {
         source: parcel.port,
         destination: settings.tunnel_port,
         length,
         checksum,
-    })?;
-    cursor.write(gue)
+    };
+    cursor.write(Outer { ip, udp, gue })
+}
+
+/// All that stands between the link layer and the inner packet.
+#[repr(C, packed)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+struct Outer<H: Pod> {
+    ip: H,
+    udp: UdpHeader,
+    gue: GueHeader,
 }
 
 /// TTL and hop limit of an outer header.

@@ -3,7 +3,9 @@
 
 use std::error::Error as _;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
@@ -188,9 +190,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects. Must run inside a `LocalSet`.
     pub(super) async fn open(to: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(to)
-            .await
-            .with_context(|| format!("connect to {to}"))?;
+        let stream = connect(to).await.with_context(|| format!("connect to {to}"))?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         Ok(Self {
             sender,
@@ -241,6 +241,26 @@ impl Connection {
             _ => End::Failed(format!("{seen:?}")),
         }
     }
+}
+
+/// Connects from a port that no connection of this process had before: a node that served the earlier one
+/// would remember it for a minute (TIME_WAIT), and answer for it.
+async fn connect(to: SocketAddr) -> io::Result<TcpStream> {
+    /// Below the ports that the kernel gives to others.
+    const PORTS: Range<u16> = 10_000..32_000;
+    static NEXT: AtomicU16 = AtomicU16::new(PORTS.start);
+    let (socket, any) = match to {
+        SocketAddr::V4(_) => (TcpSocket::new_v4()?, IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+        SocketAddr::V6(_) => (TcpSocket::new_v6()?, IpAddr::from(Ipv6Addr::UNSPECIFIED)),
+    };
+    let port = NEXT.fetch_add(1, Ordering::Relaxed);
+    if !PORTS.contains(&port) {
+        return Err(io::Error::other(
+            "one process has made more connections than there are ports",
+        ));
+    }
+    socket.bind(SocketAddr::new(any, port))?;
+    socket.connect(to).await
 }
 
 fn is_reset(error: &hyper::Error) -> bool {

@@ -156,7 +156,7 @@ spec: {controller: ingress-agent.dev/xdp}
 const INGRESS: &str = "\
 apiVersion: networking.k8s.io/v1
 kind: Ingress
-metadata: {namespace: default, name: shop}
+metadata: {namespace: default, name: shop, annotations: {ingress-agent.dev/ssl-redirect: \"false\"}}
 spec:
   tls:
   - {hosts: [shop.example.test], secretName: shop}

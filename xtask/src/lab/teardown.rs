@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
 use anyhow::{Context as _, Result};
@@ -20,8 +21,10 @@ use super::namespace::{DIRECTORY, run};
 use super::process::{SharedChild, end};
 
 /// What every name of a lab begins with.
-pub const PREFIX: &str = "il-";
+const PREFIX: &str = "il-";
 
+/// Set when a signal has begun to tear everything down.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static LABS: Mutex<Vec<Weak<Teardown>>> = Mutex::new(Vec::new());
 
 /// The things to remove. [`Teardown::run`] may be called more than once.
@@ -81,6 +84,13 @@ impl Teardown {
             end(&child);
         }
         remove(&self.prefix, &self.directory);
+    }
+}
+
+/// Waits for the process's end if a signal has begun it: what fails from then on is no finding.
+pub fn wait_if_interrupted() {
+    while INTERRUPTED.load(Ordering::Acquire) {
+        std::thread::park();
     }
 }
 
@@ -147,6 +157,7 @@ fn clean_up_on_signals() {
                 };
                 anyhow::Ok(kind.as_raw_value())
             })?;
+            INTERRUPTED.store(true, Ordering::Release);
             let labs: Vec<_> = LABS
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

@@ -43,6 +43,20 @@ impl From<Pattern<'_>> for Host {
 }
 
 impl<T> Hosts<T> {
+    /// Every pattern and its value, in no order.
+    pub(in crate::proxy) fn iter(&self) -> impl Iterator<Item = (Host, &T)> {
+        let exact = self
+            .exact
+            .iter()
+            .map(|(name, value)| (Host::Exact(Arc::clone(name)), value));
+        let wildcard = self
+            .wildcard
+            .iter()
+            .map(|(parent, value)| (Host::Wildcard(Arc::clone(parent)), value));
+        let any = self.any.iter().map(|value| (Host::Any, value));
+        exact.chain(wildcard).chain(any)
+    }
+
     /// The value of the best pattern that matches.
     pub(in crate::proxy) fn get(&self, name: Option<HostName<'_>>) -> Option<&T> {
         self.find(name).map(|(_, value)| value)

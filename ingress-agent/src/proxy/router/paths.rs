@@ -44,6 +44,18 @@ impl Paths {
         better(best, node.exact.as_ref()).map(|best| &best.rule)
     }
 
+    /// Every rule, best first.
+    pub(in crate::proxy) fn rules(&self) -> Vec<&Arc<Rule>> {
+        let mut found: Vec<&Ranked> = Vec::new();
+        let mut nodes = vec![&self.root];
+        while let Some(node) = nodes.pop() {
+            found.extend(node.exact.iter().chain(&node.prefix));
+            nodes.extend(node.children.values());
+        }
+        found.sort_by_key(|ranked| ranked.rank);
+        found.into_iter().map(|ranked| &ranked.rule).collect()
+    }
+
     fn insert(&mut self, path: &PathMatch, ranked: Ranked) {
         let text = match path {
             PathMatch::Exact(path) | PathMatch::Prefix(path) => path,
@@ -111,6 +123,7 @@ mod tests {
                 },
             }),
             upstream: None,
+            host: None,
         })
     }
 

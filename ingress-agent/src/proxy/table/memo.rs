@@ -1,22 +1,26 @@
 //! What the last table compiled, for the next one.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::sign::CertifiedKey;
 
 use super::{Listener, Table, compile_backend, compile_host, compile_route};
+use crate::model::policy::UpstreamPolicy;
 use crate::model::{self, Backend, Certificate, Model, VirtualHost};
 use crate::proxy::router::{Paths, Site, Upstream};
 use crate::proxy::tls::{self, Certificates};
+use crate::proxy::upstream::{Endpoints, Transport};
 
 /// Compiles models one after the other and keeps what stays.
 #[derive(Debug, Default)]
 pub struct Memo {
     sites: Kept<model::Site, (Arc<Site>, Arc<Certificates>)>,
     hosts: Kept<VirtualHost, Arc<Paths>>,
-    upstreams: Kept<Backend, Arc<Upstream>>,
+    upstreams: Kept<Backend, Arc<Upstream>, Transport>,
+    endpoints: Endpoints,
     keys: Kept<Certificate, Option<Arc<CertifiedKey>>>,
 }
 
@@ -38,6 +42,7 @@ impl Memo {
         self.sites.end_round();
         self.hosts.end_round();
         self.upstreams.end_round();
+        self.endpoints.forget_gone();
         self.keys.end_round();
         Table { listeners }
     }
@@ -47,15 +52,19 @@ impl Memo {
             sites,
             hosts,
             upstreams,
+            endpoints,
             keys,
         } = self;
-        let mut upstream =
-            |backend: &Arc<Backend>| upstreams.get(backend, |backend| Arc::new(compile_backend(backend)));
+        let mut upstream = |backend: &Arc<Backend>, policy: &UpstreamPolicy| {
+            let transport = Transport::of(policy);
+            let compile = |backend: &Backend| Arc::new(compile_backend(backend, &transport, endpoints));
+            upstreams.get_for(backend, transport.clone(), compile)
+        };
         // A site that stays still walks its parts, since what is not asked for in a round is forgotten.
         let compiled_hosts = site.hosts.iter().map(|(pattern, host)| {
             for route in &host.routes {
                 if let model::Action::Forward(backend) = &route.action {
-                    upstream(backend);
+                    upstream(backend, &route.policies.upstream);
                 }
             }
             let paths = hosts.get(host, |host| Arc::new(compile_host(host, &mut upstream)));
@@ -81,11 +90,11 @@ impl Memo {
     }
 }
 
-/// Results by the allocation they were made from.
+/// Results by the allocation they were made from, and by what else they depend on.
 #[derive(Debug)]
-struct Kept<K, V> {
+struct Kept<K, V, Q = ()> {
     /// By address.
-    entries: HashMap<usize, Entry<K, V>>,
+    entries: HashMap<(usize, Q), Entry<K, V>>,
     round: u64,
 }
 
@@ -97,7 +106,7 @@ struct Entry<K, V> {
     round: u64,
 }
 
-impl<K, V> Default for Kept<K, V> {
+impl<K, V, Q> Default for Kept<K, V, Q> {
     fn default() -> Self {
         Self {
             entries: HashMap::new(),
@@ -108,9 +117,15 @@ impl<K, V> Default for Kept<K, V> {
 
 impl<K, V: Clone> Kept<K, V> {
     fn get(&mut self, source: &Arc<K>, make: impl FnOnce(&K) -> V) -> V {
+        self.get_for(source, (), make)
+    }
+}
+
+impl<K, V: Clone, Q: Eq + Hash> Kept<K, V, Q> {
+    fn get_for(&mut self, source: &Arc<K>, also: Q, make: impl FnOnce(&K) -> V) -> V {
         let entry = self
             .entries
-            .entry(Arc::as_ptr(source).addr())
+            .entry((Arc::as_ptr(source).addr(), also))
             .or_insert_with(|| Entry {
                 _source: Arc::clone(source),
                 value: make(source),

@@ -1,130 +1,168 @@
-//! Which endpoint is next: round robin over the ready ones.
+//! Which endpoint is next.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
 
+use super::endpoint::Endpoint;
+use crate::model::policy::Balance;
 use crate::proxy::router::Upstream;
 
-/// How often a request is tried, the first time included (ingress-nginx, `proxy-next-upstream-tries`).
-const TRIES: usize = 3;
 /// Backends beyond this many may share a cursor, which makes their round robin less even and no more.
 const CURSORS: u64 = 1024;
+/// Endpoints a request remembers that it was tried on. With more tries than this the first are forgotten.
+const REMEMBERED: usize = 4;
 
-/// A worker's place in every backend's round.
+/// A worker's place in every backend's round, and its dice.
 #[derive(Debug)]
-pub(in crate::proxy) struct Cursors(Vec<Cell<usize>>);
+pub(in crate::proxy) struct Balancer {
+    cursors: Vec<Cell<usize>>,
+    dice: Cell<u64>,
+}
 
 /// The endpoints a request has been tried on.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Tried {
-    endpoints: [Option<SocketAddr>; TRIES],
+    endpoints: [Option<*const Endpoint>; REMEMBERED],
     count: usize,
 }
 
-impl Cursors {
+impl Balancer {
     /// Each backend's round begins anywhere, so that workers and nodes do not march in step.
     pub(in crate::proxy) fn new() -> Self {
         let random = RandomState::new();
         let start = |index| usize::try_from(random.hash_one(index) >> 32).unwrap_or_default();
-        Self((0..CURSORS).map(|index| Cell::new(start(index))).collect())
+        Self {
+            cursors: (0..CURSORS).map(|index| Cell::new(start(index))).collect(),
+            // Xorshift's state is never 0.
+            dice: Cell::new(random.hash_one("dice") | 1),
+        }
     }
 
-    fn next(&self, upstream: &Upstream) -> usize {
-        let index = usize::try_from(upstream.cursor % CURSORS).unwrap_or_default();
-        let cursor = self.0.get(index);
+    /// The endpoint of the request's next try; `None`: there is none at all.
+    ///
+    /// A draining one serves only when no ready one is left, an ejected one only when all are. One the request
+    /// was not tried on comes before one it was, but an ejected one after both: it is not there. One that is
+    /// warming steps back for the others, now and then.
+    pub(super) fn pick<'a>(
+        &self,
+        upstream: &'a Upstream,
+        balance: Balance,
+        tried: &Tried,
+        now: Instant,
+    ) -> Option<&'a Arc<Endpoint>> {
+        let (ready, draining) = (&upstream.ready, &upstream.draining);
+        let choose = |endpoints: &'a [Arc<Endpoint>], fits: &dyn Fn(&Arc<Endpoint>) -> bool| {
+            self.choose(upstream.cursor, endpoints, balance, now, fits)
+        };
+        let eager = |endpoint: &Arc<Endpoint>| {
+            let share = endpoint.share(now);
+            !tried.contains(endpoint) && (share == 256 || self.roll() % 256 < share)
+        };
+        let fresh = |endpoint: &Arc<Endpoint>| !tried.contains(endpoint);
+        let well = |endpoint: &Arc<Endpoint>| !endpoint.is_ejected();
+        choose(ready, &eager)
+            .or_else(|| choose(ready, &|endpoint| fresh(endpoint) && well(endpoint)))
+            .or_else(|| choose(draining, &|endpoint| fresh(endpoint) && well(endpoint)))
+            .or_else(|| choose(ready, &well))
+            .or_else(|| choose(draining, &well))
+            .or_else(|| choose(ready, &fresh))
+            .or_else(|| choose(draining, &fresh))
+            .or_else(|| choose(ready, &|_| true))
+            .or_else(|| choose(draining, &|_| true))
+    }
+
+    fn choose<'a>(
+        &self,
+        cursor: u64,
+        endpoints: &'a [Arc<Endpoint>],
+        balance: Balance,
+        now: Instant,
+        fits: &dyn Fn(&Arc<Endpoint>) -> bool,
+    ) -> Option<&'a Arc<Endpoint>> {
+        match balance {
+            // Who does not fit has had its turn, so that its neighbour does not get two.
+            Balance::RoundRobin => (0..endpoints.len())
+                .filter_map(|_| endpoints.get(self.turn(cursor).checked_rem(endpoints.len())?))
+                .find(|endpoint| fits(endpoint)),
+            Balance::LeastRequest => {
+                let (one, other) = self.draw_two(endpoints, fits)?;
+                Some(if one.in_flight() <= other.in_flight() {
+                    one
+                } else {
+                    other
+                })
+            }
+            Balance::PeakEwma => {
+                let (one, other) = self.draw_two(endpoints, fits)?;
+                let (a, b) = (one.latency(now), other.latency(now));
+                // What was never measured is taken to be as quick as what it is compared with.
+                let cost = |latency: Option<f32>, as_well_as: Option<f32>, endpoint: &Endpoint| {
+                    let waiting = f64::from(endpoint.in_flight()) + 1.0;
+                    f64::from(latency.or(as_well_as).unwrap_or(1.0)) * waiting
+                };
+                Some(if cost(a, b, one) <= cost(b, a, other) {
+                    one
+                } else {
+                    other
+                })
+            }
+        }
+    }
+
+    /// Two that fit, not the same one if there are two.
+    fn draw_two<'a>(
+        &self,
+        endpoints: &'a [Arc<Endpoint>],
+        fits: &dyn Fn(&Arc<Endpoint>) -> bool,
+    ) -> Option<(&'a Arc<Endpoint>, &'a Arc<Endpoint>)> {
+        let one = self.draw(endpoints, fits)?;
+        let other = self.draw(endpoints, &|endpoint| {
+            !Arc::ptr_eq(endpoint, one) && fits(endpoint)
+        });
+        Some((one, other.unwrap_or(one)))
+    }
+
+    fn draw<'a>(
+        &self,
+        endpoints: &'a [Arc<Endpoint>],
+        fits: &dyn Fn(&Arc<Endpoint>) -> bool,
+    ) -> Option<&'a Arc<Endpoint>> {
+        let roll = usize::try_from(self.roll() >> 32).unwrap_or_default();
+        let (before, after) = endpoints.split_at_checked(roll.checked_rem(endpoints.len())?)?;
+        after.iter().chain(before).find(|endpoint| fits(endpoint))
+    }
+
+    fn turn(&self, cursor: u64) -> usize {
+        let index = usize::try_from(cursor % CURSORS).unwrap_or_default();
+        let cursor = self.cursors.get(index);
         cursor.map_or(0, |cursor| cursor.replace(cursor.get().wrapping_add(1)))
     }
 
-    /// The endpoint of the request's next try: a ready one it was not tried on, else a draining one, else one
-    /// it was tried on. `None`: there is none, or the tries are used up.
-    pub(in crate::proxy) fn pick(&self, upstream: &Upstream, tried: &mut Tried) -> Option<SocketAddr> {
-        let slot = tried.count;
-        if slot == TRIES {
-            return None;
-        }
-        let start = self.next(upstream);
-        let fresh = |endpoints| next_from(endpoints, start, |endpoint| !tried.contains(endpoint));
-        let any = |endpoints| next_from(endpoints, start, |_| true);
-        let picked = fresh(&upstream.ready)
-            .or_else(|| fresh(&upstream.draining))
-            .or_else(|| any(&upstream.ready))
-            .or_else(|| any(&upstream.draining))?;
-        if let Some(slot) = tried.endpoints.get_mut(slot) {
-            *slot = Some(picked);
-        }
-        tried.count += 1;
-        Some(picked)
+    /// Xorshift (Marsaglia 2003) with a multiplication after it: even enough, and nobody's secret.
+    fn roll(&self) -> u64 {
+        let mut state = self.dice.get();
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        self.dice.set(state);
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 8
     }
 }
 
 impl Tried {
-    fn contains(&self, endpoint: SocketAddr) -> bool {
-        self.endpoints.contains(&Some(endpoint))
+    pub(super) fn add(&mut self, endpoint: &Arc<Endpoint>) {
+        if let Some(slot) = self.endpoints.get_mut(self.count % REMEMBERED) {
+            *slot = Some(Arc::as_ptr(endpoint));
+        }
+        self.count += 1;
     }
-}
 
-fn next_from(
-    endpoints: &[SocketAddr],
-    start: usize,
-    fits: impl Fn(SocketAddr) -> bool,
-) -> Option<SocketAddr> {
-    let (before, after) = endpoints.split_at_checked(start.checked_rem(endpoints.len())?)?;
-    after
-        .iter()
-        .chain(before)
-        .copied()
-        .find(|&endpoint| fits(endpoint))
+    fn contains(&self, endpoint: &Arc<Endpoint>) -> bool {
+        self.endpoints.contains(&Some(Arc::as_ptr(endpoint)))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn upstream(ready: &[u16], draining: &[u16]) -> Upstream {
-        let addresses = |ports: &[u16]| ports.iter().map(|&port| address(port)).collect();
-        Upstream {
-            ready: addresses(ready),
-            draining: addresses(draining),
-            cursor: 7,
-        }
-    }
-
-    fn address(port: u16) -> SocketAddr {
-        ([127, 0, 0, 1], port).into()
-    }
-
-    #[test]
-    fn every_ready_endpoint_gets_its_turn() {
-        let cursors = Cursors::new();
-        let upstream = upstream(&[1, 2, 3], &[4]);
-        let mut counts = [0; 5];
-        for _ in 0..30 {
-            let picked = cursors.pick(&upstream, &mut Tried::default()).unwrap();
-            counts[usize::from(picked.port())] += 1;
-        }
-        assert_eq!(counts, [0, 10, 10, 10, 0]);
-    }
-
-    #[test]
-    fn a_try_goes_elsewhere_while_there_is_an_elsewhere() {
-        let cursors = Cursors::new();
-        let mut tried = Tried::default();
-        let upstream = upstream(&[1], &[2]);
-        let picks: Vec<_> = (0..4).map(|_| cursors.pick(&upstream, &mut tried)).collect();
-        assert_eq!(
-            picks,
-            [Some(address(1)), Some(address(2)), Some(address(1)), None]
-        );
-    }
-
-    #[test]
-    fn draining_endpoints_serve_only_when_no_other_is_left() {
-        let cursors = Cursors::new();
-        assert_eq!(
-            cursors.pick(&upstream(&[], &[2]), &mut Tried::default()),
-            Some(address(2))
-        );
-        assert_eq!(cursors.pick(&upstream(&[], &[]), &mut Tried::default()), None);
-    }
-}
+mod tests;

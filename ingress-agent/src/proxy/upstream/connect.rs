@@ -1,69 +1,125 @@
-//! One connection to a pod.
+//! One connection to a pod: TCP, TLS where the route asks for it, HTTP/1.1.
 
+mod tls;
+
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustix::io::Errno;
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
+use super::endpoint::{InFlight, Target};
 use crate::proxy::deadline::Deadline;
 use crate::proxy::forward::RequestBody;
+
+pub(in crate::proxy) use self::tls::client_config;
 
 /// A connection that carries one request at a time. Boxed, as it moves with every request.
 #[derive(Debug)]
 pub(in crate::proxy) struct Connection {
     pub(in crate::proxy) sender: SendRequest<RequestBody>,
-    pub(in crate::proxy) endpoint: SocketAddr,
     /// When the pod has been silent for too long; also the connection's only timer.
     pub(in crate::proxy) deadline: Deadline,
+    /// How long the pod may be silent, as the request's route has it.
+    pub(in crate::proxy) silence: Duration,
     /// Whether it has carried a request before, so that the pod may have given it up meanwhile.
-    pub(in crate::proxy) reused: bool,
+    pub(super) reused: bool,
+    /// The request it carries; `None`: it is idle.
+    pub(super) in_flight: Option<InFlight>,
 }
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::proxy) enum ConnectError {
-    #[error("connect to {endpoint}: {source}")]
-    Connect {
-        endpoint: SocketAddr,
-        source: std::io::Error,
-    },
-    #[error("connect to {endpoint}: no answer within {limit:?}")]
-    Timeout { endpoint: SocketAddr, limit: Duration },
-    #[error("begin HTTP with {endpoint}: {source}")]
+pub(super) enum ConnectError {
+    #[error("connect to {address}: {source}")]
+    Connect { address: SocketAddr, source: io::Error },
+    #[error("connect to {address}: not done within {limit:?}")]
+    Timeout { address: SocketAddr, limit: Duration },
+    #[error("begin TLS with {address}: {source}")]
+    Tls { address: SocketAddr, source: io::Error },
+    #[error("begin HTTP with {address}: {source}")]
     Handshake {
-        endpoint: SocketAddr,
+        address: SocketAddr,
         source: hyper::Error,
     },
 }
 
-/// Connects to a pod.
-pub(in crate::proxy) async fn connect(
-    endpoint: SocketAddr,
+impl ConnectError {
+    /// Whether it is this node that cannot connect, so that it says nothing about the pod.
+    pub(super) fn is_own(&self) -> bool {
+        let Self::Connect { source, .. } = self else {
+            return false;
+        };
+        let own = [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOMEM,
+            Errno::NOBUFS,
+            Errno::ADDRNOTAVAIL,
+        ];
+        let errno = source.raw_os_error();
+        own.iter().any(|own| errno == Some(own.raw_os_error()))
+    }
+}
+
+/// Connects to a pod, within `limit` for all of it.
+pub(super) async fn connect(
+    tls: &Arc<ClientConfig>,
+    target: &Target,
     limit: Duration,
 ) -> Result<Box<Connection>, ConnectError> {
-    let connecting = timeout(limit, TcpStream::connect(endpoint)).await;
-    let stream = connecting.map_err(|_| ConnectError::Timeout { endpoint, limit })?;
-    let stream = stream.and_then(|stream| {
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    });
-    let stream = stream.map_err(|source| ConnectError::Connect { endpoint, source })?;
-    let handshake = http1::Builder::new().handshake(TokioIo::new(stream)).await;
-    let (sender, connection) = handshake.map_err(|source| ConnectError::Handshake { endpoint, source })?;
-    spawn_local(async move {
-        if let Err(error) = connection.await {
-            // The request that was on it, if any, tells the same to its client and in its access event.
-            tracing::debug!(%endpoint, %error, "a connection to a pod ended");
+    let address = target.address;
+    let open = async {
+        let stream = TcpStream::connect(address).await.and_then(|stream| {
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        });
+        let stream = stream.map_err(|source| ConnectError::Connect { address, source })?;
+        match target.server_name() {
+            None => begin(address, stream).await,
+            Some(name) => {
+                // A handshake's future is large, and most connections need none.
+                let stream = Box::pin(TlsConnector::from(Arc::clone(tls)).connect(name, stream)).await;
+                begin(
+                    address,
+                    stream.map_err(|source| ConnectError::Tls { address, source })?,
+                )
+                .await
+            }
         }
-    });
+    };
+    let sender = timeout(limit, open)
+        .await
+        .map_err(|_| ConnectError::Timeout { address, limit })??;
     Ok(Box::new(Connection {
         sender,
-        endpoint,
         deadline: Deadline::new(Instant::now() + limit),
+        silence: limit,
         reused: false,
+        in_flight: None,
     }))
+}
+
+async fn begin<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    address: SocketAddr,
+    stream: T,
+) -> Result<SendRequest<RequestBody>, ConnectError> {
+    let handshake = http1::Builder::new().handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = handshake.map_err(|source| ConnectError::Handshake { address, source })?;
+    spawn_local(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            // The request that was on it, if any, tells the same to its client and in its access event.
+            tracing::debug!(endpoint = %address, %error, "a connection to a pod ended");
+        }
+    });
+    Ok(sender)
 }

@@ -2,24 +2,33 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::connect::Connection;
+use super::endpoint::Endpoint;
 
 /// Idle connections a worker keeps to one endpoint.
 const MAX_IDLE_PER_ENDPOINT: usize = 128;
 /// Idle connections a worker keeps in all.
 const MAX_IDLE: usize = 4096;
 /// How long a connection stays idle before it is closed, but for the time between two sweeps.
-pub(in crate::proxy) const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(60);
 
-/// Idle connections. An endpoint that has gone from the table gets no requests, so its connections leave within
-/// [`IDLE`], and its entry with them.
+/// Idle connections. They do not keep their endpoint alive: one that has gone from the table, and from the
+/// requests that were under way then, loses them at the next sweep.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Registry {
-    endpoints: RefCell<HashMap<SocketAddr, Vec<Idle>>>,
+    /// By the endpoint's allocation, which is its address and transport, as no two alike live at once. The
+    /// pool's weak reference keeps it from becoming another's.
+    pools: RefCell<HashMap<*const Endpoint, Pool>>,
     count: Cell<usize>,
+}
+
+#[derive(Debug)]
+struct Pool {
+    endpoint: Weak<Endpoint>,
+    idle: Vec<Idle>,
 }
 
 #[derive(Debug)]
@@ -31,10 +40,10 @@ struct Idle {
 
 impl Registry {
     /// The connection to `endpoint` that was used last, as the pod is least likely to be closing that one.
-    pub(in crate::proxy) fn take(&self, endpoint: SocketAddr) -> Option<Box<Connection>> {
-        let mut endpoints = self.endpoints.borrow_mut();
-        let idle = endpoints.get_mut(&endpoint)?;
-        while let Some(Idle { connection, .. }) = idle.pop() {
+    pub(super) fn take(&self, endpoint: &Arc<Endpoint>) -> Option<Box<Connection>> {
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools.get_mut(&Arc::as_ptr(endpoint))?;
+        while let Some(Idle { connection, .. }) = pool.idle.pop() {
             self.count.set(self.count.get() - 1);
             if connection.sender.is_ready() && !connection.sender.is_closed() {
                 return Some(connection);
@@ -45,14 +54,26 @@ impl Registry {
 
     /// Keeps a connection whose request and answer are both complete.
     pub(in crate::proxy) fn put(&self, mut connection: Box<Connection>) {
+        // It carries no request from here on, kept or not.
+        let Some(in_flight) = connection.in_flight.take() else {
+            return;
+        };
+        self.keep(in_flight.endpoint(), connection);
+    }
+
+    /// Keeps a connection to `endpoint` that carries no request.
+    pub(super) fn keep(&self, endpoint: &Arc<Endpoint>, mut connection: Box<Connection>) {
         if connection.sender.is_closed() || self.count.get() >= MAX_IDLE {
             return;
         }
-        let mut endpoints = self.endpoints.borrow_mut();
-        let idle = endpoints.entry(connection.endpoint).or_default();
-        if idle.len() < MAX_IDLE_PER_ENDPOINT {
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools.entry(Arc::as_ptr(endpoint)).or_insert_with(|| Pool {
+            endpoint: Arc::downgrade(endpoint),
+            idle: Vec::new(),
+        });
+        if pool.idle.len() < MAX_IDLE_PER_ENDPOINT {
             connection.reused = true;
-            idle.push(Idle {
+            pool.idle.push(Idle {
                 connection,
                 since: None,
             });
@@ -60,17 +81,19 @@ impl Registry {
         }
     }
 
-    /// Closes what is idle for too long or was closed by the pod. Called now and then.
+    /// Closes what is idle for too long, was closed by the pod or leads to an endpoint that has gone. Called
+    /// now and then.
     pub(in crate::proxy) fn sweep(&self, now: Instant) {
-        let mut endpoints = self.endpoints.borrow_mut();
+        let mut pools = self.pools.borrow_mut();
         let mut count = 0;
-        endpoints.retain(|_, idle| {
-            idle.retain_mut(|idle| {
+        pools.retain(|_, pool| {
+            let gone = pool.endpoint.strong_count() == 0;
+            pool.idle.retain_mut(|idle| {
                 let since = *idle.since.get_or_insert(now);
-                now < since + IDLE && !idle.connection.sender.is_closed()
+                !gone && now < since + IDLE && !idle.connection.sender.is_closed()
             });
-            count += idle.len();
-            !idle.is_empty()
+            count += pool.idle.len();
+            !pool.idle.is_empty()
         });
         self.count.set(count);
     }

@@ -64,6 +64,8 @@ pub async fn watch(
         folder: dir.clone(),
         source,
     };
+    // A folder that cannot be read is told in the words of its reading.
+    list(&dir)?;
     // Watched before it is read, so that no change falls in between.
     let handler = move |event| {
         let _ = tell.send(event);

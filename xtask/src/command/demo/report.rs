@@ -43,6 +43,9 @@ impl Report {
 
     /// Says something that was checked.
     pub(super) fn claim(&mut self, holds: bool, text: impl Display) {
+        if !holds {
+            xtask::lab::wait_if_interrupted();
+        }
         let mark = if holds { "ok   " } else { "FALSE" };
         println!("   {mark} {text}");
         if holds {

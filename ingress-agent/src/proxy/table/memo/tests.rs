@@ -81,7 +81,7 @@ fn answers(table: &Table) -> Vec<Option<SocketAddr>> {
         let mut scratch = SCRATCH;
         let name = HostName::new(host, &mut scratch).unwrap();
         let rule = listener.site.find(Some(name), path).rule()?;
-        rule.upstream.as_ref()?.ready.first().copied()
+        Some(rule.upstream.as_ref()?.ready.first()?.target.address)
     };
     let hosts = ["a.test", "b.test", "x.w.test", "other.test"];
     hosts
@@ -115,14 +115,14 @@ fn what_stays_is_not_made_again_and_what_goes_is_forgotten() {
     let (a, b) = (host(&[0, 1], &shared), host(&[0], &shared));
     let mut memo = Memo::default();
     memo.table(&model(&BTreeMap::from([(0, Arc::clone(&a)), (1, b)])));
-    let trie = Arc::clone(&memo.hosts.entries[&Arc::as_ptr(&a).addr()].value);
+    let trie = Arc::clone(&memo.hosts.entries[&(Arc::as_ptr(&a).addr(), ())].value);
     memo.table(&model(&BTreeMap::from([
         (0, Arc::clone(&a)),
         (1, host(&[2], &shared)),
     ])));
     assert!(Arc::ptr_eq(
         &trie,
-        &memo.hosts.entries[&Arc::as_ptr(&a).addr()].value
+        &memo.hosts.entries[&(Arc::as_ptr(&a).addr(), ())].value
     ));
     assert_eq!(
         (

@@ -1,0 +1,101 @@
+//! What the control thread has last put into effect, for whoever asks.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwapOption;
+
+use crate::metrics::Control;
+use crate::model::Model;
+use crate::proxy::Proxy;
+use crate::xdp::Plan;
+use crate::xdp::maps::Maps;
+
+/// The agent's state. Written by the control thread, read by its admin.
+#[derive(Debug, Default)]
+pub struct Board {
+    /// Its counters.
+    pub control: Arc<Control>,
+    model: ArcSwapOption<Model>,
+    plan: ArcSwapOption<Plan>,
+    proxy: OnceLock<Arc<Proxy>>,
+    maps: OnceLock<Arc<Maps>>,
+    draining: AtomicBool,
+}
+
+impl Board {
+    /// The request path has started, with these maps unless the agent serves without XDP. Once.
+    pub fn started(&self, proxy: &Arc<Proxy>, maps: Option<&Arc<Maps>>) {
+        _ = self.proxy.set(Arc::clone(proxy));
+        if let Some(maps) = maps {
+            _ = self.maps.set(Arc::clone(maps));
+        }
+    }
+
+    /// A model is served.
+    pub fn serves(&self, model: &Arc<Model>) {
+        self.model.store(Some(Arc::clone(model)));
+    }
+
+    /// A plan is in effect.
+    pub fn follows(&self, plan: Plan) {
+        self.plan.store(Some(Arc::new(plan)));
+    }
+
+    /// Nothing new is taken from here on.
+    pub fn drains(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    /// Whether the agent works: the control thread does, since it answers; do the workers?
+    pub(super) async fn live(&self) -> Result<(), &'static str> {
+        match self.proxy() {
+            Some(proxy) if !proxy.pulse().await => Err("a worker did not answer within 300 ms"),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether traffic should be sent here.
+    pub(super) fn ready(&self) -> Result<(), &'static str> {
+        if self.draining.load(Relaxed) {
+            Err("draining: nothing new is taken")
+        } else if self.model.load().is_none() {
+            Err("the first model is not served yet")
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn model(&self) -> Option<Arc<Model>> {
+        self.model.load_full()
+    }
+
+    pub(super) fn plan(&self) -> Option<Arc<Plan>> {
+        self.plan.load_full()
+    }
+
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.get().map(|proxy| &**proxy)
+    }
+
+    pub(super) fn maps(&self) -> Option<&Maps> {
+        self.maps.get().map(|maps| &**maps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn ready_from_the_first_model_to_the_drain() {
+        let board = Board::default();
+        assert_eq!(board.ready(), Err("the first model is not served yet"));
+        assert_eq!(board.live().await, Ok(()));
+        board.serves(&Arc::default());
+        assert_eq!(board.ready(), Ok(()));
+        board.drains();
+        assert_eq!(board.ready(), Err("draining: nothing new is taken"));
+    }
+}

@@ -1,0 +1,274 @@
+//! Annotations: what an Ingress asks for besides routes, as typed values; what protects fails closed.
+//!
+//! Read under `nginx.ingress.kubernetes.io/` and `ingress-agent.dev/`, of which ours wins; an empty value is
+//! not set. A value that an honoured annotation cannot have leaves its default, as in ingress-nginx. One that
+//! protects routes or moves paths closes them whatever its value, unless the value asks for nothing. No
+//! text of an annotation reaches anything but these parsers and the fault that quotes it.
+
+mod table;
+mod value;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Fault;
+use super::nearest::nearest;
+use crate::model::policy::Retry;
+use crate::model::{ObjectRef, Policies};
+
+use table::{ALIASES, Class, PROTECTIVE_FAMILIES, Reach, Row, Setting, TABLE};
+use value::Protocol;
+
+/// Ours first: it wins.
+const PREFIXES: [&str; 2] = ["ingress-agent.dev/", "nginx.ingress.kubernetes.io/"];
+/// Stands in [`Policies`]' upstream host for the name of the Service that a path names.
+pub const SERVICE_NAME: &str = "$service_name";
+/// Stands in [`Policies`]' upstream host for the port of the Service that a path names.
+pub const SERVICE_PORT: &str = "$service_port";
+/// Of how many unknown annotations the nearest known one is looked for.
+const ADVISED: usize = 16;
+
+/// What an Ingress's annotations ask for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Annotations {
+    /// What they leave of its routes.
+    pub protection: Protection,
+    /// `ssl-redirect`: to https where the host has a certificate.
+    pub ssl_redirect: bool,
+    /// `force-ssl-redirect`: to https in any case.
+    pub force_ssl_redirect: bool,
+    /// All other policies. The upstream host may hold [`SERVICE_NAME`] and [`SERVICE_PORT`].
+    pub policies: Policies,
+}
+
+/// What annotations leave of routes. Less is greater.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Protection {
+    /// They are served.
+    Served,
+    /// They ask for protection that is not there: the Ingress's routes answer 503.
+    Closed,
+    /// As `Closed`, and so do the routes of its namespace's other Ingresses on its hosts.
+    HostsClosed,
+    /// It stands in for another Ingress's routes and gives none of its own.
+    NoRoutes,
+}
+
+impl Default for Annotations {
+    fn default() -> Self {
+        Self {
+            protection: Protection::Served,
+            ssl_redirect: true,
+            force_ssl_redirect: false,
+            policies: Policies::default(),
+        }
+    }
+}
+
+/// Reads the annotations of an Ingress.
+pub(super) fn read(
+    all: &BTreeMap<String, String>,
+    object: &ObjectRef,
+    faults: &mut Vec<Fault>,
+) -> Annotations {
+    let mut annotations = Annotations::default();
+    let mut known: BTreeMap<usize, (Spelling, Written<'_>)> = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for (key, value) in all {
+        let written = Written {
+            key,
+            value: value.trim(),
+        };
+        let Some((prefix, name)) = split(key).filter(|_| !written.value.is_empty()) else {
+            continue;
+        };
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+        let registered = alias.map_or(name, |(_, registered)| registered);
+        match TABLE.binary_search_by_key(&registered, |row| row.name) {
+            Ok(row) => {
+                let spelling = (prefix, alias.is_some());
+                let best = known.get(&row).map(|(best, _)| *best);
+                if best.is_none_or(|best| spelling < best) {
+                    known.insert(row, (spelling, written));
+                }
+            }
+            Err(_) => unknown.push((name, written)),
+        }
+    }
+    for (row, (_, written)) in &known {
+        let Some(row) = TABLE.get(*row) else { continue };
+        if !row
+            .idle
+            .iter()
+            .any(|idle| written.value.eq_ignore_ascii_case(idle))
+        {
+            faults.extend(annotations.apply(row, written, object));
+        }
+    }
+    for (index, (name, written)) in unknown.into_iter().enumerate() {
+        let protects = protects(name) && !written.value.eq_ignore_ascii_case("false");
+        if protects {
+            annotations.protection = annotations.protection.max(Protection::Closed);
+        }
+        let names = TABLE.iter().map(|row| row.name).filter(|_| index < ADVISED);
+        faults.push(unknown_name(written.key, protects, nearest(name, names)));
+    }
+    annotations
+}
+
+/// The prefix's place among [`PREFIXES`], and whether the name is an alias. The least counts.
+type Spelling = (usize, bool);
+
+/// An annotation as its author wrote it.
+struct Written<'a> {
+    key: &'a str,
+    value: &'a str,
+}
+
+impl Annotations {
+    /// Takes one annotation over; what its author should know of it.
+    fn apply(&mut self, row: &Row, written: &Written<'_>, object: &ObjectRef) -> Option<Fault> {
+        let (protection, fault) = match row.class {
+            Class::Honoured(setting) => match self.set(setting, written.value, object) {
+                Ok(Protection::Served) => return None,
+                Ok(protection) => (protection, not_spoken(written)),
+                Err(expected) => (Protection::Served, bad_value(written, expected)),
+            },
+            Class::Cosmetic => (Protection::Served, ignored(written)),
+            Class::Protective(Reach::Own) => (Protection::Closed, not_honoured(written)),
+            Class::Protective(Reach::Host) => (Protection::HostsClosed, not_honoured(written)),
+            Class::Canary => (Protection::NoRoutes, canary(written)),
+        };
+        self.protection = self.protection.max(protection);
+        Some(fault)
+    }
+
+    /// Reads a value into its policy, or says what it should be.
+    fn set(&mut self, setting: Setting, text: &str, object: &ObjectRef) -> Result<Protection, &'static str> {
+        const SECONDS: &str = "whole seconds without a unit, from 1: `60`";
+        let upstream = &mut self.policies.upstream;
+        match setting {
+            Setting::SslRedirect => self.ssl_redirect = value::boolean(text).ok_or(BOOLEAN)?,
+            Setting::ForceSslRedirect => self.force_ssl_redirect = value::boolean(text).ok_or(BOOLEAN)?,
+            Setting::Protocol => match value::protocol(text).ok_or("`HTTP` or `HTTPS`")? {
+                Protocol::Spoken(protocol) => upstream.protocol = protocol,
+                Protocol::Unspoken => return Ok(Protection::Closed),
+            },
+            Setting::ConnectTimeout => upstream.timeouts.connect = value::seconds(text).ok_or(SECONDS)?,
+            Setting::ReadTimeout => upstream.timeouts.read = value::seconds(text).ok_or(SECONDS)?,
+            Setting::SendTimeout => upstream.timeouts.send = value::seconds(text).ok_or(SECONDS)?,
+            Setting::BodySize => {
+                self.policies.body_limit = value::size(text)
+                    .ok_or("a size such as `8m`, `512k` or `1048576`, or `0` for no limit")?;
+            }
+            Setting::NextUpstream => {
+                let retry = value::next_upstream(text).ok_or(
+                    "words among `error timeout invalid_header http_500 http_502 http_503 http_504 http_403 http_404 http_429 non_idempotent`, or `off`",
+                )?;
+                upstream.retry = Retry {
+                    tries: upstream.retry.tries,
+                    within: upstream.retry.within,
+                    ..retry
+                };
+            }
+            Setting::NextUpstreamTimeout => {
+                let seconds =
+                    value::optional(text).ok_or("whole seconds without a unit, or `0` for no limit")?;
+                upstream.retry.within = seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
+            }
+            Setting::NextUpstreamTries => {
+                upstream.retry.tries =
+                    value::optional(text).ok_or("a number of tries, or `0` for no limit")?;
+            }
+            Setting::Balance => {
+                upstream.balance = value::balance(text).ok_or("`round_robin`, `ewma` or `least_request`")?;
+            }
+            Setting::UpstreamHost => {
+                upstream.host = value::upstream_host(text, object).ok_or(
+                    "a host name with or without port; of variables `$namespace`, `$ingress_name`, `$service_name` and `$service_port`",
+                )?;
+            }
+        }
+        Ok(Protection::Served)
+    }
+}
+
+const BOOLEAN: &str = "`true` or `false`";
+
+/// The place of the prefix among [`PREFIXES`], and the name behind it.
+fn split(key: &str) -> Option<(usize, &str)> {
+    let mut prefixes = PREFIXES.iter().enumerate();
+    prefixes.find_map(|(place, prefix)| Some((place, key.strip_prefix(prefix)?)))
+}
+
+/// Whether a name that is not in the table asks for protection.
+fn protects(name: &str) -> bool {
+    PROTECTIVE_FAMILIES.iter().any(|family| name.starts_with(family)) || name.ends_with("-snippet")
+}
+
+fn field(key: &str) -> String {
+    format!("metadata.annotations[{key}]")
+}
+
+fn quoted(value: &str) -> String {
+    // No more than what a fault shows: a value may have a megabyte.
+    let shown: String = value.chars().take(401).collect();
+    format!("`{}`", shown.escape_debug())
+}
+
+fn bad_value(Written { key, value }: &Written<'_>, expected: &'static str) -> Fault {
+    Fault::degraded("annotation-value", field(key))
+        .found(quoted(value))
+        .expected(expected)
+        .so("the default is used, as in ingress-nginx")
+        .change("correct the value, or remove the annotation")
+}
+
+fn ignored(Written { key, value }: &Written<'_>) -> Fault {
+    Fault::degraded("annotation-ignored", field(key))
+        .found(quoted(value))
+        .expected("no such annotation: it is not honoured yet")
+        .so("requests are served without it")
+        .change("remove the annotation if the Ingress can do without it")
+}
+
+fn not_honoured(Written { key, value }: &Written<'_>) -> Fault {
+    Fault::refused("annotation-closed", field(key))
+        .found(quoted(value))
+        .expected("no such annotation: it protects routes or says which path is served where, and is not honoured yet")
+        .so("the routes answer 503 rather than go without it")
+        .change("remove the annotation if the Ingress can do without it")
+}
+
+fn not_spoken(Written { key, value }: &Written<'_>) -> Fault {
+    Fault::refused("annotation-closed", field(key))
+        .found(quoted(value))
+        .expected("`HTTP` or `HTTPS`: endpoints are not called by other protocols yet")
+        .so("the routes answer 503")
+        .change("let the endpoints speak HTTP/1.1, and remove the annotation or write one of the two")
+}
+
+fn canary(Written { key, value }: &Written<'_>) -> Fault {
+    Fault::refused("annotation-canary", field(key))
+        .found(quoted(value))
+        .expected("`false`: canaries are not honoured yet")
+        .so("the Ingress routes nothing")
+        .change("remove the Ingress, or the annotation if it is to serve by itself")
+}
+
+fn unknown_name(key: &str, protects: bool, nearest: Option<String>) -> Fault {
+    let fault = if protects {
+        Fault::refused("annotation-unknown", field(key))
+            .so("it seems to protect: the routes answer 503 rather than go without it")
+    } else {
+        Fault::degraded("annotation-unknown", field(key)).so("requests are served without it")
+    };
+    fault
+        .found("an annotation that does not exist")
+        .expected("the name of one that ingress-nginx 1.15 registers")
+        .nearest(nearest)
+        .change("correct the name, or remove the annotation")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! What a worker counts: written by its own thread alone, read by whoever scrapes, summed there.
+//!
+//! One writer means that an increment is a plain load and store: no lock and no cache line shared with another
+//! worker. A series is found by its labels without allocating; only its first request takes the lock of the list
+//! that scrapes read.
+
+mod route;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::model::{Action, Route};
+
+pub use self::route::{BOUNDS_MICROS, CLASSES, METHODS, RouteCounts};
+pub(super) use self::route::{MethodLabel, Outcome};
+
+/// How many series a worker keeps; requests of further routes are counted without labels.
+const MAX_SERIES: usize = 16_384;
+/// The first status that the agent answers with by itself.
+const FIRST_STATUS: u16 = 300;
+const STATUSES: usize = 300;
+
+/// The objects that a request's route comes from; all empty: no route, or one too many.
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Labels {
+    /// Of the Ingress and the Service.
+    pub namespace: Arc<str>,
+    /// The Ingress's name.
+    pub ingress: Arc<str>,
+    /// The Service's name; empty where the route calls none.
+    pub service: Arc<str>,
+}
+
+/// One worker's counters.
+#[derive(Debug)]
+pub struct Counts {
+    /// Connections accepted.
+    pub accepted: AtomicU64,
+    /// Connections ended.
+    pub closed: AtomicU64,
+    /// Requests begun.
+    pub begun: AtomicU64,
+    /// Requests ended.
+    pub ended: AtomicU64,
+    /// TLS handshakes by how they ended.
+    pub handshakes: Handshakes,
+    answered: [AtomicU64; STATUSES],
+    series: Mutex<Vec<(Labels, Arc<RouteCounts>)>>,
+}
+
+/// TLS handshakes.
+#[derive(Debug, Default)]
+pub struct Handshakes {
+    /// Completed.
+    pub ok: AtomicU64,
+    /// Refused by either side.
+    pub failed: AtomicU64,
+    /// Given up at the deadline.
+    pub late: AtomicU64,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            accepted: AtomicU64::default(),
+            closed: AtomicU64::default(),
+            begun: AtomicU64::default(),
+            ended: AtomicU64::default(),
+            handshakes: Handshakes::default(),
+            answered: std::array::from_fn(|_| AtomicU64::default()),
+            series: Mutex::default(),
+        }
+    }
+}
+
+impl Counts {
+    /// The series so far.
+    pub fn series(&self) -> Vec<(Labels, Arc<RouteCounts>)> {
+        self.series.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Answers of the agent's own, by status; those that never occurred are left out.
+    pub fn answered(&self) -> impl Iterator<Item = (u16, u64)> {
+        let counts = (FIRST_STATUS..).zip(&self.answered);
+        counts
+            .map(|(status, count)| (status, count.load(Relaxed)))
+            .filter(|(_, count)| *count > 0)
+    }
+
+    /// An answer of the agent's own.
+    pub(super) fn answer(&self, status: u16) {
+        let index = usize::from(status.saturating_sub(FIRST_STATUS));
+        if let Some(count) = self.answered.get(index) {
+            add(count, 1);
+        }
+    }
+}
+
+/// Adds to a counter whose only writer is the calling thread.
+pub(super) fn add(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
+}
+
+/// A worker's way to its counters.
+#[derive(Debug)]
+pub(super) struct Counter {
+    counts: Arc<Counts>,
+    /// By namespace, Ingress and Service.
+    routes: RefCell<HashMap<Arc<str>, Ingresses>>,
+    known: std::cell::Cell<usize>,
+    /// Of requests without labels.
+    rest: Arc<RouteCounts>,
+}
+
+type Ingresses = HashMap<Arc<str>, HashMap<Arc<str>, Arc<RouteCounts>>>;
+
+impl Counter {
+    pub(super) fn new(counts: Arc<Counts>) -> Self {
+        let rest = Arc::default();
+        counts.tell(Labels::default(), &rest);
+        Self {
+            counts,
+            routes: RefCell::default(),
+            known: std::cell::Cell::new(0),
+            rest,
+        }
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Counts a request that has ended.
+    pub(super) fn count(&self, route: Option<&Route>, outcome: &Outcome) {
+        let Some(route) = route else {
+            return self.rest.add(outcome);
+        };
+        let service = match &route.action {
+            Action::Forward(backend) => Some(&backend.id.service),
+            Action::Refuse => None,
+        };
+        let name = service.map_or("", |service| &**service);
+        let (namespace, ingress) = (&route.origin.namespace, &route.origin.name);
+        let mut routes = self.routes.borrow_mut();
+        let known = routes
+            .get(namespace)
+            .and_then(|ingresses| ingresses.get(ingress))
+            .and_then(|services| services.get(name));
+        if let Some(known) = known {
+            return known.add(outcome);
+        }
+        if self.known.get() == MAX_SERIES {
+            return self.rest.add(outcome);
+        }
+        self.known.set(self.known.get() + 1);
+        let labels = Labels {
+            namespace: Arc::clone(namespace),
+            ingress: Arc::clone(ingress),
+            service: service.map_or_else(Arc::default, Arc::clone),
+        };
+        let counts = Arc::new(RouteCounts::default());
+        counts.add(outcome);
+        self.counts.tell(labels.clone(), &counts);
+        let ingresses = routes.entry(labels.namespace).or_default();
+        ingresses
+            .entry(labels.ingress)
+            .or_default()
+            .insert(labels.service, counts);
+    }
+}
+
+impl Counts {
+    fn tell(&self, labels: Labels, counts: &Arc<RouteCounts>) {
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.push((labels, Arc::clone(counts)));
+    }
+}

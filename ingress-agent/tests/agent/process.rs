@@ -1,0 +1,188 @@
+//! A running agent, its folder of manifests, and how a test reaches it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::pod::Pod;
+
+/// Debian's `nobody`: what the agent runs as when the tests run as root.
+const NOBODY: u32 = 65_534;
+
+/// An agent without XDP in front of one pod at host `a.test`, class `xdp`.
+pub(crate) struct Agent {
+    pub(crate) plain: SocketAddr,
+    pub(crate) tls: SocketAddr,
+    pub(crate) folder: TempDir,
+    _pod: Pod,
+    child: Child,
+}
+
+impl Agent {
+    pub(crate) fn start(more: &[&str]) -> Self {
+        let pod = Pod::start();
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        fs::create_dir_all(folder.path().join("manifests")).unwrap();
+        let run = folder.path().join("run");
+        fs::create_dir(&run).unwrap();
+        if rustix::process::geteuid().is_root() {
+            chown(&run, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let manifests = folder.path().join("manifests");
+        fs::write(manifests.join("all.yaml"), manifest(pod.address)).unwrap();
+        let pair = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+        let key = pair.signing_key.serialize_pem();
+        fs::write(manifests.join("pair.yaml"), secret(&pair.cert.pem(), &key)).unwrap();
+        fs::write(folder.path().join("key"), key).unwrap();
+        let (plain, tls) = (free_port(), free_port());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ingress-agent"));
+        command
+            .args(["run", "--no-xdp", "--workers", "2", "--drain-timeout", "1s"])
+            .arg("--source")
+            .arg(format!("file:{}", manifests.display()))
+            .arg("--run-dir")
+            .arg(run)
+            .args(["--listen", &plain.to_string(), "--tls-listen", &tls.to_string()])
+            .args(more)
+            .stdout(fs::File::create(folder.path().join("stdout")).unwrap())
+            .stderr(fs::File::create(folder.path().join("stderr")).unwrap())
+            .stdin(Stdio::null());
+        if rustix::process::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let child = command.spawn().unwrap();
+        let mut agent = Self {
+            plain,
+            tls,
+            folder,
+            _pod: pod,
+            child,
+        };
+        agent.wait_for("serving without XDP");
+        agent
+    }
+
+    /// Waits for a line of the agent's log.
+    pub(crate) fn wait_for(&mut self, text: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !self.log().contains(text) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "no `{text}` (ended: {ended:?}) in:\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What it wrote to standard error.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("stderr")).unwrap()
+    }
+
+    /// Sends bytes on a connection of their own and returns all that comes back.
+    pub(crate) fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut stream = TcpStream::connect(self.plain).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(bytes.as_ref()).unwrap();
+        let mut answer = Vec::new();
+        // A reset is an answer too: the empty one.
+        _ = stream.read_to_end(&mut answer);
+        String::from_utf8(answer).unwrap()
+    }
+
+    /// Asks it to end and waits until it has; whether it ended well.
+    pub(crate) fn stop(&mut self) -> bool {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// A request after whose answer the connection ends.
+pub(crate) fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n")
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> SocketAddr {
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    socket.local_addr().unwrap()
+}
+
+fn manifest(pod: SocketAddr) -> String {
+    format!(
+        r#"
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {{name: xdp}}
+spec: {{controller: ingress-agent.dev/xdp}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: shop, namespace: test}}
+spec:
+  ingressClassName: xdp
+  tls: [{{hosts: [a.test], secretName: pair}}]
+  rules:
+    - host: a.test
+      http:
+        paths:
+          - {{path: /, pathType: Prefix, backend: {{service: {{name: echo, port: {{number: 80}}}}}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: echo, namespace: test}}
+spec: {{ports: [{{name: http, port: 80}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: echo-1, namespace: test, labels: {{kubernetes.io/service-name: echo}}}}
+addressType: IPv4
+ports: [{{name: http, port: {port}}}]
+endpoints: [{{addresses: ["{address}"]}}]
+"#,
+        port = pod.port(),
+        address = pod.ip()
+    )
+}
+
+fn secret(certificate: &str, key: &str) -> String {
+    let indent = |pem: &str| pem.trim_end().replace('\n', "\n    ");
+    format!(
+        r"
+apiVersion: v1
+kind: Secret
+type: kubernetes.io/tls
+metadata: {{name: pair, namespace: test}}
+stringData:
+  tls.crt: |
+    {}
+  tls.key: |
+    {}
+",
+        indent(certificate),
+        indent(key)
+    )
+}

@@ -1,0 +1,259 @@
+//! What annotations make of routes: policies, closed routes, and whose.
+
+use std::time::Duration;
+
+use ingress_agent::model::policy::{BodyLimit, UpstreamProtocol};
+use ingress_agent::model::{Host, Model, Policies};
+
+use crate::folder::{causes, ingress, model, routes, services, site};
+
+/// An Ingress with annotations, each `NAME: 'VALUE'`.
+fn annotated(name: &str, host: &str, paths: &[(&str, &str, &str)], annotations: &str) -> String {
+    ingress(name, host, paths).replace(
+        &format!("{{name: {name}}}"),
+        &format!("{{name: {name}, annotations: {{{annotations}}}}}"),
+    )
+}
+
+/// The object in a namespace.
+fn within(namespace: &str, text: &str) -> String {
+    text.replace("metadata: {", &format!("metadata: {{namespace: {namespace}, "))
+}
+
+fn with_tls(text: &str, hosts: &str) -> String {
+    text.replace(
+        "ingressClassName: ours",
+        &format!("ingressClassName: ours\n  tls: [{{hosts: [{hosts}]}}]"),
+    )
+}
+
+fn policies<'a>(model: &'a Model, host: &str, path: &str) -> &'a Policies {
+    let host = if host == "*" {
+        Host::Any
+    } else {
+        Host::parse(host).unwrap()
+    };
+    let routes = &site(model).hosts[&host].routes;
+    &routes
+        .iter()
+        .find(|route| route.matches.path.path() == path)
+        .unwrap()
+        .policies
+}
+
+const ROOT: &[(&str, &str, &str)] = &[("Prefix", "/", "s")];
+
+#[test]
+fn honoured_annotations_fill_the_routes_policies() {
+    let text = annotated(
+        "web",
+        "a.test",
+        ROOT,
+        "nginx.ingress.kubernetes.io/proxy-body-size: 8m, ingress-agent.dev/proxy-read-timeout: '7', \
+         nginx.ingress.kubernetes.io/proxy-read-timeout: '9', nginx.ingress.kubernetes.io/backend-protocol: HTTPS, \
+         nginx.ingress.kubernetes.io/upstream-vhost: $service_name.$namespace.svc",
+    ) + &services(&["s"]);
+    let (model, report) = model(&text);
+    let policies = policies(&model, "a.test", "/");
+    assert_eq!(policies.body_limit, BodyLimit::Bytes(8 << 20));
+    assert_eq!(policies.upstream.timeouts.read, Duration::from_secs(7));
+    assert_eq!(policies.upstream.protocol, UpstreamProtocol::Https);
+    assert_eq!(policies.upstream.host.as_deref(), Some("s.default.svc"));
+    assert_eq!(causes(&report), [""; 0]);
+}
+
+#[test]
+fn ssl_redirect_is_on_where_the_host_has_a_certificate_entry() {
+    let text = with_tls(
+        &ingress("tls", "a.test", &[("Prefix", "/tls", "s")]),
+        "a.test, '*.w.test'",
+    ) + &ingress("plain", "a.test", &[("Prefix", "/plain", "s")])
+        + &annotated(
+            "off",
+            "a.test",
+            &[("Prefix", "/off", "s")],
+            "nginx.ingress.kubernetes.io/ssl-redirect: 'false'",
+        )
+        + &ingress("wild", "x.w.test", ROOT)
+        + &ingress("deep", "y.x.w.test", ROOT)
+        + &annotated(
+            "on",
+            "b.test",
+            ROOT,
+            "nginx.ingress.kubernetes.io/ssl-redirect: 'true'",
+        )
+        + &annotated(
+            "forced",
+            "c.test",
+            ROOT,
+            "nginx.ingress.kubernetes.io/force-ssl-redirect: 'true'",
+        )
+        + &services(&["s"]);
+    let (model, _) = model(&text);
+    for (host, path, redirected) in [
+        ("a.test", "/tls", true),
+        ("a.test", "/plain", true),
+        ("a.test", "/off", false),
+        ("x.w.test", "/", true),
+        ("y.x.w.test", "/", false),
+        ("b.test", "/", false),
+        ("c.test", "/", true),
+    ] {
+        assert_eq!(
+            policies(&model, host, path).https_redirect,
+            redirected,
+            "{host}{path}"
+        );
+    }
+}
+
+#[test]
+fn the_acme_challenge_is_not_redirected_where_an_ingress_routes_it() {
+    let paths = [
+        ("Prefix", "/", "s"),
+        ("Exact", "/.well-known/acme-challenge/token", "s"),
+        ("Prefix", "/.well-known/acme-challenge", "s"),
+        ("Prefix", "/.well-known/acme-challenges", "s"),
+    ];
+    let forced = "nginx.ingress.kubernetes.io/force-ssl-redirect: 'true'";
+    let (model, _) = model(&(annotated("web", "a.test", &paths, forced) + &services(&["s"])));
+    for (path, redirected) in paths
+        .map(|(_, path, _)| path)
+        .into_iter()
+        .zip([true, false, false, true])
+    {
+        assert_eq!(
+            policies(&model, "a.test", path).https_redirect,
+            redirected,
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn an_invalid_value_leaves_the_default_and_is_told() {
+    let values = "nginx.ingress.kubernetes.io/proxy-read-timeout: 60s, nginx.ingress.kubernetes.io/proxy-body-size: lots, \
+                  nginx.ingress.kubernetes.io/ssl-redirect: maybe, nginx.ingress.kubernetes.io/backend-protocol: HTTP3";
+    let (model, report) = model(&(annotated("web", "a.test", ROOT, values) + &services(&["s"])));
+    assert_eq!(*policies(&model, "a.test", "/"), Policies::default());
+    assert_eq!(
+        causes(&report),
+        ["Ingress default/web: degraded annotation-value"; 4]
+    );
+    assert_eq!(routes(site(&model), "a.test").unwrap(), ["Prefix / -> s"]);
+}
+
+#[test]
+fn what_moves_paths_or_protects_answers_503() {
+    for (annotation, value) in [
+        ("rewrite-target", "/$1"),
+        ("use-regex", "true"),
+        ("use-regex", "yes"),
+        ("permanent-redirect", "https://b.test"),
+        ("temporal-redirect", "https://b.test"),
+        ("app-root", "/login"),
+        ("from-to-www-redirect", "true"),
+        ("server-alias", "b.test"),
+        ("ssl-passthrough", "true"),
+        ("backend-protocol", "GRPC"),
+        ("backend-protocol", "AUTO_HTTP"),
+        ("auth-url", "http://auth"),
+        ("whitelist-source-range", "not a range"),
+        ("limit-rps", "1"),
+        ("auth-tls-secret", "a/b"),
+        ("configuration-snippet", "deny all;"),
+        ("enable-modsecurity", "true"),
+    ] {
+        let annotation = format!("nginx.ingress.kubernetes.io/{annotation}: '{value}'");
+        let (model, report) = model(&(annotated("web", "a.test", ROOT, &annotation) + &services(&["s"])));
+        assert_eq!(
+            routes(site(&model), "a.test").unwrap(),
+            ["Prefix / -> refused"],
+            "{annotation}"
+        );
+        assert_eq!(
+            causes(&report),
+            ["Ingress default/web: refused annotation-closed"],
+            "{annotation}"
+        );
+    }
+}
+
+#[test]
+fn a_canary_gives_no_routes() {
+    let canary =
+        "nginx.ingress.kubernetes.io/canary: 'true', nginx.ingress.kubernetes.io/canary-weight: '10'";
+    let text = annotated("canary", "a.test", ROOT, canary)
+        + &annotated(
+            "off",
+            "b.test",
+            ROOT,
+            "nginx.ingress.kubernetes.io/canary: 'false'",
+        )
+        + &services(&["s"]);
+    let (model, report) = model(&text);
+    assert!(routes(site(&model), "a.test").is_none());
+    assert!(routes(site(&model), "b.test").is_some());
+    let expected = ["degraded annotation-ignored", "refused annotation-canary"];
+    assert_eq!(
+        causes(&report),
+        expected.map(|cause| format!("Ingress default/canary: {cause}"))
+    );
+}
+
+#[test]
+fn host_wide_annotations_act_on_the_hosts_routes_of_their_namespace_only() {
+    let regex = "nginx.ingress.kubernetes.io/use-regex: 'true'";
+    let service = services(&["s"]);
+    let text = within(
+        "mine",
+        &annotated("regex", "a.test", &[("Prefix", "/r", "s")], regex),
+    ) + &within("mine", &ingress("same", "a.test", &[("Prefix", "/same", "s")]))
+        + &within("mine", &ingress("elsewhere", "b.test", ROOT))
+        + &within(
+            "other",
+            &ingress("theirs", "a.test", &[("Prefix", "/theirs", "s")]),
+        )
+        + &within("mine", &service)
+        + &within("other", &service);
+    let (model, report) = model(&text);
+    let expected = [
+        "Prefix /r -> refused",
+        "Prefix /same -> refused",
+        "Prefix /theirs -> s",
+    ];
+    assert_eq!(routes(site(&model), "a.test").unwrap(), expected);
+    assert_eq!(routes(site(&model), "b.test").unwrap(), ["Prefix / -> s"]);
+    let expected = [
+        "Ingress mine/regex: refused annotation-closed",
+        "Ingress mine/same: refused host-closed",
+    ];
+    assert_eq!(causes(&report), expected);
+}
+
+#[test]
+fn an_ingress_wide_annotation_closes_no_other_ingress() {
+    let auth = "nginx.ingress.kubernetes.io/auth-type: basic";
+    let text = annotated("closed", "a.test", &[("Prefix", "/c", "s")], auth)
+        + &ingress("open", "a.test", &[("Prefix", "/o", "s")])
+        + &services(&["s"]);
+    let (model, _) = model(&text);
+    assert_eq!(
+        routes(site(&model), "a.test").unwrap(),
+        ["Prefix /c -> refused", "Prefix /o -> s"]
+    );
+}
+
+#[test]
+fn a_near_miss_is_told_with_the_name_it_missed() {
+    let miss = "nginx.ingress.kubernetes.io/proxy-body-sise: 8m";
+    let (_, report) = model(&(annotated("web", "a.test", ROOT, miss) + &services(&["s"])));
+    assert_eq!(
+        causes(&report),
+        ["Ingress default/web: degraded annotation-unknown"]
+    );
+    assert_eq!(
+        report.findings[0].fault.nearest.as_deref(),
+        Some("proxy-body-size")
+    );
+}
