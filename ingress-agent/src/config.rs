@@ -16,6 +16,7 @@ use http::Method;
 use crate::explain::{Field, Url};
 
 pub use self::ordinary::{OrdinaryArgs, Twice};
+use crate::telemetry::AccessFormat;
 
 /// The ingress load balancer's agent: one per node.
 ///
@@ -238,6 +239,16 @@ pub struct LogArgs {
     /// How it is written, to standard error.
     #[arg(long, env = "INGRESS_AGENT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+
+    /// How requests are logged, to standard output: ingress-nginx (its log-format-upstream), json, off, or a text
+    /// with its variables, such as '$remote_addr $request_uri $status'.
+    #[arg(
+        long,
+        env = "INGRESS_AGENT_ACCESS_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "ingress-nginx"
+    )]
+    pub access_log_format: AccessFormat,
 }
 
 /// How the log is written.

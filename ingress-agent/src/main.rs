@@ -77,12 +77,12 @@ fn check(args: &CheckArgs) -> ExitCode {
 
 /// One thread for all control work: the request path has threads of its own.
 fn run(args: RunArgs) -> Result<()> {
-    telemetry::start(&args.log)?;
+    let logs = telemetry::start(&args.log)?;
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .ok()
         .context("a TLS provider is installed already")?;
-    Ok(runtime()?.block_on(app::run(args))?)
+    Ok(runtime()?.block_on(app::run(args, &logs))?)
 }
 
 fn runtime() -> Result<Runtime> {

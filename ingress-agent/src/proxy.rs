@@ -67,6 +67,8 @@ pub struct Options {
     pub head: Duration,
     /// How long a connection may be idle between requests.
     pub idle: Duration,
+    /// How long a body is waited for before it must have come at 1 KiB a second.
+    pub body: Duration,
     /// A TLS handshake.
     pub handshake: Duration,
 }
@@ -76,6 +78,7 @@ impl Default for Options {
         Self {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
+            body: Duration::from_secs(10),
             handshake: Duration::from_secs(5),
         }
     }

@@ -6,6 +6,8 @@
     reason = "a test fails by panicking, also in what its functions share"
 )]
 
+#[path = "agent/access.rs"]
+mod access;
 #[path = "agent/admin.rs"]
 mod admin;
 #[path = "agent/ordinary.rs"]

@@ -26,8 +26,12 @@ mod reference;
 mod access;
 #[path = "proxy/corpus.rs"]
 mod corpus;
+#[path = "proxy/failing.rs"]
+mod failing;
 #[path = "proxy/h2.rs"]
 mod h2;
+#[path = "proxy/h2_limits.rs"]
+mod h2_limits;
 #[path = "proxy/lifecycle.rs"]
 mod lifecycle;
 #[path = "proxy/policies.rs"]

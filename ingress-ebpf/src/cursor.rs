@@ -82,7 +82,9 @@ impl<'p> Cursor<'p> {
         let at = self.step(size_of::<T>())?.cast::<T>();
         // SAFETY: `step` found that all of it lies in the packet, which the constructor's caller says can be
         // read and written. Any bytes are a `T`, and no alignment is asked for.
-        unsafe { at.write_unaligned(change(at.read_unaligned())) };
+        let value = unsafe { at.read_unaligned() };
+        // SAFETY: as above.
+        unsafe { at.write_unaligned(change(value)) };
         Some(())
     }
 

@@ -1,7 +1,7 @@
 //! What the control thread has last put into effect, for whoever asks.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
@@ -25,6 +25,18 @@ pub struct Board {
 }
 
 impl Board {
+    /// `dropped` counts the lines that the logs lost.
+    pub fn new(dropped: Arc<AtomicU64>) -> Self {
+        let control = Control {
+            dropped,
+            ..Control::default()
+        };
+        Self {
+            control: Arc::new(control),
+            ..Self::default()
+        }
+    }
+
     /// The request path has started, with these maps unless the agent serves without XDP. Once.
     pub fn started(&self, proxy: &Arc<Proxy>, maps: Option<&Arc<Maps>>) {
         _ = self.proxy.set(Arc::clone(proxy));

@@ -13,9 +13,10 @@ use crate::admin::{Admin, Board};
 use crate::config::RunArgs;
 use crate::model::Opening;
 use crate::proxy::{Options, Ordinary, Proxy};
+use crate::telemetry::Logs;
 
 /// Serves a folder's Ingresses until SIGTERM or SIGINT, then drains. Needs no privilege but for ports below 1024.
-pub(super) async fn run(args: RunArgs, folder: PathBuf) -> Result<(), RunError> {
+pub(super) async fn run(args: RunArgs, folder: PathBuf, logs: &Logs) -> Result<(), RunError> {
     let node: Arc<str> = Arc::from(args.node);
     let mut stop = Stop::listen().map_err(|cause| RunError::System {
         call: "sigaction",
@@ -27,7 +28,7 @@ pub(super) async fn run(args: RunArgs, folder: PathBuf) -> Result<(), RunError> 
     let workers = args.workers.map_or_else(cores, usize::from);
     let listeners = Ordinary::bind(workers, &addresses, args.ordinary.proxy_protocol_from)?;
 
-    let board = Arc::new(Board::default());
+    let board = Arc::new(Board::new(Arc::clone(&logs.dropped)));
     let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
     let mut source = Followed::start(folder, Arc::clone(&node));
     let snapshot = tokio::select! {

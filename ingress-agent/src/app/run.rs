@@ -19,6 +19,7 @@ use crate::admin::{self, Admin, Board};
 use crate::config::{RunArgs, Source, Twice};
 use crate::proxy::{Ended, ListenError, Listeners, Options, Proxy, StartError};
 use crate::source::file::{self, WatchError};
+use crate::telemetry::Logs;
 use crate::translate::Snapshot;
 use crate::xdp::sys::SysError;
 use crate::xdp::{self, Dataplane, OpenError, Plan, PlanError};
@@ -93,19 +94,19 @@ metadata: {name: edge}
 spec: {addresses: [192.0.2.10], classes: [NAME-OF-AN-INGRESSCLASS]}";
 
 /// Serves until SIGTERM or SIGINT, then drains. Must be called in a tokio runtime of its own.
-pub async fn run(args: RunArgs) -> Result<(), RunError> {
+pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     let Source::File(folder) = args.source.clone() else {
         return Err(RunError::SourceKube);
     };
     if args.ordinary.no_xdp {
-        return ordinary::run(args, folder).await;
+        return ordinary::run(args, folder, logs).await;
     }
     let node: Arc<str> = Arc::from(args.node);
     let mut stop = Stop::listen().map_err(|cause| RunError::System {
         call: "sigaction",
         cause,
     })?;
-    let board = Arc::new(Board::default());
+    let board = Arc::new(Board::new(Arc::clone(&logs.dropped)));
     let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
     let mut source = Followed::start(folder.clone(), Arc::clone(&node));
 

@@ -1,6 +1,7 @@
 //! What the control thread counts.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct Control {
     pub degraded: AtomicU64,
     /// Findings of the last snapshot: refused.
     pub refused: AtomicU64,
+    /// Lines that the logs lost.
+    pub dropped: Arc<AtomicU64>,
     /// Listeners of the last model.
     pub listeners: AtomicU64,
 }
@@ -79,6 +82,11 @@ impl Collector for Control {
                 ([("verdict", "degraded")], get(&self.degraded)),
                 ([("verdict", "refused")], get(&self.refused)),
             ],
+        )?;
+        writer.counter(
+            "log_lines_dropped",
+            "Lines that a log had no room for",
+            get(&self.dropped),
         )?;
         writer.gauge("listeners", "Listeners of the last model", get(&self.listeners))?;
         let buckets = BOUNDS.iter().zip(&self.translate.buckets);

@@ -3,16 +3,19 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 
 use super::client::Client;
 use super::count::{MethodLabel, Outcome, add};
 use super::error::ProxyError;
 use super::router::Rule;
+use crate::model::{Action, BackendPort};
 
+/// Under which the request's id goes to the pod.
+const X_REQUEST_ID: &str = "x-request-id";
 /// nginx's status for a client that left before its answer began.
 const CLIENT_GONE: u16 = 499;
 
@@ -25,6 +28,8 @@ pub(super) struct Record {
     /// `None`: a refused request, of which no field is believed, or nobody listens.
     asked: Option<Asked>,
     method: MethodLabel,
+    /// When it first went to a pod, and its id.
+    forwarded: Option<(Instant, Option<HeaderValue>)>,
     pub(super) rule: Option<Arc<Rule>>,
     pub(super) endpoint: Option<SocketAddr>,
     /// Tries after the first.
@@ -41,7 +46,12 @@ pub(super) struct Record {
 struct Asked {
     method: Method,
     target: Uri,
+    version: Version,
     host: Option<HeaderValue>,
+    referer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    /// Bytes of the head as HTTP/1.1 writes it, and the length that it states.
+    length: u64,
 }
 
 /// How a request ended.
@@ -74,6 +84,7 @@ impl Record {
             started: Instant::now(),
             asked: None,
             method: MethodLabel::OTHER,
+            forwarded: None,
             rule: None,
             endpoint: None,
             retries: 0,
@@ -93,8 +104,19 @@ impl Record {
         self.asked = Some(Asked {
             method: parts.method.clone(),
             target: parts.uri.clone(),
+            version: parts.version,
             host: parts.headers.get(header::HOST).cloned(),
+            referer: parts.headers.get(header::REFERER).cloned(),
+            user_agent: parts.headers.get(header::USER_AGENT).cloned(),
+            length: length(parts),
         });
+    }
+
+    /// It goes to a pod now, with these fields.
+    pub(super) fn forwards(&mut self, headers: &HeaderMap) {
+        if is_wanted() {
+            self.forwarded = Some((Instant::now(), headers.get(X_REQUEST_ID).cloned()));
+        }
     }
 
     fn count(&self, micros: u64) {
@@ -120,10 +142,21 @@ impl Record {
         self.status.map_or(CLIENT_GONE, |status| status.as_u16())
     }
 
-    fn log(&self, micros: u64) {
+    fn log(&self, now: Instant, micros: u64) {
         let client = self.client.peer.ip();
         let asked = self.asked.as_ref();
         let host = asked.and_then(|asked| asked.host.as_ref());
+        let route = self.rule.as_ref().map(|rule| &rule.route);
+        let backend = route.and_then(|route| match &route.action {
+            Action::Forward(backend) => Some(&backend.id),
+            Action::Refuse => None,
+        });
+        let port = backend.map(|backend| match &backend.port {
+            BackendPort::Number(number) => number.to_string(),
+            BackendPort::Name(name) => name.to_string(),
+        });
+        let id = self.forwarded.as_ref().and_then(|(_, id)| id.as_ref());
+        let upstream_us = self.forwarded.as_ref().map(|(begin, _)| in_micros(now - *begin));
         tracing::info!(
             target: "access",
             %client,
@@ -131,10 +164,22 @@ impl Record {
             method = asked.map_or("-", |asked| asked.method.as_str()),
             host = host.and_then(|host| host.to_str().ok()).unwrap_or("-"),
             path = asked.map_or("-", |asked| asked.target.path()),
+            target = asked.map(|asked| tracing::field::display(&asked.target)),
+            protocol = asked.map(|asked| tracing::field::debug(asked.version)),
+            scheme = words(Some(&self.client.forwarded.scheme)),
+            referer = words(asked.and_then(|asked| asked.referer.as_ref())),
+            user_agent = words(asked.and_then(|asked| asked.user_agent.as_ref())),
+            request_length = asked.map(|asked| asked.length),
+            request_id = words(id),
             status = self.status(),
             bytes = self.bytes,
             duration_us = micros,
             route = self.rule.as_ref().map(|rule| tracing::field::display(&rule.route.origin)),
+            namespace = route.map(|route| &*route.origin.namespace),
+            ingress = route.map(|route| &*route.origin.name),
+            service = backend.map(|backend| &*backend.service),
+            service_port = port,
+            upstream_us,
             upstream = self.endpoint.map(tracing::field::display),
             retries = self.retries,
             error = self.error.map(tracing::field::display),
@@ -151,10 +196,10 @@ impl Drop for Record {
             self.client.abandon();
         }
         self.client.request_ended(now);
-        let micros = u64::try_from((now - self.started).as_micros()).unwrap_or(u64::MAX);
+        let micros = in_micros(now - self.started);
         self.count(micros);
         if is_wanted() {
-            self.log(micros);
+            self.log(now, micros);
         }
     }
 }
@@ -162,4 +207,29 @@ impl Drop for Record {
 /// Whether anybody listens to access events.
 fn is_wanted() -> bool {
     tracing::enabled!(target: "access", tracing::Level::INFO)
+}
+
+fn in_micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A field's value, as far as it is text.
+fn words(value: Option<&HeaderValue>) -> Option<&str> {
+    value.and_then(|value| value.to_str().ok())
+}
+
+/// The request line and the fields, each with its separators, and the body's stated length.
+fn length(parts: &Parts) -> u64 {
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or(1, |target| target.as_str().len());
+    let line = parts.method.as_str().len() + target + " HTTP/1.1\r\n ".len();
+    let fields = parts.headers.iter();
+    let fields: usize = fields
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum();
+    let stated = parts.headers.get(header::CONTENT_LENGTH);
+    let body: u64 = words(stated).and_then(|stated| stated.parse().ok()).unwrap_or(0);
+    (line + fields + "\r\n".len()) as u64 + body
 }

@@ -98,6 +98,15 @@ impl Client {
     /// A request has arrived: the client owes nothing, unless the next one's head has begun.
     pub(super) fn request_begins(&self) {
         self.open.set(self.open.get() + 1);
+        self.watch.set_answered(false);
+        if !self.watch.head_begun() {
+            self.watch.expect_nothing();
+        }
+    }
+
+    /// An answer begins: the rest of the request's body may take its time.
+    pub(super) fn answer_begins(&self) {
+        self.watch.set_answered(true);
         if !self.watch.head_begun() {
             self.watch.expect_nothing();
         }

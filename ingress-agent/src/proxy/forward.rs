@@ -65,6 +65,7 @@ pub(super) async fn serve(
         response = response.map(|source| if headless { source.without_own() } else { source });
     }
     record.status = Some(response.status());
+    client.answer_begins();
     if offers_upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         // What follows the request is in no protocol that was agreed on.
         let close = HeaderValue::from_static("close");
@@ -100,6 +101,7 @@ async fn respond(
     if let Some((_, protocol)) = &upgrade {
         header::upgrade(&mut parts.headers, protocol.clone());
     }
+    record.forwards(&parts.headers);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 

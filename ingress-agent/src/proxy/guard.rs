@@ -13,6 +13,7 @@ mod chunks;
 mod framer;
 pub(super) mod h2;
 mod head;
+mod pace;
 mod refusal;
 mod syntax;
 
@@ -26,6 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::framer::{Framer, Judgement};
 use self::head::Scan;
+use self::pace::Pace;
 pub(super) use self::refusal::Refusal;
 use super::watch::Watch;
 
@@ -50,13 +52,23 @@ pub(super) struct Guard<S> {
     end: End,
     /// Whether the transport ends by words of its own, as TLS does.
     says_goodbye: bool,
-    head_limit: Duration,
+    limits: Limits,
+    pace: Pace,
     watch: Arc<Watch>,
 }
 
 /// Whether a whole head would pass the guard.
 pub(super) fn judge_head(head: &[u8]) -> Result<(), Refusal> {
     Scan::default().advance(head).map(|_| ())
+}
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// From a head's first byte to its end.
+    pub(super) head: Duration,
+    /// For a body, before it must come at its least rate.
+    pub(super) body: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,8 +86,8 @@ enum End {
 }
 
 impl<S> Guard<S> {
-    /// A head that has begun must end within `head_limit`.
-    pub(super) fn new(io: S, says_goodbye: bool, head_limit: Duration, watch: Arc<Watch>) -> Self {
+    /// Guards a connection that has just begun.
+    pub(super) fn new(io: S, says_goodbye: bool, limits: Limits, watch: Arc<Watch>) -> Self {
         Self {
             io,
             framer: Framer::new(),
@@ -84,7 +96,8 @@ impl<S> Guard<S> {
             heads: 0,
             end: End::Open,
             says_goodbye,
-            head_limit,
+            limits,
+            pace: Pace::default(),
             watch,
         }
     }
@@ -106,6 +119,9 @@ impl<S> Guard<S> {
     /// Acts on a judgement whose passed bytes end at `self.ready` of `self.held`, or were passed already.
     fn note(&mut self, judgement: &Judgement) {
         self.heads += judgement.heads;
+        if judgement.heads > 0 {
+            self.pace = Pace::default();
+        }
         if let Some(refusal) = judgement.refusal {
             self.refuse(refusal);
             return;
@@ -120,7 +136,7 @@ impl<S> Guard<S> {
         if begun {
             // The first head's deadline runs from the accept; any other's from its first byte.
             if self.heads > 0 && (judgement.heads > 0 || !self.watch.head_begun()) {
-                self.watch.expect_within(Instant::now(), self.head_limit);
+                self.watch.expect_within(Instant::now(), self.limits.head);
             }
         } else if judgement.heads > 0 {
             self.watch.expect_nothing();
@@ -181,6 +197,20 @@ impl<S: AsyncRead + Unpin> Guard<S> {
         Poll::Ready(Ok(true))
     }
 
+    /// Times a body. Once its answer has begun the client may take the time it needs.
+    fn keep_pace(&mut self, waits: bool, read: usize) {
+        if waits && !self.watch.is_answered() {
+            let now = Instant::now();
+            let left = self.pace.wait(now, self.limits.body);
+            self.watch.expect_within(now, left);
+        } else if !waits {
+            self.pace.come(Instant::now, read);
+            if !self.watch.head_begun() {
+                self.watch.expect_nothing();
+            }
+        }
+    }
+
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scratch = [0; 4096];
         while let End::Lingering { left: left @ 1.. } = &mut self.end {
@@ -227,18 +257,26 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 continue;
             }
             if this.watch.take_expired() {
-                if this.held.is_empty() {
+                if this.framer.in_body() {
+                    this.refuse(Refusal::BodyTooSlow);
+                } else if this.held.is_empty() {
                     return Poll::Ready(Ok(()));
+                } else {
+                    this.refuse(Refusal::Deadline);
                 }
-                this.refuse(Refusal::Deadline);
                 continue;
             }
-            let open = if this.held.is_empty() {
-                ready!(this.poll_direct(cx, buf))?
+            let in_body = this.framer.in_body();
+            let polled = if this.held.is_empty() {
+                this.poll_direct(cx, buf)
             } else {
-                ready!(this.poll_held(cx, buf))?
+                this.poll_held(cx, buf)
             };
-            if !open {
+            if in_body {
+                let read = (buf.filled().len() - before).max(this.ready);
+                this.keep_pace(polled.is_pending(), read);
+            }
+            if !ready!(polled)? {
                 return Poll::Ready(Ok(()));
             }
         }

@@ -23,7 +23,7 @@ use super::client::Client;
 use super::count::add;
 use super::deadline::Deadline;
 use super::forward;
-use super::guard::Guard;
+use super::guard::{Guard, Limits};
 use super::open::Place;
 use super::preamble::{self, Preamble};
 use super::table;
@@ -189,7 +189,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let watch = Arc::new(Watch::new(worker.options.head));
-    let io = Guard::new(io, tls, worker.options.head, Arc::clone(&watch));
+    let limits = Limits {
+        head: worker.options.head,
+        body: worker.options.body,
+    };
+    let io = Guard::new(io, tls, limits, Arc::clone(&watch));
     let client = Rc::new(Client::new(Rc::clone(&worker), ends, tls, Arc::clone(&watch)));
     let served = Rc::clone(&client);
     let service = service_fn(move |request| forward::serve(Rc::clone(&served), request));

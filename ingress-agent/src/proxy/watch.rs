@@ -27,6 +27,7 @@ pub(super) struct Watch {
     /// The request that offers another protocol; with it the requests end.
     upgrade: OnceLock<u64>,
     switched: AtomicBool,
+    answered: AtomicBool,
 }
 
 impl Watch {
@@ -41,6 +42,7 @@ impl Watch {
             broken: OnceLock::new(),
             upgrade: OnceLock::new(),
             switched: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
         };
         watch.expect_within(watch.opened, first_head);
         watch
@@ -96,6 +98,15 @@ impl Watch {
     pub(super) fn refusal(&self, number: u64) -> Option<Refusal> {
         let (refused, refusal) = self.refused.get()?;
         (*refused == number).then_some(*refusal)
+    }
+
+    /// Whether the current request's answer has begun.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.load(Relaxed)
+    }
+
+    pub(super) fn set_answered(&self, answered: bool) {
+        self.answered.store(answered, Relaxed);
     }
 
     /// Request `number` offers another protocol. The guard passes nothing after it until [`Watch::switch`].

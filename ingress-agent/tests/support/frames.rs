@@ -107,10 +107,6 @@ impl<S: Read + Write> Frames<S> {
             }
         }
     }
-
-    pub(crate) fn stream(&self) -> &S {
-        &self.stream
-    }
 }
 
 /// A header block: every field as a literal, nothing indexed, nothing Huffman-coded.
@@ -129,16 +125,16 @@ pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
 /// An integer of HPACK with a prefix of seven bits (RFC 7541 section 5.1).
 fn integer(block: &mut Vec<u8>, value: usize) {
     if value < 127 {
-        block.push(value as u8);
+        block.push(u8::try_from(value).unwrap());
         return;
     }
     block.push(127);
     let mut rest = value - 127;
     while rest >= 128 {
-        block.push((rest % 128) as u8 | 128);
+        block.push(u8::try_from(rest % 128).unwrap() | 128);
         rest /= 128;
     }
-    block.push(rest as u8);
+    block.push(u8::try_from(rest).unwrap());
 }
 
 /// The fields of a request for `/` at `a.test`.

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -38,20 +38,29 @@ pub(crate) struct Recorder {
 struct Shared {
     name: String,
     log: Mutex<Vec<Vec<u8>>>,
+    streams: Mutex<Vec<Weak<TcpStream>>>,
     script: Mutex<VecDeque<Answer>>,
     stopped: AtomicBool,
+    open: AtomicUsize,
 }
 
 impl Recorder {
     /// On loopback, on a port of the kernel's choice.
     pub(crate) fn start(name: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1:0".parse().unwrap(), name)
+    }
+
+    /// At an address, as a pod that comes back.
+    pub(crate) fn at(address: SocketAddr, name: &str) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             name: name.to_owned(),
             log: Mutex::default(),
+            streams: Mutex::default(),
             script: Mutex::default(),
             stopped: AtomicBool::new(false),
+            open: AtomicUsize::new(0),
         });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
@@ -60,7 +69,11 @@ impl Recorder {
                     return;
                 }
                 let shared = Arc::clone(&accepting);
-                thread::spawn(move || shared.serve(stream.unwrap()));
+                thread::spawn(move || {
+                    shared.open.fetch_add(1, Ordering::Relaxed);
+                    shared.serve(stream.unwrap());
+                    shared.open.fetch_sub(1, Ordering::Relaxed);
+                });
             }
         });
         Self { address, shared }
@@ -70,9 +83,35 @@ impl Recorder {
         self.address
     }
 
+    /// Connections that were ever made.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.log.lock().unwrap().len()
+    }
+
+    /// Ends as a killed process does: every connection is closed, and no other is taken.
+    pub(crate) fn kill(&self) {
+        self.stop_accepting();
+        let streams = self.shared.streams.lock().unwrap();
+        for stream in streams.iter().filter_map(Weak::upgrade) {
+            // The proxy may have closed it.
+            _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn stop_accepting(&self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        // Wakes the accepting thread, if it is still there.
+        _ = TcpStream::connect(self.address);
+    }
+
     /// What is done with the next requests; after them, [`Answer::Ok`].
     pub(crate) fn script(&self, answers: impl IntoIterator<Item = Answer>) {
         self.shared.script.lock().unwrap().extend(answers);
+    }
+
+    /// Connections that the proxy has not closed.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.shared.open.load(Ordering::Relaxed)
     }
 
     /// Forgets what was to be done.
@@ -101,17 +140,17 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.shared.stopped.store(true, Ordering::Relaxed);
-        // Wakes the accepting thread.
-        _ = TcpStream::connect(self.address);
+        self.stop_accepting();
     }
 }
 
 impl Shared {
-    fn serve(&self, mut stream: TcpStream) {
+    fn serve(&self, stream: TcpStream) {
+        let stream = Arc::new(stream);
         let connection = {
             let mut log = self.log.lock().unwrap();
             log.push(Vec::new());
+            self.streams.lock().unwrap().push(Arc::downgrade(&stream));
             log.len() - 1
         };
         let mut unread = Vec::new();
@@ -120,11 +159,11 @@ impl Shared {
             while let Some(length) = reference::complete(&unread) {
                 unread.drain(..length);
                 let answer = self.script.lock().unwrap().pop_front().unwrap_or(Answer::Ok);
-                if !self.answer(&mut stream, connection, answer) {
+                if !self.answer(&stream, connection, answer) {
                     return;
                 }
             }
-            match stream.read(&mut chunk) {
+            match (&*stream).read(&mut chunk) {
                 Ok(0) | Err(_) => return,
                 Ok(count) => {
                     unread.extend_from_slice(&chunk[..count]);
@@ -135,7 +174,7 @@ impl Shared {
     }
 
     /// Whether the connection goes on.
-    fn answer(&self, stream: &mut TcpStream, connection: usize, answer: Answer) -> bool {
+    fn answer(&self, mut stream: &TcpStream, connection: usize, answer: Answer) -> bool {
         let ok = format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}",
             self.name.len(),
@@ -163,7 +202,7 @@ impl Shared {
             }
             Answer::Close => false,
             Answer::Reset => {
-                socket2::SockRef::from(&*stream)
+                socket2::SockRef::from(stream)
                     .set_linger(Some(Duration::ZERO))
                     .unwrap();
                 false

@@ -196,7 +196,7 @@ fn write_v6<H: IpHeader>(
 /// All that stands between the link layer and the inner packet.
 #[repr(C, packed)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
-struct Outer<H: Pod> {
+struct Outer<H> {
     ip: H,
     udp: UdpHeader,
     gue: GueHeader,

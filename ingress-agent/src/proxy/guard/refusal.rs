@@ -46,6 +46,8 @@ pub(crate) enum Refusal {
     Trailer,
     #[error("the head did not arrive in time")]
     Deadline,
+    #[error("a body slower than 1 KiB a second")]
+    BodyTooSlow,
     #[error("a body larger than the route allows")]
     BodyTooLarge,
 }

@@ -1,0 +1,434 @@
+//! Pods that fail while others do not: what clients notice, what pods see, who is out of use and how it comes
+//! back (spec safety 13, rows 8 to 10).
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroU32;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ingress_agent::model::policy::{Balance, Retry, Timeouts, UpstreamPolicy};
+use ingress_agent::model::{Action, Backend, EndpointState, Policies, Route, Site, VirtualHost};
+
+use crate::bed::{Bed, site, under};
+use crate::raw::Raw;
+use crate::recorder::{Answer, Recorder};
+
+fn refusing() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn policies(upstream: UpstreamPolicy) -> Policies {
+    Policies {
+        upstream,
+        ..Policies::default()
+    }
+}
+
+fn retrying(retry: Retry) -> Policies {
+    policies(UpstreamPolicy {
+        retry,
+        ..UpstreamPolicy::default()
+    })
+}
+
+/// `proxy-read-timeout: 1`.
+fn one_second() -> Policies {
+    let timeouts = Timeouts {
+        read: Duration::from_secs(1),
+        ..Timeouts::default()
+    };
+    policies(UpstreamPolicy {
+        timeouts,
+        ..UpstreamPolicy::default()
+    })
+}
+
+/// The same site with every endpoint at `address` draining.
+fn draining(mut site: Site, address: SocketAddr) -> Site {
+    for host in site.hosts.values_mut() {
+        let routes = host.routes.iter().map(|route| {
+            let Action::Forward(backend) = &route.action else {
+                panic!("a route that refuses");
+            };
+            let mut backend = Backend::clone(backend);
+            for endpoint in &mut backend.endpoints {
+                if endpoint.address == address {
+                    endpoint.state = EndpointState::Draining;
+                }
+            }
+            Route {
+                action: Action::Forward(backend.into()),
+                ..Route::clone(route)
+            }
+            .into()
+        });
+        *host = VirtualHost {
+            routes: routes.collect(),
+        }
+        .into();
+    }
+    site
+}
+
+/// The status of every request by its id: GETs and POSTs in turn, by many clients at once.
+fn load(bed: &Bed, clients: usize, rounds: usize) -> HashMap<String, u16> {
+    let address = bed.plain();
+    let client = |client: usize| {
+        let mut raw = Raw::connect(address);
+        let mut ledger = HashMap::new();
+        for round in 0..rounds {
+            let method = ["GET", "POST"][round % 2];
+            let id = format!("/{method}-{client}-{round}");
+            raw.send(format!(
+                "{method} {id} HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n"
+            ));
+            ledger.insert(id, raw.reply().unwrap().status);
+        }
+        ledger
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..clients)
+            .map(|number| scope.spawn(move || client(number)))
+            .collect();
+        let ledgers = clients.into_iter().map(|client| client.join().unwrap());
+        ledgers.flatten().collect()
+    })
+}
+
+/// That every GET was answered and no POST was seen twice.
+fn assert_sound(case: &str, ledger: &HashMap<String, u16>, pods: &[&Recorder]) {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for request in pods.iter().flat_map(|pod| pod.take_requests()) {
+        *seen.entry(request.target).or_default() += 1;
+    }
+    for (id, &status) in ledger {
+        let seen = seen.get(id).copied().unwrap_or_default();
+        if id.starts_with("/GET") {
+            assert_eq!(status, 200, "{case}: {id}, seen {seen} times");
+        } else {
+            assert!(seen <= 1, "{case}: {id} was seen {seen} times");
+            assert!(status != 200 || seen == 1, "{case}: {id}");
+        }
+    }
+}
+
+#[test]
+fn a_refusing_pod_costs_nobody_a_request() {
+    let [a, b] = ["a", "b"].map(Recorder::start);
+    let bed = Bed::start(site(&[("a.test", "/", &[a.address(), refusing(), b.address()])]));
+    let ledger = load(&bed, 8, 100);
+    assert!(ledger.values().all(|&status| status == 200));
+    assert_sound("refusing", &ledger, &[&a, &b]);
+}
+
+#[test]
+fn a_killed_pod_costs_no_get_and_doubles_no_post() {
+    let [a, b, c] = ["a", "b", "c"].map(Recorder::start);
+    let bed = Bed::start(site(&[("a.test", "/", &[a.address(), b.address(), c.address()])]));
+    let ledger = thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(100));
+            c.kill();
+        });
+        load(&bed, 8, 200)
+    });
+    assert_sound("killed", &ledger, &[&a, &b, &c]);
+}
+
+#[test]
+fn a_hung_pod_costs_no_get_and_doubles_no_post() {
+    let [a, b, c] = ["a", "b", "c"].map(Recorder::start);
+    c.script(vec![Answer::After(Duration::from_secs(30)); 1000]);
+    let pods = [a.address(), b.address(), c.address()];
+    let bed = Bed::start(under(site(&[("a.test", "/", &pods)]), &one_second()));
+    // Many more fail in one moment than may be tried again at once.
+    let ledger = load(&bed, 48, 4);
+    assert_sound("hung", &ledger, &[&a, &b, &c]);
+    assert!(ledger.values().any(|&status| status == 504), "no POST met it");
+}
+
+#[test]
+fn a_pod_that_resets_after_the_head_costs_no_get_and_doubles_no_post() {
+    let [a, b, c] = ["a", "b", "c"].map(Recorder::start);
+    c.script(vec![Answer::Reset; 10_000]);
+    let pods = [a.address(), b.address(), c.address()];
+    let bed = Bed::start(site(&[("a.test", "/", &pods)]));
+    let ledger = load(&bed, 16, 60);
+    assert_sound("resetting", &ledger, &[&a, &b, &c]);
+}
+
+/// An endpoint is out of use at its first failed connect, for all workers and routes, probed at most once a
+/// second, and back within a second of its recovery.
+#[test]
+fn a_dead_pod_is_probed_once_a_second_and_used_within_a_second_of_its_return() {
+    let a = Recorder::start("a");
+    let dead = refusing();
+    let routes: Vec<String> = (0..10).map(|route| format!("/{route}")).collect();
+    let pods = [a.address(), dead];
+    let mut routes: Vec<_> = routes
+        .iter()
+        .map(|path| ("a.test", path.as_str(), &pods[..]))
+        .collect();
+    routes.push(("a.test", "/", &pods));
+    let bed = Bed::start(site(&routes));
+    let ledger = load(&bed, 8, 20);
+    assert!(ledger.values().all(|&status| status == 200));
+
+    let back = Instant::now();
+    let returned = Recorder::at(dead, "b");
+    while returned.connections() == 0 {
+        assert!(back.elapsed() < Duration::from_millis(1300), "nobody probed");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(returned.connections(), 1, "the workers' probes multiplied");
+    // Warming: it gets requests, and not yet its share.
+    let mut client = bed.connect();
+    let answers: Vec<_> = (0..200)
+        .map(|_| client.get("a.test", "/").text().to_owned())
+        .collect();
+    let of_b = answers.iter().filter(|answer| *answer == "b").count();
+    assert!((1..80).contains(&of_b), "{of_b}");
+}
+
+#[test]
+fn probes_come_once_a_second_whatever_is_asked() {
+    // TLS with a pod that speaks none: it takes every connection and fails every probe.
+    let dead = Recorder::start("dead");
+    let upstream = UpstreamPolicy {
+        protocol: ingress_agent::model::policy::UpstreamProtocol::Https,
+        timeouts: Timeouts {
+            connect: Duration::from_millis(200),
+            ..Timeouts::default()
+        },
+        ..UpstreamPolicy::default()
+    };
+    let a = Recorder::start("a");
+    let mut bed = Bed::start(under(
+        site(&[("b.test", "/", &[dead.address()])]),
+        &policies(upstream.clone()),
+    ));
+    assert_eq!(bed.connect().get("b.test", "/").status, 504);
+    let before = dead.connections();
+    let start = Instant::now();
+    // Swaps forget nothing and start no second probe.
+    while start.elapsed() < Duration::from_millis(2500) {
+        bed.swap(under(
+            site(&[("b.test", "/", &[dead.address()])]),
+            &policies(upstream.clone()),
+        ));
+        thread::sleep(Duration::from_millis(50));
+    }
+    let probes = dead.connections() - before;
+    assert!((1..=3).contains(&probes), "{probes} probes in 2.5 s");
+    // Gone from the table: nobody probes it.
+    bed.swap(site(&[("a.test", "/", &[a.address()])]));
+    thread::sleep(Duration::from_millis(1100));
+    let before = dead.connections();
+    thread::sleep(Duration::from_millis(1500));
+    assert_eq!(dead.connections(), before);
+}
+
+#[test]
+fn all_ejected_is_still_tried() {
+    let dead = refusing();
+    let bed = Bed::start(site(&[("a.test", "/", &[dead])]));
+    assert_eq!(bed.connect().get("a.test", "/").status, 502);
+    let _back = Recorder::at(dead, "b");
+    assert_eq!(bed.connect().get("a.test", "/").status, 200);
+}
+
+#[test]
+fn statuses_are_tried_again_where_the_route_says_so() {
+    let unavailable = || Answer::Bytes(b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno".to_vec());
+    let [a, b] = ["a", "b"].map(Recorder::start);
+    let pods = [a.address(), b.address()];
+    let retry = Retry {
+        statuses: vec![503],
+        ..Retry::default()
+    };
+    let post = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n";
+    let case = |retry: Retry, bad: usize, request: &str| {
+        let bed = Bed::start(under(site(&[("a.test", "/", &pods)]), &retrying(retry)));
+        // One script would be taken by whoever is called first; both have it.
+        for pod in [&a, &b] {
+            pod.clear_script();
+            pod.script(vec![unavailable(); bad]);
+            pod.take_log();
+        }
+        let mut client = bed.connect();
+        let reply = client.send(request).reply().unwrap();
+        let seen = a.take_requests().len() + b.take_requests().len();
+        (reply.status, seen)
+    };
+    let get = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    assert_eq!(case(Retry::default(), 1, get), (503, 1), "not asked for");
+    assert_eq!(case(retry.clone(), 1, get), (200, 3));
+    assert_eq!(
+        case(retry.clone(), 9, get),
+        (503, 3),
+        "the last answer is the answer"
+    );
+    assert_eq!(case(retry.clone(), 1, post), (503, 1));
+    let all = Retry {
+        non_idempotent: true,
+        ..retry.clone()
+    };
+    assert_eq!(case(all, 1, post), (200, 3));
+    let two = Retry {
+        tries: NonZeroU32::new(2),
+        ..retry.clone()
+    };
+    assert_eq!(case(two, 9, get), (503, 2));
+    let as_many_as_endpoints = Retry {
+        tries: None,
+        ..retry.clone()
+    };
+    assert_eq!(case(as_many_as_endpoints, 9, get), (503, 2));
+    let at_once = Retry {
+        within: Some(Duration::ZERO),
+        ..retry
+    };
+    assert_eq!(case(at_once, 9, get), (503, 1));
+}
+
+#[test]
+fn off_tries_once_and_invalid_header_tries_again() {
+    let garbage = || Answer::BytesThenClose(b"garbage\r\n\r\n".to_vec());
+    let off = Retry {
+        error: false,
+        timeout: false,
+        ..Retry::default()
+    };
+    let [a, b] = ["a", "b"].map(Recorder::start);
+    let pods = [a.address(), b.address()];
+    let status = |retry: Retry, answer: Answer| {
+        let bed = Bed::start(under(site(&[("a.test", "/", &pods)]), &retrying(retry)));
+        for pod in [&a, &b] {
+            pod.clear_script();
+            pod.script([answer.clone()]);
+        }
+        bed.connect().get("a.test", "/").status
+    };
+    assert_eq!(status(off.clone(), Answer::Close), 502);
+    assert_eq!(status(Retry::default(), Answer::Close), 200);
+    assert_eq!(status(Retry::default(), garbage()), 502);
+    let invalid_header = Retry {
+        invalid_header: true,
+        ..off.clone()
+    };
+    assert_eq!(status(invalid_header, garbage()), 200);
+    // A connection that the pod gave up while nobody used it is no failure of the request.
+    let pod = [a.address()];
+    let bed = Bed::start(under(site(&[("a.test", "/", &pod)]), &retrying(off)));
+    a.clear_script();
+    let mut client = bed.connect();
+    for _ in 0..20 {
+        a.script([Answer::BytesThenClose(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        )]);
+        assert_eq!(client.get("a.test", "/").status, 200);
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// `proxy-send-timeout`: a pod that takes nothing of the request's body.
+#[test]
+fn a_pod_that_takes_no_body_costs_504_in_time() {
+    let hung = TcpListener::bind("127.0.0.1:0").unwrap();
+    let timeouts = Timeouts {
+        send: Duration::from_millis(300),
+        ..Timeouts::default()
+    };
+    let upstream = UpstreamPolicy {
+        timeouts,
+        ..UpstreamPolicy::default()
+    };
+    let pods = [hung.local_addr().unwrap()];
+    let bed = Bed::start(under(
+        site(&[("a.test", "/", &pods)]),
+        &Policies {
+            body_limit: ingress_agent::model::policy::BodyLimit::Unlimited,
+            ..policies(upstream)
+        },
+    ));
+    // Beside it, a client whose body is complete waits for the whole of the read timeout.
+    let mut complete = bed.connect();
+    complete.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc");
+    let mut client = bed.connect();
+    let timeout = Some(Duration::from_secs(1));
+    client.stream().set_write_timeout(timeout).unwrap();
+    let length = 64 << 20;
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {length}\r\n\r\n"
+    ));
+    client.send(vec![b'x'; length]);
+    assert_eq!(client.try_reply().unwrap().unwrap().status, 504);
+    complete
+        .stream()
+        .set_read_timeout(Some(Duration::from_millis(10)))
+        .unwrap();
+    assert!(complete.try_reply().is_err(), "an answer within the read timeout");
+}
+
+#[test]
+fn a_draining_pod_finishes_what_it_has_and_gets_nothing_new() {
+    let [a, b] = ["a", "b"].map(Recorder::start);
+    let pods = [a.address(), b.address()];
+    let mut bed = Bed::start(site(&[("a.test", "/", &pods[..1])]));
+    a.script([Answer::After(Duration::from_millis(400))]);
+    let mut slow = bed.connect();
+    slow.send("GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    thread::sleep(Duration::from_millis(100));
+    bed.swap(draining(site(&[("a.test", "/", &pods)]), a.address()));
+    let mut client = bed.connect();
+    for _ in 0..20 {
+        assert_eq!(client.get("a.test", "/").text(), "b");
+    }
+    assert_eq!(slow.reply().unwrap().text(), "a");
+    assert_eq!(a.take_requests().len(), 1);
+    // It is used when nothing else is left.
+    b.kill();
+    assert_eq!(client.get("a.test", "/").text(), "a");
+    bed.swap(draining(site(&[("a.test", "/", &pods[..1])]), a.address()));
+    assert_eq!(client.get("a.test", "/").text(), "a");
+}
+
+#[test]
+fn idle_connections_to_a_pod_that_has_gone_are_closed() {
+    let [a, b] = ["a", "b"].map(Recorder::start);
+    let mut bed = Bed::start(site(&[("a.test", "/", &[a.address(), b.address()])]));
+    let mut client = bed.connect();
+    for _ in 0..4 {
+        assert_eq!(client.get("a.test", "/").status, 200);
+    }
+    assert_eq!((a.open_connections(), b.open_connections()), (1, 1));
+    bed.swap(site(&[("a.test", "/", &[a.address()])]));
+    let start = Instant::now();
+    while b.open_connections() > 0 {
+        assert!(start.elapsed() < Duration::from_secs(3));
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(a.open_connections(), 1);
+}
+
+#[test]
+fn a_slow_pod_gets_less() {
+    for balance in [Balance::LeastRequest, Balance::PeakEwma] {
+        let [a, b] = ["a", "b"].map(Recorder::start);
+        b.script(vec![Answer::After(Duration::from_millis(30)); 1000]);
+        let upstream = UpstreamPolicy {
+            balance,
+            ..UpstreamPolicy::default()
+        };
+        let bed = Bed::start(under(
+            site(&[("a.test", "/", &[a.address(), b.address()])]),
+            &policies(upstream),
+        ));
+        let ledger = load(&bed, 4, 50);
+        assert!(ledger.values().all(|&status| status == 200));
+        let (of_a, of_b) = (a.take_requests().len(), b.take_requests().len());
+        assert!(of_b * 3 < of_a, "{balance:?}: {of_a} and {of_b}");
+        assert!(of_b > 0, "{balance:?}");
+    }
+}
