@@ -47,7 +47,7 @@ pub enum Command {
     #[command(after_long_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
     /// Says which rule answers a URL and why, each step from VIP to endpoint, or the step that fails and
-    /// what repairs it. Exit status 1 when no endpoint answers.
+    /// what repairs it. Exit status 1 when neither an endpoint nor a redirect answers.
     #[command(after_long_help = EXPLAIN_EXAMPLES)]
     Explain(Box<ExplainArgs>),
     /// Prints the pinned eBPF maps in words. Works beside a running agent, and after one has ended.

@@ -61,6 +61,13 @@ pub enum Answer {
         /// By address. Those that are terminating are here only when no other is.
         endpoints: Vec<SocketAddr>,
     },
+    /// The agent sends the client elsewhere.
+    Redirected {
+        /// The status.
+        status: u16,
+        /// Where to.
+        location: String,
+    },
     /// The agent answers itself.
     Answered {
         /// The status.
@@ -76,9 +83,9 @@ pub enum Answer {
 }
 
 impl Explanation {
-    /// Whether an endpoint answers.
-    pub fn is_forwarded(&self) -> bool {
-        matches!(self.answer, Answer::Forwarded { .. })
+    /// Whether the request gets what its route is for: an endpoint's answer, or a redirect.
+    pub fn is_served(&self) -> bool {
+        matches!(self.answer, Answer::Forwarded { .. } | Answer::Redirected { .. })
     }
 }
 
@@ -114,6 +121,12 @@ fn follow(subject: &Subject<'_>, request: &Request, steps: &mut Vec<Step>) -> An
 fn answer(trace: &Trace) -> Answer {
     if let Some((status, why)) = &trace.refusal {
         return answered(*status, why);
+    }
+    if let Some(location) = &trace.redirect {
+        return Answer::Redirected {
+            status: StatusCode::PERMANENT_REDIRECT.as_u16(),
+            location: location.clone(),
+        };
     }
     match trace.rule.as_ref().map(|rule| &rule.action) {
         Some(Action::Forward(backend)) => {

@@ -20,7 +20,7 @@ pub enum ExplainError {
     Write(#[from] io::Error),
 }
 
-/// Explains a request by a folder of manifests. `true`: an endpoint answers it.
+/// Explains a request by a folder of manifests. `true`: an endpoint answers it, or a redirect.
 pub fn explain_folder(args: ExplainArgs, out: &mut impl Write) -> Result<bool, ExplainError> {
     let snapshot = file::read(&args.folder, &Arc::from("this node"))?;
     let (model, report) = translate(&snapshot);
@@ -39,5 +39,5 @@ pub fn explain_folder(args: ExplainArgs, out: &mut impl Write) -> Result<bool, E
     } else {
         write!(out, "{explanation}")?;
     }
-    Ok(explanation.is_forwarded())
+    Ok(explanation.is_served())
 }

@@ -34,6 +34,9 @@ pub(super) fn steps(subject: &Subject<'_>, listener: &Listener, trace: &Trace, s
     let Action::Forward(backend) = &rule.action else {
         return;
     };
+    if trace.redirect.is_some() {
+        return;
+    }
     let fault = claim.fault(subject, &rule.origin);
     let service = service(backend, &claim, rule);
     match fault.filter(|_| backend.endpoints.is_empty()) {

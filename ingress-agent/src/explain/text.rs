@@ -30,6 +30,7 @@ impl fmt::Display for Explanation {
                 let endpoints: Vec<String> = endpoints.iter().map(ToString::to_string).collect();
                 writeln!(f, "by {}", endpoints.join(" or "))
             }
+            Answer::Redirected { status, location } => writeln!(f, "{status} to {location}"),
             Answer::Answered { status, why } => writeln!(f, "{status} by the agent: {why}"),
             Answer::Unserved { why } => writeln!(f, "none: {why}"),
         }

@@ -190,12 +190,9 @@ fn route(client: &Client, parts: &mut Parts) -> Result<Routed, ProxyError> {
         let rule = listener.and_then(|listener| listener.site.find(authority.name, &path).rule());
         rule.map(Arc::clone).ok_or(ProxyError::NoRoute)?
     };
-    let redirect = if rule.route.policies.https_redirect && !client.tls {
-        let host = https_redirect::host(authority.name, client.local.ip());
-        Some(https_redirect::location(&host, &parts.uri).ok_or(ProxyError::Path)?)
-    } else {
-        None
-    };
+    let policies = &rule.route.policies;
+    let vip = client.local.ip();
+    let redirect = https_redirect::judge(policies, client.tls, authority.name, vip, &parts.uri)?;
     let host = authority.host.unwrap_or_else(|| client.own_host());
     let target = match (path, parts.uri.query()) {
         (Cow::Borrowed(_), _) if parts.uri.authority().is_none() => None,

@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use super::authority::{HostName, SCRATCH};
 use super::error::ProxyError;
 use super::guard::{self, Refusal};
+use super::policy::https_redirect;
 use super::table::{Listener, Table};
 use super::wanted::Wanted;
 use crate::model::{Action, Host, Route};
@@ -48,6 +49,8 @@ pub struct Trace {
     pub rule: Option<Arc<Route>>,
     /// Whether that is the site's default, for want of a path.
     pub is_default: bool,
+    /// Where it is sent instead of an endpoint.
+    pub redirect: Option<String>,
     /// The agent's own answer and why; `None`: an endpoint of the rule answers.
     pub refusal: Option<(StatusCode, String)>,
 }
@@ -71,6 +74,7 @@ pub fn trace(table: &Table, asked: &Asked<'_>) -> Trace {
         host: None,
         rule: None,
         is_default: false,
+        redirect: None,
         refusal: None,
     };
     if let Err(error) = follow(listener, asked, &mut trace) {
@@ -91,8 +95,16 @@ fn follow(listener: Option<&Listener>, asked: &Asked<'_>, trace: &mut Trace) -> 
     trace.is_default = found.is_default();
     let rule = found.rule().ok_or(ProxyError::NoRoute)?;
     trace.rule = Some(Arc::clone(&rule.route));
+    let (policies, vip) = (&rule.route.policies, asked.local.ip());
+    let tls = trace.tls == Some(true);
+    let redirect = https_redirect::judge(policies, tls, authority.name, vip, &parts.uri)?;
     match &rule.route.action {
         Action::Refuse => Err(ProxyError::NotHonoured),
+        Action::Forward(_) if redirect.is_some() => {
+            let location = redirect.as_ref().map(|location| location.as_bytes());
+            trace.redirect = location.map(|location| String::from_utf8_lossy(location).into_owned());
+            Ok(())
+        }
         Action::Forward(backend) if backend.endpoints.is_empty() => Err(ProxyError::NoEndpoint),
         Action::Forward(_) => Ok(()),
     }

@@ -35,9 +35,13 @@ fn subject_site(pods: &[(String, SocketAddr)], default: bool) -> Site {
         action: Action::Refuse,
         ..Route::clone(&route(PathMatch::prefix("/refused"), "refused", &[]))
     });
+    let mut redirected = Route::clone(&route(PathMatch::prefix("/secure"), "secure", &a));
+    redirected.policies.https_redirect = true;
+    let redirected = Arc::new(redirected);
     for host in site.hosts.values_mut() {
         let host = Arc::make_mut(host);
-        host.routes.push(Arc::clone(&refused));
+        host.routes
+            .extend([Arc::clone(&refused), Arc::clone(&redirected)]);
         host.routes.sort_by_key(|route| route.matches.path.summary());
     }
     site.default = default.then(|| route(PathMatch::prefix("/"), "default", &any));
@@ -86,7 +90,7 @@ fn any_host() -> impl Strategy<Value = String> {
 
 fn any_path() -> impl Strategy<Value = String> {
     let known = select(vec![
-        "/", "/b", "/exact", "/empty", "/refused", "/only", "/deep", "/bb",
+        "/", "/b", "/exact", "/empty", "/refused", "/secure", "/only", "/deep", "/bb",
     ]);
     let odd = select(vec!["/..", "/.", "//", "/%2e%2e", "/%62", "/%2F", "/B", "/;x"]);
     let wrong = select(vec!["%zz", "%00", "\\", "/a b", "/<", "/{"]);
@@ -156,6 +160,16 @@ fn explain_and_the_data_plane_never_disagree() {
                     let last = explanation.steps.last().expect("a step");
                     prop_assert!(!last.ok && last.change.is_some(), "{}", explanation);
                 }
+                Answer::Redirected { status, location } => {
+                    prop_assert_eq!(reply.status, *status, "{}", explanation);
+                    prop_assert_eq!(
+                        reply.field("location"),
+                        Some(location.as_str()),
+                        "{}",
+                        explanation
+                    );
+                    prop_assert!(explanation.steps.iter().all(|step| step.ok), "{}", explanation);
+                }
                 Answer::Unserved { .. } => prop_assert!(false, "{}", explanation),
             }
             Ok(())
@@ -166,6 +180,7 @@ fn explain_and_the_data_plane_never_disagree() {
             ("a.test", "/"),
             ("a.test", "/empty"),
             ("a.test", "/refused"),
+            ("a.test", "/secure"),
             ("b.test", "/"),
             ("a..test", "/"),
         ] {
@@ -181,6 +196,7 @@ fn explain_and_the_data_plane_never_disagree() {
                 (200, StepName::Endpoints),
                 (503, StepName::Endpoints),
                 (503, StepName::Policies),
+                (308, StepName::Policies),
                 (400, StepName::Request),
             ]
         } else {
@@ -188,6 +204,7 @@ fn explain_and_the_data_plane_never_disagree() {
                 (200, StepName::Endpoints),
                 (503, StepName::Endpoints),
                 (503, StepName::Policies),
+                (308, StepName::Policies),
                 (404, StepName::Host),
                 (400, StepName::Request),
             ]
@@ -240,7 +257,9 @@ fn endpoints_that_terminate_are_told_only_when_no_other_is_left() {
         );
         match explain(&subject, &request).answer {
             Answer::Forwarded { endpoints } => endpoints.iter().map(SocketAddr::port).collect::<Vec<_>>(),
-            other @ (Answer::Answered { .. } | Answer::Unserved { .. }) => panic!("{other:?}"),
+            other @ (Answer::Answered { .. } | Answer::Redirected { .. } | Answer::Unserved { .. }) => {
+                panic!("{other:?}")
+            }
         }
     };
     let (ready, leaving) = (EndpointState::Ready, EndpointState::Draining);

@@ -64,7 +64,7 @@ fn every_step_names_its_object_and_field() {
             "endpoints: Service default/web EndpointSlices: endpoints[].addresses",
         ]
     );
-    assert!(explanation.is_forwarded(), "{explanation}");
+    assert!(explanation.is_served(), "{explanation}");
     assert!(step(&explanation, StepName::Path).value.contains("Prefix `/x`"));
 }
 
@@ -127,7 +127,7 @@ fn a_service_without_endpoints() {
 fn a_host_without_a_certificate_is_told_and_answers_all_the_same() {
     let explanation = explained(&one("a.test", "/"), "https://a.test/");
     let certificate = step(&explanation, StepName::Certificate);
-    assert!(!certificate.ok && explanation.is_forwarded(), "{explanation}");
+    assert!(!certificate.ok && explanation.is_served(), "{explanation}");
     assert!(
         certificate
             .change
@@ -190,7 +190,7 @@ fn the_default_backend_is_told_as_such() {
         "{explanation}"
     );
     assert_eq!(path.field.as_deref(), Some("spec.defaultBackend"));
-    assert!(explanation.is_forwarded());
+    assert!(explanation.is_served());
 }
 
 #[test]

@@ -3,24 +3,44 @@
 //! As ingress-nginx does: the host is lower-cased and loses its port, the target is the client's own text, and
 //! one slash at the target's end, its query included, is cut off.
 
+use std::net::IpAddr;
+
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 
+use crate::model::Policies;
 use crate::proxy::authority::HostName;
+use crate::proxy::error::ProxyError;
+
+/// Where a request is to go instead of its endpoint; `None`: nowhere else.
+pub(in crate::proxy) fn judge(
+    policies: &Policies,
+    tls: bool,
+    name: Option<HostName<'_>>,
+    vip: IpAddr,
+    target: &Uri,
+) -> Result<Option<HeaderValue>, ProxyError> {
+    if tls || !policies.https_redirect {
+        return Ok(None);
+    }
+    location(&host(name, vip), target)
+        .map(Some)
+        .ok_or(ProxyError::Path)
+}
 
 /// Where a request for `target` at `host` is to go. `None`: a target that no header field may hold.
-pub(in crate::proxy) fn location(host: &str, target: &Uri) -> Option<HeaderValue> {
+fn location(host: &str, target: &Uri) -> Option<HeaderValue> {
     let target = target.path_and_query().map_or("/", PathAndQuery::as_str);
     let target = target.strip_suffix('/').unwrap_or(target);
     HeaderValue::try_from(format!("https://{host}{target}")).ok()
 }
 
 /// The host a client asked for; the VIP's address for one that named none.
-pub(in crate::proxy) fn host(name: Option<HostName<'_>>, vip: std::net::IpAddr) -> String {
+fn host(name: Option<HostName<'_>>, vip: IpAddr) -> String {
     match (name, vip) {
         (Some(name), _) => name.as_str().to_owned(),
-        (None, std::net::IpAddr::V4(vip)) => vip.to_string(),
-        (None, std::net::IpAddr::V6(vip)) => format!("[{vip}]"),
+        (None, IpAddr::V4(vip)) => vip.to_string(),
+        (None, IpAddr::V6(vip)) => format!("[{vip}]"),
     }
 }
 
