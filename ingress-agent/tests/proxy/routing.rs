@@ -262,3 +262,21 @@ fn a_body_may_wait_for_100_continue() {
     assert_eq!(client.send(head).try_reply().unwrap().unwrap().status, 404);
     bed.assert_sound("a.test");
 }
+
+/// Server-sent events: each piece is passed on at once, while the pod has more to say.
+#[test]
+fn a_stream_is_not_buffered() {
+    let a = Recorder::start("a");
+    let bed = Bed::start(site(&[("a.test", "/", &[a.address()])]));
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let event = "b\r\ndata: one\n\n\r\n";
+    a.script([Answer::Echo(format!("{head}{event}").into_bytes())]);
+    let mut client = bed.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"data: one\n\n\r\n") {
+        // A read that waits for more than the event ends in an error.
+        seen.extend(client.read(1));
+    }
+    assert!(seen.starts_with(b"HTTP/1.1 200 OK\r\n"));
+}
