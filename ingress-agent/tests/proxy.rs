@@ -34,5 +34,7 @@ mod routing;
 mod smuggling;
 #[path = "proxy/tls.rs"]
 mod tls;
+#[path = "proxy/tls_pod.rs"]
+mod tls_pod;
 #[path = "proxy/upstream.rs"]
 mod upstream;

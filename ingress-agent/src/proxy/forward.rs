@@ -66,10 +66,13 @@ async fn respond(
 
     let hop = Hop {
         forwarded: &client.forwarded,
-        host: rule.host.clone().unwrap_or(host),
+        host,
         chunked: !body.is_end_stream() && body.size_hint().exact().is_none(),
     };
     header::request(&mut parts.headers, hop, || client.worker.ids.next());
+    if let Some(host) = &rule.host {
+        parts.headers.insert(http::header::HOST, host.clone());
+    }
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
