@@ -28,6 +28,8 @@ mod corpus;
 mod failing;
 #[path = "proxy/lifecycle.rs"]
 mod lifecycle;
+#[path = "proxy/retry.rs"]
+mod retry;
 #[path = "proxy/routing.rs"]
 mod routing;
 #[path = "proxy/smuggling.rs"]
