@@ -22,11 +22,13 @@ mod header;
 mod listener;
 mod open;
 mod path;
+mod policy;
 mod request_id;
 mod router;
 mod serve;
 mod table;
 mod tls;
+mod tunnel;
 mod upstream;
 mod watch;
 mod worker;
@@ -60,6 +62,8 @@ pub struct Options {
     pub head: Duration,
     /// How long a connection may be idle between requests.
     pub idle: Duration,
+    /// How long a body is waited for before it must have come at 1 KiB a second.
+    pub body: Duration,
     /// A TLS handshake.
     pub handshake: Duration,
 }
@@ -69,6 +73,7 @@ impl Default for Options {
         Self {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
+            body: Duration::from_secs(10),
             handshake: Duration::from_secs(5),
         }
     }

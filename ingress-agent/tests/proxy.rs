@@ -13,6 +13,8 @@
 
 #[path = "support/bed.rs"]
 mod bed;
+#[path = "support/frames.rs"]
+mod frames;
 #[path = "support/raw.rs"]
 mod raw;
 #[path = "support/recorder.rs"]
@@ -26,8 +28,14 @@ mod access;
 mod corpus;
 #[path = "proxy/failing.rs"]
 mod failing;
+#[path = "proxy/h2.rs"]
+mod h2;
+#[path = "proxy/h2_limits.rs"]
+mod h2_limits;
 #[path = "proxy/lifecycle.rs"]
 mod lifecycle;
+#[path = "proxy/policies.rs"]
+mod policies;
 #[path = "proxy/retry.rs"]
 mod retry;
 #[path = "proxy/routing.rs"]
@@ -38,5 +46,7 @@ mod smuggling;
 mod tls;
 #[path = "proxy/tls_pod.rs"]
 mod tls_pod;
+#[path = "proxy/upgrade.rs"]
+mod upgrade;
 #[path = "proxy/upstream.rs"]
 mod upstream;

@@ -120,6 +120,9 @@ impl Drop for Record {
     fn drop(&mut self) {
         let now = Instant::now();
         self.client.worker.requests.end();
+        if self.end == End::ClientGone {
+            self.client.abandon();
+        }
         self.client.request_ended(now);
         if is_wanted() {
             self.log(now);

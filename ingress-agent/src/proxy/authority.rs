@@ -1,8 +1,8 @@
 //! Whom a request is for: one authority, from the Host field or from an absolute-form target, which wins
-//! (RFC 9112 section 3.2.2).
+//! (RFC 9112 section 3.2.2). In HTTP/2 the two must say the same (RFC 9113 section 8.3.1).
 
 use http::request::Parts;
-use http::{HeaderValue, header};
+use http::{HeaderValue, Version, header};
 
 /// The longest name of DNS, which the longest IPv6 literal is far below.
 const MAX_NAME: usize = 253;
@@ -81,6 +81,13 @@ impl<'a> Authority<'a> {
             return Err(NotAuthority);
         }
         if let Some(authority) = parts.uri.authority() {
+            let same = |host: &HeaderValue| {
+                host.as_bytes()
+                    .eq_ignore_ascii_case(authority.as_str().as_bytes())
+            };
+            if parts.version == Version::HTTP_2 && !host.is_none_or(same) {
+                return Err(NotAuthority);
+            }
             let name = parse(authority.as_str(), scratch)?;
             let host = HeaderValue::from_str(authority.as_str()).map_err(|_| NotAuthority)?;
             return Ok(Self {
@@ -90,6 +97,7 @@ impl<'a> Authority<'a> {
         }
         let name = match host {
             Some(host) => Some(parse(host.to_str().map_err(|_| NotAuthority)?, scratch)?),
+            None if parts.version == Version::HTTP_2 => return Err(NotAuthority),
             None => None,
         };
         Ok(Self {

@@ -1,6 +1,6 @@
 //! A client's connection, as its requests see it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,7 +8,9 @@ use std::time::Instant;
 
 use http::HeaderValue;
 
+use super::access::Record;
 use super::header::Forwarded;
+use super::tunnel::Tunnel;
 use super::watch::Watch;
 use super::worker::Worker;
 
@@ -20,9 +22,14 @@ pub(super) struct Client {
     pub(super) peer: SocketAddr,
     /// The VIP.
     pub(super) local: SocketAddr,
+    /// Whether it came over TLS.
+    pub(super) tls: bool,
     pub(super) forwarded: Forwarded,
     pub(super) watch: Arc<Watch>,
     requests: Cell<u64>,
+    open: Cell<u64>,
+    abandoned: Cell<u32>,
+    tunnel: RefCell<Option<(Tunnel, Record)>>,
 }
 
 impl Client {
@@ -42,9 +49,13 @@ impl Client {
             worker,
             peer,
             local,
+            tls,
             forwarded,
             watch,
             requests: Cell::new(0),
+            open: Cell::new(0),
+            abandoned: Cell::new(0),
+            tunnel: RefCell::default(),
         }
     }
 
@@ -58,21 +69,52 @@ impl Client {
         self.requests.replace(self.requests.get() + 1)
     }
 
-    /// Whether any request has arrived.
-    pub(super) fn has_asked(&self) -> bool {
-        self.requests.get() > 0
+    /// How many requests have arrived.
+    pub(super) fn asked(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// How many requests the client gave up before their answer's end.
+    pub(super) fn abandoned(&self) -> u32 {
+        self.abandoned.get()
+    }
+
+    /// The client has given a request up.
+    pub(super) fn abandon(&self) {
+        self.abandoned.set(self.abandoned.get().saturating_add(1));
+    }
+
+    /// What the connection becomes once the answer is written.
+    pub(super) fn become_tunnel(&self, tunnel: Tunnel, record: Record) {
+        self.watch.switch();
+        *self.tunnel.borrow_mut() = Some((tunnel, record));
+    }
+
+    pub(super) fn take_tunnel(&self) -> Option<(Tunnel, Record)> {
+        self.tunnel.borrow_mut().take()
     }
 
     /// A request has arrived: the client owes nothing, unless the next one's head has begun.
     pub(super) fn request_begins(&self) {
+        self.open.set(self.open.get() + 1);
+        self.watch.set_answered(false);
         if !self.watch.head_begun() {
             self.watch.expect_nothing();
         }
     }
 
-    /// A request has ended: the connection is idle, unless the next one's head has begun.
+    /// An answer begins: the rest of the request's body may take its time.
+    pub(super) fn answer_begins(&self) {
+        self.watch.set_answered(true);
+        if !self.watch.head_begun() {
+            self.watch.expect_nothing();
+        }
+    }
+
+    /// A request has ended: the connection is idle, unless there are others or the next one's head has begun.
     pub(super) fn request_ended(&self, now: Instant) {
-        if !self.watch.expects() {
+        self.open.set(self.open.get() - 1);
+        if self.open.get() == 0 && !self.watch.expects() {
             self.watch.expect_within(now, self.worker.options.idle);
         }
     }

@@ -46,11 +46,13 @@ impl ProxyError {
                 | Refusal::ContentLength
                 | Refusal::TransferEncoding
                 | Refusal::TwoLengths
+                | Refusal::UpgradeBody
                 | Refusal::Chunk
                 | Refusal::ChunkOverhead
                 | Refusal::Trailer => StatusCode::BAD_REQUEST,
                 Refusal::Connect => StatusCode::METHOD_NOT_ALLOWED,
-                Refusal::Deadline => StatusCode::REQUEST_TIMEOUT,
+                Refusal::Deadline | Refusal::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+                Refusal::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                 Refusal::TargetTooLong => StatusCode::URI_TOO_LONG,
                 Refusal::TooManyFields | Refusal::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 Refusal::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,

@@ -6,95 +6,155 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
+use http::header::UPGRADE;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
+use hyper::upgrade::{self, OnUpgrade};
 
-use self::body::Relay;
 pub(super) use self::body::{Progress, RequestBody, ResponseBody};
-use super::access::{End, Record};
+use self::body::{Relay, Source};
+use super::access::Record;
 use super::authority::{Authority, SCRATCH};
 use super::client::Client;
 use super::error::ProxyError;
+use super::guard::h2;
 use super::header::{self, Hop};
 use super::path;
+use super::policy::{body_limit, https_redirect};
 use super::router::Rule;
-use super::upstream::exchange;
+use super::tunnel::Tunnel;
+use super::upstream::{Connection, exchange};
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
 pub(super) async fn serve(
     client: Rc<Client>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let number = client.next_request();
     client.request_begins();
-    let (parts, body) = request.into_parts();
+    let offers_upgrade = client.watch.offers_upgrade(number);
+    let upgrade = offers_upgrade.then(|| upgrade::on(&mut request));
+    let (mut parts, body) = request.into_parts();
     let mut record = Record::new(Rc::clone(&client));
-    let answered = match client.watch.refusal(number) {
+    let over_h2 = parts.version == Version::HTTP_2;
+    let headless = over_h2 && parts.method == Method::HEAD;
+    let refusal = if over_h2 {
+        h2::judge(&mut parts).err()
+    } else {
+        client.watch.refusal(number)
+    };
+    let answered = match refusal {
         Some(refusal) => Err(ProxyError::Refused(refusal)),
         None => {
             record.asked(&parts);
-            respond(&client, parts, body, &mut record).await
+            respond(&client, parts, body, upgrade, &mut record).await
         }
     };
-    Ok(match answered {
-        Ok((response, relay)) => {
-            record.status = Some(response.status());
-            response.map(|()| ResponseBody::relay(relay, record))
-        }
-        Err(error) => {
-            let response = error.response();
-            record.status = Some(response.status());
-            record.error = Some(error);
-            record.end = End::Complete;
-            response.map(|bytes| ResponseBody::own(bytes, record))
-        }
-    })
+    let mut response = answered.unwrap_or_else(|error| {
+        record.error = Some(error);
+        error.response().map(Source::own)
+    });
+    if over_h2 {
+        // HTTP/2 has other words for it; and hyper leaves it to us that HEAD gets no body there.
+        response.headers_mut().remove(http::header::CONNECTION);
+        response = response.map(|source| if headless { source.without_own() } else { source });
+    }
+    record.status = Some(response.status());
+    client.answer_begins();
+    if offers_upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // What follows the request is in no protocol that was agreed on.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(http::header::CONNECTION, close);
+    }
+    Ok(response.map(|source| ResponseBody::new(source, record)))
 }
 
 async fn respond(
     client: &Client,
     mut parts: Parts,
     body: Incoming,
+    upgrade: Option<OnUpgrade>,
     record: &mut Record,
-) -> Result<(Response<()>, Relay), ProxyError> {
-    let (rule, host) = route(client, &mut parts)?;
+) -> Result<Response<Source>, ProxyError> {
+    let Routed { rule, host, redirect } = route(client, &mut parts)?;
     record.rule = Some(Arc::clone(&rule));
     let targets = rule.upstream.as_deref().ok_or(ProxyError::NotHonoured)?;
+    let policies = &rule.route.policies;
+    body_limit::check(policies.body_limit, &body.size_hint())?;
+    if let Some(location) = redirect {
+        return Ok(redirected(location));
+    }
 
     let hop = Hop {
         forwarded: &client.forwarded,
         host,
+        vhost: rule.host.as_ref(),
         chunked: !body.is_end_stream() && body.size_hint().exact().is_none(),
     };
+    let upgrade = upgrade.and_then(|client| Some((client, parts.headers.get(UPGRADE).cloned()?)));
     header::request(&mut parts.headers, hop, || client.worker.ids.next());
-    if let Some(host) = &rule.host {
-        parts.headers.insert(http::header::HOST, host.clone());
+    if let Some((_, protocol)) = &upgrade {
+        header::upgrade(&mut parts.headers, protocol.clone());
     }
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
-    let (response, connection, progress) = exchange(
-        client,
-        &rule.route.policies.upstream,
-        targets,
-        parts,
-        body,
-        record,
-    )
-    .await?;
+    let (body, progress) = RequestBody::new(body, body_limit::bytes(policies.body_limit));
+    let calls = &policies.upstream;
+    let (response, connection) =
+        exchange(client, calls, targets, parts, body, progress.as_deref(), record).await?;
+    let once = upgrade.is_some();
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some((client, protocol)) = upgrade
+    {
+        let idle = policies.upstream.timeouts.read;
+        return switched(response, connection, client, protocol, idle);
+    }
     let (mut parts, body) = response.into_parts();
-    // Nobody asked to switch: `Upgrade` does not reach the pod.
+    // Nobody asked to switch: `Upgrade` did not reach the pod.
     if parts.status == StatusCode::SWITCHING_PROTOCOLS || !is_plainly_framed(&parts.headers) {
         return Err(ProxyError::Upstream);
     }
     header::response(&mut parts.headers);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
-    let relay = Relay::new(body, connection, progress);
-    Ok((Response::from_parts(parts, ()), relay))
+    let mut relay = Relay::new(body, connection, progress);
+    if once {
+        relay.let_go();
+    }
+    Ok(Response::from_parts(parts, Source::Pod(relay)))
+}
+
+/// The pod takes the offer: its answer names the protocol, or it is none.
+fn switched(
+    mut response: Response<Incoming>,
+    connection: Box<Connection>,
+    client: OnUpgrade,
+    protocol: HeaderValue,
+    idle: Duration,
+) -> Result<Response<Source>, ProxyError> {
+    let mut named = response.headers().get_all(UPGRADE).iter();
+    let same = |name: &HeaderValue| name.as_bytes().eq_ignore_ascii_case(protocol.as_bytes());
+    if !named.next().is_some_and(same) || named.next().is_some() {
+        return Err(ProxyError::Upstream);
+    }
+    let pod = upgrade::on(&mut response);
+    let mut answer = Response::new(Source::Switched(Box::new(Tunnel {
+        client,
+        pod,
+        connection,
+        idle,
+    })));
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *answer.headers_mut() = std::mem::take(response.headers_mut());
+    header::response(answer.headers_mut());
+    header::upgrade(answer.headers_mut(), protocol);
+    Ok(answer)
 }
 
 /// Whether a pod's answer has one length: hyper takes more than one coding, and a length beside it.
@@ -110,8 +170,17 @@ fn is_plainly_framed(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Finds the rule and the pod's Host, and makes the target what was matched.
-fn route(client: &Client, parts: &mut Parts) -> Result<(Arc<Rule>, HeaderValue), ProxyError> {
+/// What a request's head leads to.
+struct Routed {
+    rule: Arc<Rule>,
+    /// What the client asked for.
+    host: HeaderValue,
+    /// Where the rule sends it instead.
+    redirect: Option<HeaderValue>,
+}
+
+/// Finds the rule, and makes the target what was matched.
+fn route(client: &Client, parts: &mut Parts) -> Result<Routed, ProxyError> {
     let mut scratch = SCRATCH;
     let authority = Authority::of(parts, &mut scratch).map_err(|_| ProxyError::Authority)?;
     let path = path::canonical(parts.uri.path()).map_err(|_| ProxyError::Path)?;
@@ -122,13 +191,34 @@ fn route(client: &Client, parts: &mut Parts) -> Result<(Arc<Rule>, HeaderValue),
         let rule = listener.and_then(|listener| listener.site.route(authority.name, &path));
         rule.map(Arc::clone).ok_or(ProxyError::NoRoute)?
     };
+    let redirect = if rule.route.policies.https_redirect && !client.tls {
+        let host = https_redirect::host(authority.name, client.local.ip());
+        Some(https_redirect::location(&host, &parts.uri).ok_or(ProxyError::Path)?)
+    } else {
+        None
+    };
     let host = authority.host.unwrap_or_else(|| client.own_host());
-    if matches!(path, Cow::Owned(_)) || parts.uri.authority().is_some() {
-        let target = match parts.uri.query() {
-            Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
-            None => PathAndQuery::try_from(path.into_owned()),
-        };
-        parts.uri = Uri::from(target.map_err(|_| ProxyError::Path)?);
+    let target = match (path, parts.uri.query()) {
+        (Cow::Borrowed(_), _) if parts.uri.authority().is_none() => None,
+        (Cow::Borrowed(_), _) => parts.uri.path_and_query().cloned(),
+        (Cow::Owned(path), None) => Some(PathAndQuery::try_from(path).map_err(|_| ProxyError::Path)?),
+        (Cow::Owned(path), Some(query)) => {
+            let target = PathAndQuery::try_from(format!("{path}?{query}"));
+            Some(target.map_err(|_| ProxyError::Path)?)
+        }
+    };
+    if let Some(target) = target {
+        parts.uri = Uri::from(target);
     }
-    Ok((rule, host))
+    Ok(Routed { rule, host, redirect })
+}
+
+/// 308, so that the method stays what it was.
+fn redirected(location: HeaderValue) -> Response<Source> {
+    let mut response = Response::new(Source::own(Bytes::new()));
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    let headers = response.headers_mut();
+    headers.insert(http::header::SERVER, HeaderValue::from_static("ingress-agent"));
+    headers.insert(http::header::LOCATION, location);
+    response
 }

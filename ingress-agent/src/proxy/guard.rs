@@ -11,7 +11,9 @@
 
 mod chunks;
 mod framer;
+pub(super) mod h2;
 mod head;
+mod pace;
 mod refusal;
 mod syntax;
 
@@ -24,6 +26,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::framer::{Framer, Judgement};
+use self::pace::Pace;
 pub(super) use self::refusal::Refusal;
 use super::watch::Watch;
 
@@ -48,8 +51,18 @@ pub(super) struct Guard<S> {
     end: End,
     /// Whether the transport ends by words of its own, as TLS does.
     says_goodbye: bool,
-    head_limit: Duration,
+    limits: Limits,
+    pace: Pace,
     watch: Arc<Watch>,
+}
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// From a head's first byte to its end.
+    pub(super) head: Duration,
+    /// For a body, before it must come at its least rate.
+    pub(super) body: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,13 +73,15 @@ enum End {
     Refused,
     /// A body is malformed.
     Broken(Refusal),
+    /// The protocol is another: bytes pass as they come.
+    Switched,
     /// The last answer is written; this many bytes may still come.
     Lingering { left: usize },
 }
 
 impl<S> Guard<S> {
-    /// A head that has begun must end within `head_limit`.
-    pub(super) fn new(io: S, says_goodbye: bool, head_limit: Duration, watch: Arc<Watch>) -> Self {
+    /// Guards a connection that has just begun.
+    pub(super) fn new(io: S, says_goodbye: bool, limits: Limits, watch: Arc<Watch>) -> Self {
         Self {
             io,
             framer: Framer::new(),
@@ -75,7 +90,8 @@ impl<S> Guard<S> {
             heads: 0,
             end: End::Open,
             says_goodbye,
-            head_limit,
+            limits,
+            pace: Pace::default(),
             watch,
         }
     }
@@ -97,15 +113,24 @@ impl<S> Guard<S> {
     /// Acts on a judgement whose passed bytes end at `self.ready` of `self.held`, or were passed already.
     fn note(&mut self, judgement: &Judgement) {
         self.heads += judgement.heads;
+        if judgement.heads > 0 {
+            self.pace = Pace::default();
+        }
         if let Some(refusal) = judgement.refusal {
             self.refuse(refusal);
+            return;
+        }
+        if self.framer.is_switching() {
+            self.watch.expect_nothing();
+            self.watch.set_head_begun(false);
+            self.watch.offer_upgrade(self.heads - 1);
             return;
         }
         let begun = self.held.len() > self.ready;
         if begun {
             // The first head's deadline runs from the accept; any other's from its first byte.
             if self.heads > 0 && (judgement.heads > 0 || !self.watch.head_begun()) {
-                self.watch.expect_within(Instant::now(), self.head_limit);
+                self.watch.expect_within(Instant::now(), self.limits.head);
             }
         } else if judgement.heads > 0 {
             self.watch.expect_nothing();
@@ -166,6 +191,20 @@ impl<S: AsyncRead + Unpin> Guard<S> {
         Poll::Ready(Ok(true))
     }
 
+    /// Times a body. Once its answer has begun the client may take the time it needs.
+    fn keep_pace(&mut self, waits: bool, read: usize) {
+        if waits && !self.watch.is_answered() {
+            let now = Instant::now();
+            let left = self.pace.wait(now, self.limits.body);
+            self.watch.expect_within(now, left);
+        } else if !waits {
+            self.pace.come(Instant::now, read);
+            if !self.watch.head_begun() {
+                self.watch.expect_nothing();
+            }
+        }
+    }
+
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scratch = [0; 4096];
         while let End::Lingering { left: left @ 1.. } = &mut self.end {
@@ -195,25 +234,43 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             }
             match this.end {
                 End::Open => {}
+                End::Switched => return Pin::new(&mut this.io).poll_read(cx, buf),
                 // hyper has all it will get; what it still asks for is whether the client is there.
                 End::Refused | End::Lingering { .. } => return Poll::Pending,
                 End::Broken(refusal) => {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refusal)));
                 }
             }
-            if this.watch.take_expired() {
-                if this.held.is_empty() {
-                    return Poll::Ready(Ok(()));
+            if this.framer.is_switching() {
+                if !this.watch.has_switched() {
+                    // Nothing wakes this: what comes next is a tunnel, which asks anew, or the end.
+                    return Poll::Pending;
                 }
-                this.refuse(Refusal::Deadline);
+                this.end = End::Switched;
+                this.ready = this.held.len();
                 continue;
             }
-            let open = if this.held.is_empty() {
-                ready!(this.poll_direct(cx, buf))?
+            if this.watch.take_expired() {
+                if this.framer.in_body() {
+                    this.refuse(Refusal::BodyTooSlow);
+                } else if this.held.is_empty() {
+                    return Poll::Ready(Ok(()));
+                } else {
+                    this.refuse(Refusal::Deadline);
+                }
+                continue;
+            }
+            let in_body = this.framer.in_body();
+            let polled = if this.held.is_empty() {
+                this.poll_direct(cx, buf)
             } else {
-                ready!(this.poll_held(cx, buf))?
+                this.poll_held(cx, buf)
             };
-            if !open {
+            if in_body {
+                let read = (buf.filled().len() - before).max(this.ready);
+                this.keep_pace(polled.is_pending(), read);
+            }
+            if !ready!(polled)? {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -243,8 +300,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if matches!(this.end, End::Switched) {
+            return Pin::new(&mut this.io).poll_shutdown(cx);
+        }
         if !matches!(this.end, End::Lingering { .. }) {
-            let nothing_to_come = matches!(this.end, End::Open) && !this.framer.in_body();
+            let ended = !this.framer.in_body() && !this.framer.is_switching();
+            let nothing_to_come = matches!(this.end, End::Open) && ended;
             if nothing_to_come && !this.says_goodbye {
                 // The close that follows says the same.
                 return Poll::Ready(Ok(()));

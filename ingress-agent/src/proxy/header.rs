@@ -28,7 +28,10 @@ const X_SCHEME: HeaderName = HeaderName::from_static("x-scheme");
 #[derive(Debug)]
 pub(super) struct Hop<'a> {
     pub(super) forwarded: &'a Forwarded,
+    /// What the client asked for.
     pub(super) host: HeaderValue,
+    /// What the pod gets as Host instead.
+    pub(super) vhost: Option<&'a HeaderValue>,
     /// Whether the body comes in chunks; otherwise the client's Content-Length stands, which the guard has
     /// judged to be one plain number.
     pub(super) chunked: bool,
@@ -42,7 +45,7 @@ pub(super) fn request(headers: &mut HeaderMap, hop: Hop<'_>, new_id: impl FnOnce
     // More than the usual client's fields and ours together hold, so that the map grows once.
     headers.reserve(10);
     headers.insert(X_FORWARDED_HOST, hop.host.clone());
-    headers.insert(header::HOST, hop.host);
+    headers.insert(header::HOST, hop.vhost.cloned().unwrap_or(hop.host));
     let Forwarded { client, port, scheme } = hop.forwarded;
     headers.insert(X_FORWARDED_FOR, client.clone());
     headers.insert(X_FORWARDED_PORT, port.clone());
@@ -62,6 +65,12 @@ pub(super) fn request(headers: &mut HeaderMap, hop: Hop<'_>, new_id: impl FnOnce
     if hop.chunked {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
+}
+
+/// Names the protocol that a connection is to become.
+pub(super) fn upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, protocol);
 }
 
 /// Removes from a pod's answer what concerns its own connection only.
@@ -157,6 +166,7 @@ mod tests {
         let hop = Hop {
             forwarded: &forwarded,
             host: HeaderValue::from_static("a.test:443"),
+            vhost: None,
             chunked: false,
         };
         request(&mut headers, hop, || HeaderValue::from_static("new"));

@@ -31,7 +31,7 @@ pub(super) struct Rule {
     pub(super) route: Arc<model::Route>,
     /// `None`: the route refuses.
     pub(super) upstream: Option<Arc<Upstream>>,
-    /// What is sent as `Host` in place of the client's.
+    /// What the pod gets as Host instead of the client's.
     pub(super) host: Option<HeaderValue>,
 }
 

@@ -1,5 +1,7 @@
 //! One client's connection, from the accept to its end.
 
+mod h2;
+
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -20,8 +22,9 @@ use tokio_rustls::TlsAcceptor;
 use super::client::Client;
 use super::deadline::Deadline;
 use super::forward;
-use super::guard::Guard;
+use super::guard::{Guard, Limits};
 use super::open::Place;
+use super::tls;
 use super::watch::Watch;
 use super::worker::Worker;
 
@@ -74,6 +77,11 @@ async fn serve_tls(
 ) {
     let handshake = TlsAcceptor::from(config).accept(stream);
     match timeout(worker.options.handshake, handshake).await {
+        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(tls::H2) => {
+            let watch = Arc::new(Watch::new(worker.options.head));
+            let client = Client::new(worker, peer, local, true, watch);
+            h2::serve(Rc::new(client), stream, place).await;
+        }
         Ok(Ok(stream)) => requests(worker, stream, peer, local, true, place).await,
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
         Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
@@ -100,7 +108,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let watch = Arc::new(Watch::new(worker.options.head));
-    let io = Guard::new(io, tls, worker.options.head, Arc::clone(&watch));
+    let limits = Limits {
+        head: worker.options.head,
+        body: worker.options.body,
+    };
+    let io = Guard::new(io, tls, limits, Arc::clone(&watch));
     let client = Rc::new(Client::new(
         Rc::clone(&worker),
         peer,
@@ -115,6 +127,7 @@ where
             .max_buf_size(BUFFER)
             .pipeline_flush(false)
             .serve_connection(TokioIo::new(io), service)
+            .with_upgrades()
     );
     let mut deadline = Deadline::new(watch.deadline().unwrap_or_else(Instant::now));
     let mut registered = false;
@@ -129,7 +142,7 @@ where
             }
             // After the poll, so that a request that is already here is served; and never within a head.
             if worker.open.draining() && leaving != Leaving::Told && !watch.head_begun() {
-                if client.has_asked() {
+                if client.asked() > 0 {
                     leaving = Leaving::Told;
                     connection.as_mut().graceful_shutdown();
                     continue;
@@ -150,7 +163,12 @@ where
             watch.expire();
         }
     });
-    if let Err(error) = ended.await {
+    let ended = ended.await;
+    let tunnel = client.take_tunnel();
+    if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a client's connection broke");
+    } else if let Some((tunnel, record)) = tunnel {
+        // Here, so that the connection keeps its place, which a drain waits for.
+        Box::pin(tunnel.run(record)).await;
     }
 }

@@ -68,16 +68,16 @@ fn compile_host(host: &VirtualHost, upstreams: &mut Upstreams<'_>) -> Paths {
 
 fn compile_route(route: &Arc<Route>, upstreams: &mut Upstreams<'_>) -> Arc<Rule> {
     let policy = &route.policies.upstream;
-    let host = policy.host.as_ref().map(|host| HeaderValue::try_from(&**host));
-    let upstream = match (&route.action, &host) {
-        // `translate` has checked it; a Host that cannot be sent is not replaced by another.
-        (Action::Refuse, _) | (_, Some(Err(_))) => None,
-        (Action::Forward(backend), _) => Some(upstreams(backend, policy)),
+    let host = policy.host.as_deref().map(HeaderValue::from_str).transpose();
+    let (upstream, host) = match (&route.action, host) {
+        (Action::Forward(backend), Ok(host)) => (Some(upstreams(backend, policy)), host),
+        // A Host that no request may carry is not left out: the route is not what was asked for.
+        (Action::Forward(_), Err(_)) | (Action::Refuse, _) => (None, None),
     };
     Arc::new(Rule {
         route: Arc::clone(route),
         upstream,
-        host: host.and_then(Result::ok),
+        host,
     })
 }
 

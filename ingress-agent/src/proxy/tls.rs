@@ -1,6 +1,6 @@
 //! TLS towards clients: which certificate is shown, and what is spoken.
 //!
-//! TLS 1.2 and 1.3, HTTP/1.1 by ALPN, no early data. The tickets of all workers have one key, since a client
+//! TLS 1.2 and 1.3, HTTP/2 or HTTP/1.1 by ALPN, no early data. The tickets of all workers have one key, since a client
 //! that comes back may meet another worker; rustls itself refuses a ticket under another server name.
 
 mod fallback;
@@ -23,6 +23,9 @@ use super::table::Table;
 use crate::model::{Certificate, PrivateKey};
 
 pub use fallback::FallbackError;
+
+/// HTTP/2's name in ALPN.
+pub(super) const H2: &[u8] = b"h2";
 
 /// Certificates by server name.
 pub(super) type Certificates = Hosts<Arc<CertifiedKey>>;
@@ -66,7 +69,7 @@ impl Tls {
                 fallback: Arc::clone(&self.fallback),
             }));
         config.ignore_client_order = true;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Arc::clone(&self.tickets);
         // One is what a client of HTTP/1.1 uses; each costs bytes and an encryption per handshake.

@@ -24,6 +24,10 @@ pub(super) struct Watch {
     head_begun: AtomicBool,
     refused: OnceLock<(u64, Refusal)>,
     broken: OnceLock<Refusal>,
+    /// The request that offers another protocol; with it the requests end.
+    upgrade: OnceLock<u64>,
+    switched: AtomicBool,
+    answered: AtomicBool,
 }
 
 impl Watch {
@@ -36,6 +40,9 @@ impl Watch {
             head_begun: AtomicBool::new(false),
             refused: OnceLock::new(),
             broken: OnceLock::new(),
+            upgrade: OnceLock::new(),
+            switched: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
         };
         watch.expect_within(watch.opened, first_head);
         watch
@@ -91,6 +98,34 @@ impl Watch {
     pub(super) fn refusal(&self, number: u64) -> Option<Refusal> {
         let (refused, refusal) = self.refused.get()?;
         (*refused == number).then_some(*refusal)
+    }
+
+    /// Whether the current request's answer has begun.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.load(Relaxed)
+    }
+
+    pub(super) fn set_answered(&self, answered: bool) {
+        self.answered.store(answered, Relaxed);
+    }
+
+    /// Request `number` offers another protocol. The guard passes nothing after it until [`Watch::switch`].
+    pub(super) fn offer_upgrade(&self, number: u64) {
+        _ = self.upgrade.set(number);
+    }
+
+    /// Whether request `number` offers another protocol.
+    pub(super) fn offers_upgrade(&self, number: u64) -> bool {
+        self.upgrade.get() == Some(&number)
+    }
+
+    /// The offer was taken.
+    pub(super) fn switch(&self) {
+        self.switched.store(true, Relaxed);
+    }
+
+    pub(super) fn has_switched(&self) -> bool {
+        self.switched.load(Relaxed)
     }
 
     /// The body of the current request is malformed.

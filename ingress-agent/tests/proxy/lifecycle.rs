@@ -158,3 +158,32 @@ fn slow_heads_and_idle_connections_end() {
     assert_eq!(second.reply().unwrap().status, 200);
     bed.assert_sound("a.test");
 }
+
+/// SL-2: a body comes at 1 KiB a second on average, after a while; a pod that is slow does not count.
+#[test]
+fn a_slow_body_ends() {
+    let a = Recorder::start("a");
+    let options = Options {
+        body: Duration::from_millis(600),
+        ..Options::default()
+    };
+    let bed = Bed::with_options(site(&[("a.test", "/", &[a.address()])]), options);
+    let head = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: ";
+    for (pieces, piece, status) in [(40, 1, 408), (12, 2048, 200)] {
+        let mut client = bed.connect();
+        client.send(format!("{head}{}\r\n\r\n", pieces * piece));
+        let start = Instant::now();
+        for _ in 0..pieces {
+            thread::sleep(Duration::from_millis(100));
+            client.send(vec![b'x'; piece]);
+        }
+        assert_eq!(client.reply().unwrap().status, status);
+        assert!(start.elapsed() < Duration::from_secs(8));
+        assert_eq!(client.is_open_for(Duration::from_millis(50)), status == 200);
+    }
+    a.take_log();
+    a.script([Answer::After(Duration::from_millis(1200))]);
+    let reply = bed.connect().send(format!("{head}1\r\n\r\nx")).reply().unwrap();
+    assert_eq!(reply.status, 200);
+    bed.assert_sound("a.test");
+}

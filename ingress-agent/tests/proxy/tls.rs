@@ -74,7 +74,7 @@ impl Client {
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Self {
             config: Arc::new(config),
             seen,
@@ -98,6 +98,28 @@ impl Client {
         assert_eq!(client.get("a.test", "/").status, 200);
         std::mem::take(&mut self.seen.0.lock().unwrap())
     }
+}
+
+pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
+
+/// A connection over TLS, whatever certificate is shown, without HTTP/2.
+pub(crate) fn connect(bed: &Bed, name: &str) -> Raw<Stream> {
+    Raw::over(offering(bed, name, &["http/1.1"]))
+}
+
+/// A connection over TLS by a client that offers these protocols.
+pub(crate) fn offering(bed: &Bed, name: &str, protocols: &[&str]) -> Stream {
+    let mut client = Client::new(rustls::ALL_VERSIONS);
+    client.config = config(protocols);
+    client.connect(bed, name)
+}
+
+/// A client that offers these protocols and accepts any certificate.
+pub(crate) fn config(protocols: &[&str]) -> Arc<ClientConfig> {
+    let mut config = Client::new(rustls::ALL_VERSIONS).config;
+    let protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec());
+    Arc::make_mut(&mut config).alpn_protocols = protocols.collect();
+    config
 }
 
 fn with_certificates(mut site: Site, certificates: &[(&str, &Arc<Certificate>)]) -> Site {

@@ -11,7 +11,7 @@ use ingress_agent::model::{Policies, PrivateKey, Site};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 
-use crate::bed::{Bed, certificate, site, with_policies};
+use crate::bed::{Bed, all_with, certificate, site};
 use crate::recorder::Recorder;
 
 /// A pod with a certificate that nobody vouches for. Its answers name the server name, the Host, and how many
@@ -82,7 +82,7 @@ fn host(host: &str, pod: SocketAddr, protocol: UpstreamProtocol, vhost: Option<&
         upstream,
         ..Policies::default()
     };
-    with_policies(site(&[(host, "/", &[pod])]), &policies)
+    all_with(site(&[(host, "/", &[pod])]), &policies)
 }
 
 #[test]

@@ -118,6 +118,19 @@ pub(crate) fn site(routes: &[(&str, &str, &[SocketAddr])]) -> Site {
     }
 }
 
+/// A site of one host, `a.test`, with one route and these policies.
+pub(crate) fn with_policies(endpoints: &[SocketAddr], policies: Policies) -> Site {
+    let mut route = Route::clone(&route(PathMatch::prefix("/"), "a.test/", endpoints));
+    route.policies = policies;
+    let host = VirtualHost {
+        routes: vec![Arc::new(route)],
+    };
+    Site {
+        hosts: BTreeMap::from([(Host::parse("a.test").unwrap(), Arc::new(host))]),
+        ..Site::default()
+    }
+}
+
 /// A route to ready endpoints.
 pub(crate) fn route(path: PathMatch, service: &str, endpoints: &[SocketAddr]) -> Arc<Route> {
     let ready = |&address| Endpoint {
@@ -141,7 +154,7 @@ pub(crate) fn route(path: PathMatch, service: &str, endpoints: &[SocketAddr]) ->
 }
 
 /// The same site, every route with these policies.
-pub(crate) fn with_policies(mut site: Site, policies: &Policies) -> Site {
+pub(crate) fn all_with(mut site: Site, policies: &Policies) -> Site {
     for host in site.hosts.values_mut() {
         let routes = host.routes.iter().map(|route| {
             Arc::new(Route {

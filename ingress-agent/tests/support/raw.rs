@@ -37,6 +37,13 @@ impl Raw<TcpStream> {
         Self::over(stream)
     }
 
+    /// Whether the proxy leaves the connection open, and silent, for this long.
+    pub(crate) fn is_open_for(&mut self, pause: Duration) -> bool {
+        self.stream().set_read_timeout(Some(pause)).unwrap();
+        let read = self.stream.read(&mut [0]);
+        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Ends the client's direction.
     pub(crate) fn finish(&self) {
         self.stream.get_ref().shutdown(Shutdown::Write).unwrap();
@@ -83,6 +90,21 @@ impl<S: Read + Write> Raw<S> {
     /// As [`Raw::reply`]; an error when the answer breaks off.
     pub(crate) fn try_reply(&mut self) -> io::Result<Option<Reply>> {
         self.read_reply("GET")
+    }
+
+    /// The next bytes, as they come.
+    pub(crate) fn read(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Everything up to the connection's end.
+    pub(crate) fn read_all(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // A reset is an end too.
+        _ = self.stream.read_to_end(&mut bytes);
+        bytes
     }
 
     /// Whether the proxy closes the connection without another byte.

@@ -25,6 +25,8 @@ pub(crate) enum Answer {
     Reset,
     /// 200, after a while.
     After(Duration),
+    /// These bytes, then whatever comes is sent back.
+    Echo(Vec<u8>),
 }
 
 /// A running backend.
@@ -157,7 +159,7 @@ impl Shared {
             while let Some(length) = reference::complete(&unread) {
                 unread.drain(..length);
                 let answer = self.script.lock().unwrap().pop_front().unwrap_or(Answer::Ok);
-                if !self.answer(&stream, answer) {
+                if !self.answer(&stream, connection, answer) {
                     return;
                 }
             }
@@ -172,7 +174,7 @@ impl Shared {
     }
 
     /// Whether the connection goes on.
-    fn answer(&self, mut stream: &TcpStream, answer: Answer) -> bool {
+    fn answer(&self, mut stream: &TcpStream, connection: usize, answer: Answer) -> bool {
         let ok = format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}",
             self.name.len(),
@@ -185,6 +187,15 @@ impl Shared {
                 stream.write_all(ok.as_bytes()).is_ok()
             }
             Answer::Bytes(bytes) => stream.write_all(&bytes).is_ok(),
+            Answer::Echo(bytes) => {
+                _ = stream.write_all(&bytes);
+                let mut chunk = [0; 1024];
+                while let Ok(count @ 1..) = stream.read(&mut chunk) {
+                    self.log.lock().unwrap()[connection].extend_from_slice(&chunk[..count]);
+                    _ = stream.write_all(&chunk[..count]);
+                }
+                false
+            }
             Answer::BytesThenClose(bytes) => {
                 _ = stream.write_all(&bytes);
                 false

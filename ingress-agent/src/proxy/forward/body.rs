@@ -10,13 +10,32 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use crate::proxy::access::{End, Record};
+use crate::proxy::guard::Refusal;
+use crate::proxy::tunnel::Tunnel;
 use crate::proxy::upstream::Connection;
 
 /// A client's body on its way to a pod.
 #[derive(Debug)]
 pub(in crate::proxy) struct RequestBody {
     /// `None`: there is no body.
-    streamed: Option<(Incoming, Rc<Progress>)>,
+    streamed: Option<Streamed>,
+}
+
+#[derive(Debug)]
+struct Streamed {
+    body: Incoming,
+    progress: Rc<Progress>,
+    /// How many bytes the route still allows.
+    left: u64,
+}
+
+/// Why a client's body ends before its end.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::proxy) enum BodyError {
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+    #[error("{0}")]
+    Refused(Refusal),
 }
 
 /// How far a client's body has come.
@@ -24,6 +43,7 @@ pub(in crate::proxy) struct RequestBody {
 pub(in crate::proxy) struct Progress {
     last: Cell<Option<Instant>>,
     done: Cell<bool>,
+    fault: Cell<Option<Refusal>>,
 }
 
 impl Progress {
@@ -36,15 +56,40 @@ impl Progress {
     pub(in crate::proxy) fn is_done(&self) -> bool {
         self.done.get()
     }
+
+    /// Why the body was not read to its end, if that is the client's fault.
+    pub(in crate::proxy) fn fault(&self) -> Option<Refusal> {
+        self.fault.get()
+    }
+}
+
+impl Streamed {
+    fn refuse(&self, refusal: Refusal) -> BodyError {
+        self.progress.fault.set(Some(refusal));
+        BodyError::Refused(refusal)
+    }
+
+    /// Takes a piece off what the route allows.
+    fn count(&mut self, piece: usize) -> Result<(), BodyError> {
+        let left = self.left.checked_sub(u64::try_from(piece).unwrap_or(u64::MAX));
+        self.left = left.ok_or_else(|| self.refuse(Refusal::BodyTooLarge))?;
+        Ok(())
+    }
 }
 
 impl RequestBody {
-    pub(in crate::proxy) fn new(body: Incoming) -> (Self, Option<Rc<Progress>>) {
+    /// A body of at most `limit` bytes.
+    pub(in crate::proxy) fn new(body: Incoming, limit: u64) -> (Self, Option<Rc<Progress>>) {
         if body.is_end_stream() {
             return (Self::empty(), None);
         }
         let progress = Rc::new(Progress::default());
-        let streamed = Some((body, Rc::clone(&progress)));
+        let streamed = Streamed {
+            body,
+            progress: Rc::clone(&progress),
+            left: limit,
+        };
+        let streamed = Some(streamed);
         (Self { streamed }, Some(progress))
     }
 
@@ -55,27 +100,31 @@ impl RequestBody {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some((body, progress)) = &mut self.streamed else {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(streamed) = &mut self.streamed else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(body).poll_frame(cx);
+        let polled = Pin::new(&mut streamed.body).poll_frame(cx);
+        let progress = &streamed.progress;
         if polled.is_ready() {
             progress.last.set(Some(Instant::now()));
         }
         match polled {
-            Poll::Ready(Some(Ok(frame))) if frame.is_data() => Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                Poll::Ready(Some(streamed.count(length).map(|()| frame)))
+            }
             // Trailers are not passed on: hyper does not refuse framing fields among them.
             Poll::Ready(Some(Ok(_)) | None) => {
                 progress.done.set(true);
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -83,21 +132,21 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         self.streamed
             .as_ref()
-            .is_none_or(|(body, _)| body.is_end_stream())
+            .is_none_or(|streamed| streamed.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        let hint = self.streamed.as_ref().map(|(body, _)| body.size_hint());
+        let hint = self.streamed.as_ref().map(|streamed| streamed.body.size_hint());
         hint.unwrap_or_else(|| SizeHint::with_exact(0))
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        if let Some((body, progress)) = &self.streamed
-            && body.is_end_stream()
+        if let Some(streamed) = &self.streamed
+            && streamed.body.is_end_stream()
         {
-            progress.done.set(true);
+            streamed.progress.done.set(true);
         }
     }
 }
@@ -106,13 +155,33 @@ impl Drop for RequestBody {
 #[derive(Debug)]
 pub(in crate::proxy) struct ResponseBody {
     source: Source,
-    record: Record,
+    /// `None`: the connection becomes a tunnel, and the record goes with it.
+    record: Option<Record>,
 }
 
+/// Where an answer's body comes from.
 #[derive(Debug)]
-enum Source {
+pub(in crate::proxy) enum Source {
+    /// The agent itself.
     Own(Option<Bytes>),
+    /// The pod.
     Pod(Relay),
+    /// Nowhere: the connection becomes a tunnel.
+    Switched(Box<Tunnel>),
+}
+
+impl Source {
+    pub(super) fn own(bytes: Bytes) -> Self {
+        Self::Own(Some(bytes))
+    }
+
+    /// Without the agent's own body.
+    pub(super) fn without_own(self) -> Self {
+        match self {
+            Self::Own(_) => Self::Own(None),
+            Self::Pod(_) | Self::Switched(_) => self,
+        }
+    }
 }
 
 /// A pod's body, and the connection it comes over.
@@ -122,6 +191,8 @@ pub(in crate::proxy) struct Relay {
     connection: Option<Box<Connection>>,
     /// The client's body, if it has one.
     progress: Option<Rc<Progress>>,
+    /// Whether the connection ends with this answer.
+    last: bool,
     /// Whether the pod's silence is being timed.
     waiting: bool,
     done: bool,
@@ -142,9 +213,15 @@ impl Relay {
             body,
             connection: Some(connection),
             progress,
+            last: false,
             waiting: false,
             done: false,
         }
+    }
+
+    /// The pod's connection is not used again.
+    pub(super) fn let_go(&mut self) {
+        self.last = true;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
@@ -180,7 +257,7 @@ impl Relay {
             return;
         }
         record.end = End::Complete;
-        let sent = self.progress.as_ref().is_none_or(|progress| progress.done.get());
+        let sent = self.progress.as_ref().is_none_or(|progress| progress.done.get()) && !self.last;
         if let Some(connection) = self.connection.take().filter(|_| sent) {
             record.client.worker.registry.put(connection);
         }
@@ -188,17 +265,25 @@ impl Relay {
 }
 
 impl ResponseBody {
-    pub(super) fn own(bytes: Bytes, record: Record) -> Self {
+    pub(super) fn new(source: Source, mut record: Record) -> Self {
+        let source = match source {
+            Source::Switched(tunnel) => {
+                let client = Rc::clone(&record.client);
+                client.become_tunnel(*tunnel, record);
+                return Self {
+                    source: Source::Own(None),
+                    record: None,
+                };
+            }
+            Source::Own(_) => {
+                record.end = End::Complete;
+                source
+            }
+            Source::Pod(_) => source,
+        };
         Self {
-            source: Source::Own(Some(bytes)),
-            record,
-        }
-    }
-
-    pub(super) fn relay(relay: Relay, record: Record) -> Self {
-        Self {
-            source: Source::Pod(relay),
-            record,
+            source,
+            record: Some(record),
         }
     }
 }
@@ -212,16 +297,20 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
         let this = self.get_mut();
+        let Some(record) = &mut this.record else {
+            return Poll::Ready(None);
+        };
         let polled = match &mut this.source {
             Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::Pod(relay) => relay.poll(cx),
+            Source::Switched(_) => Poll::Ready(None),
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
-                this.record.bytes += u64::try_from(length).unwrap_or_default();
+                record.bytes += u64::try_from(length).unwrap_or_default();
             }
-            Poll::Ready(Some(Err(_))) => this.record.end = End::UpstreamBroken,
+            Poll::Ready(Some(Err(_))) => record.end = End::UpstreamBroken,
             Poll::Ready(None) | Poll::Pending => {}
         }
         polled
@@ -230,6 +319,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Own(bytes) => bytes.is_none(),
+            Source::Switched(_) => true,
             Source::Pod(relay) => relay.done || relay.body.is_end_stream(),
         }
     }
@@ -238,14 +328,15 @@ impl Body for ResponseBody {
         match &self.source {
             Source::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Source::Pod(relay) => relay.body.size_hint(),
+            Source::Switched(_) => SizeHint::with_exact(0),
         }
     }
 }
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        if let Source::Pod(relay) = &mut self.source {
-            relay.end(&mut self.record);
+        if let (Source::Pod(relay), Some(record)) = (&mut self.source, &mut self.record) {
+            relay.end(record);
         }
     }
 }

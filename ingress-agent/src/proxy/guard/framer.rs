@@ -16,8 +16,12 @@ pub(super) struct Framer {
 #[derive(Debug)]
 enum At {
     Head(Scan),
-    Body { left: u64 },
+    Body {
+        left: u64,
+    },
     Chunked(Chunks),
+    /// After a head that offers another protocol: what follows is nobody's until the answer says whose.
+    Switching,
 }
 
 /// What [`Framer::follow`] found.
@@ -40,7 +44,12 @@ impl Framer {
 
     /// Whether the next byte belongs to a body.
     pub(super) fn in_body(&self) -> bool {
-        !matches!(self.at, At::Head(_))
+        matches!(self.at, At::Body { .. } | At::Chunked(_))
+    }
+
+    /// Whether the last head offered another protocol.
+    pub(super) fn is_switching(&self) -> bool {
+        matches!(self.at, At::Switching)
     }
 
     /// Judges `input`: the bytes that were not passed last time, then what has come since.
@@ -69,11 +78,13 @@ impl Framer {
                 judgement.pass += head.length;
                 judgement.heads += 1;
                 match head.framing {
+                    Framing::Length(0) if head.upgrade => At::Switching,
                     Framing::Length(0) => At::Head(Scan::default()),
                     Framing::Length(left) => At::Body { left },
                     Framing::Chunked => At::Chunked(Chunks::new()),
                 }
             }
+            At::Switching => return Ok(false),
             At::Body { left } => {
                 let here = u64::try_from(rest.len()).unwrap_or(u64::MAX).min(*left);
                 judgement.pass += usize::try_from(here).unwrap_or(usize::MAX);

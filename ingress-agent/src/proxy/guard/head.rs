@@ -8,9 +8,9 @@ const MAX_HEAD: usize = 32 * 1024;
 /// One field's value.
 const MAX_VALUE: usize = 16 * 1024;
 /// The request's target.
-const MAX_TARGET: usize = 8 * 1024;
+pub(super) const MAX_TARGET: usize = 8 * 1024;
 /// The number of fields; hyper's own limit is the same.
-const MAX_FIELDS: usize = 100;
+pub(super) const MAX_FIELDS: usize = 100;
 /// RFC 9112 section 2.2 lets a server skip "at least one" empty line.
 const MAX_EMPTY_LINES: usize = 2;
 
@@ -30,6 +30,8 @@ pub(super) struct Head {
     pub(super) length: usize,
     /// What follows.
     pub(super) framing: Framing,
+    /// Whether it offers a change of protocol that may be passed on.
+    pub(super) upgrade: bool,
 }
 
 /// A head being judged. It remembers how far it came, so that a head that comes byte by byte costs no more
@@ -46,6 +48,20 @@ pub(super) struct Scan {
     host: bool,
     content_length: Option<u64>,
     chunked: bool,
+    upgrade: Upgrade,
+    /// Whether Connection names Upgrade.
+    upgrades: bool,
+}
+
+/// What a head says of another protocol.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Upgrade {
+    #[default]
+    None,
+    /// One that may be passed on.
+    Known,
+    /// Another, or several: not passed on, and the request is an ordinary one.
+    Other,
 }
 
 #[derive(Debug, Default, Eq, PartialEq)]
@@ -81,9 +97,17 @@ impl Scan {
             self.judge_length()?;
             let line = line.strip_suffix(b"\r").ok_or(Refusal::LineEnd)?;
             if let Some(framing) = self.judge(line)? {
+                let version = Stage::Fields {
+                    version: Version::Http11,
+                };
+                let upgrade = self.upgrade == Upgrade::Known && self.upgrades && self.stage == version;
+                if upgrade && framing != Framing::Length(0) {
+                    return Err(Refusal::UpgradeBody);
+                }
                 return Ok(Some(Head {
                     length: self.line,
                     framing,
+                    upgrade,
                 }));
             }
         }
@@ -153,6 +177,16 @@ impl Scan {
                 let seen = std::mem::replace(&mut self.host, true);
                 return if seen { Err(Refusal::Host) } else { Ok(()) };
             }
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.upgrade = match self.upgrade {
+                    Upgrade::None if is_known_upgrade(value) => Upgrade::Known,
+                    Upgrade::None | Upgrade::Known | Upgrade::Other => Upgrade::Other,
+                };
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                let mut names = value.split(|&byte| byte == b',');
+                self.upgrades |= names.any(|name| trim(name).eq_ignore_ascii_case(b"upgrade"));
+            }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let length = plain_number(value).ok_or(Refusal::ContentLength)?;
                 if self.content_length.replace(length).is_some() {
@@ -182,6 +216,11 @@ impl Scan {
             (false, length) => Ok(Framing::Length(length.unwrap_or(0))),
         }
     }
+}
+
+/// Protocols that are passed on: WebSocket (RFC 6455), and what `kubectl exec` and its like speak.
+fn is_known_upgrade(protocol: &[u8]) -> bool {
+    protocol.eq_ignore_ascii_case(b"websocket") || protocol.eq_ignore_ascii_case(b"spdy/3.1")
 }
 
 fn request_line(line: &[u8]) -> Result<Version, Refusal> {
@@ -227,6 +266,11 @@ fn judge_target(target: &[u8]) -> Result<(), Refusal> {
     if !target.starts_with(b"/") && !is_url(b"http://") && !is_url(b"https://") {
         return Err(Refusal::Target);
     }
+    judge_path_and_query(target)
+}
+
+/// Whether only such bytes are in it as may be.
+pub(super) fn judge_path_and_query(target: &[u8]) -> Result<(), Refusal> {
     let query = memchr::memchr(b'?', target).unwrap_or(target.len());
     let (path, query) = target.split_at(query);
     if path.iter().all(|&byte| is_path(byte)) && query.iter().all(|&byte| is_query(byte)) {
@@ -237,7 +281,7 @@ fn judge_target(target: &[u8]) -> Result<(), Refusal> {
 }
 
 /// A number as we would write it ourselves: no sign, no leading zero. So what is passed on is what was judged.
-fn plain_number(text: &[u8]) -> Option<u64> {
+pub(super) fn plain_number(text: &[u8]) -> Option<u64> {
     match text {
         [b'0'] => Some(0),
         [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => {

@@ -36,6 +36,8 @@ pub(crate) enum Refusal {
     TransferEncoding,
     #[error("both Content-Length and Transfer-Encoding")]
     TwoLengths,
+    #[error("a change of protocol asked for together with a body")]
+    UpgradeBody,
     #[error("a malformed chunk")]
     Chunk,
     #[error("chunk extensions or trailers larger than 8 KiB")]
@@ -44,4 +46,8 @@ pub(crate) enum Refusal {
     Trailer,
     #[error("the head did not arrive in time")]
     Deadline,
+    #[error("a body slower than 1 KiB a second")]
+    BodyTooSlow,
+    #[error("a body larger than the route allows")]
+    BodyTooLarge,
 }

@@ -116,7 +116,7 @@ async fn begin<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let handshake = http1::Builder::new().handshake(TokioIo::new(stream)).await;
     let (sender, connection) = handshake.map_err(|source| ConnectError::Handshake { address, source })?;
     spawn_local(async move {
-        if let Err(error) = connection.await {
+        if let Err(error) = connection.with_upgrades().await {
             // The request that was on it, if any, tells the same to its client and in its access event.
             tracing::debug!(endpoint = %address, %error, "a connection to a pod ended");
         }

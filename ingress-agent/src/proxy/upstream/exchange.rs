@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
@@ -24,7 +23,7 @@ use crate::proxy::forward::{Progress, RequestBody};
 use crate::proxy::router::Upstream;
 
 /// The head of an answer, and where the rest comes from.
-pub(in crate::proxy) type Exchanged = (Response<Incoming>, Box<Connection>, Option<Rc<Progress>>);
+pub(in crate::proxy) type Exchanged = (Response<Incoming>, Box<Connection>);
 
 type Unsent = Option<Request<RequestBody>>;
 
@@ -34,12 +33,12 @@ pub(in crate::proxy) async fn exchange(
     policy: &UpstreamPolicy,
     targets: &Upstream,
     parts: Parts,
-    body: Incoming,
+    body: RequestBody,
+    progress: Option<&Progress>,
     record: &mut Record,
 ) -> Result<Exchanged, ProxyError> {
     let replayable = may_replay(&parts.method, &policy.retry) && body.is_end_stream();
     let replay = replayable.then(|| parts.clone());
-    let (body, progress) = RequestBody::new(body);
     let mut request = Request::from_parts(parts, body);
     let mut began = Instant::now();
     let mut tries = Tries::new(&policy.retry, replayable, targets.count(), began);
@@ -61,7 +60,7 @@ pub(in crate::proxy) async fn exchange(
             client,
             endpoint,
             timeouts: &policy.timeouts,
-            progress: progress.as_deref(),
+            progress,
             began,
         };
         let result = attempt.run(request, &mut dial).await;
@@ -72,7 +71,7 @@ pub(in crate::proxy) async fn exchange(
         let (failure, unsent, answer) = match result {
             Ok((response, connection)) => {
                 let again = policy.retry.statuses.contains(&response.status().as_u16());
-                let answer = (response, connection, progress.clone());
+                let answer = (response, connection);
                 if !again {
                     return Ok(answer);
                 }
@@ -203,7 +202,8 @@ impl Attempt<'_> {
                 let failure = if unsent.is_some() {
                     Failure::Unsent
                 } else if error.is_user() {
-                    Failure::Body(self.client.watch.broken_body())
+                    let fault = self.progress.and_then(Progress::fault);
+                    Failure::Body(fault.or_else(|| self.client.watch.broken_body()))
                 } else if error.is_parse() {
                     Failure::Broken
                 } else {

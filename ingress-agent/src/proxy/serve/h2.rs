@@ -1,0 +1,123 @@
+//! A client's connection that speaks HTTP/2: limits, and how it ends.
+//!
+//! Streams become requests of their own, forwarded as HTTP/1.1. Every limit that hyper lets one set is set here,
+//! also where its default is the same.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use hyper::rt::Executor;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::spawn_local;
+
+use crate::proxy::client::Client;
+use crate::proxy::deadline::Deadline;
+use crate::proxy::forward;
+use crate::proxy::open::Place;
+
+/// Streams open at a time.
+const STREAMS: u32 = 100;
+/// A head of 16 KiB, each field counted with 32 bytes more (RFC 9113 section 10.5.1). h2 refuses a head of
+/// exactly what it is told.
+const HEAD: u32 = 16 * 1024 + 1;
+/// What a client may send ahead, per stream and in all.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const FRAME: u32 = 16 * 1024;
+/// What waits for one stream's client to read.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Streams that a client resets before they were looked at, and those that we reset for its faults: with more,
+/// h2 ends the connection with ENHANCE_YOUR_CALM (CVE-2023-44487, CVE-2025-8671).
+const UNSEEN_RESETS: usize = 20;
+const FAULTS: usize = 100;
+/// Requests that a client gives up before their answer's end; with more the connection is closed.
+const ABANDONED: u32 = 50;
+/// Requests of a connection; after them it is to come back on a new one.
+const LIFE: u64 = 100_000;
+/// How long an idle client has to take leave.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// Serves the connection to its end.
+pub(super) async fn serve<S>(client: Rc<Client>, io: S, place: Place)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let served = Rc::clone(&client);
+    let service = service_fn(move |request| forward::serve(Rc::clone(&served), request));
+    let mut connection = pin!(builder().serve_connection(TokioIo::new(io), service));
+    let watch = &client.watch;
+    let mut deadline = Deadline::new(watch.deadline().unwrap_or_else(Instant::now));
+    let mut registered = false;
+    let mut leaving = false;
+    let ended = poll_fn(|cx| {
+        if !std::mem::replace(&mut registered, true) {
+            place.register(cx.waker());
+        }
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(Some(ended));
+            }
+            if client.abandoned() > ABANDONED {
+                return Poll::Ready(None);
+            }
+            let must_leave = client.worker.open.draining() || client.asked() >= LIFE;
+            if must_leave && !std::mem::replace(&mut leaving, true) {
+                // What the client has sent until it reads this is served.
+                connection.as_mut().graceful_shutdown();
+                continue;
+            }
+            let Some(due) = watch.deadline() else {
+                return Poll::Pending;
+            };
+            deadline.set(due);
+            if deadline.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if std::mem::replace(&mut leaving, true) {
+                return Poll::Ready(None);
+            }
+            connection.as_mut().graceful_shutdown();
+            watch.expect_within(Instant::now(), GOODBYE);
+        }
+    });
+    let peer = client.peer;
+    match ended.await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%peer, %error, "a client's connection broke"),
+        None => tracing::debug!(%peer, "a client's connection was closed"),
+    }
+}
+
+fn builder() -> http2::Builder<Local> {
+    let mut builder = http2::Builder::new(Local);
+    builder
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEAD)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(UNSEEN_RESETS)
+        .max_local_error_reset_streams(FAULTS);
+    builder
+}
+
+/// A stream's task stays on its worker.
+#[derive(Clone, Copy, Debug)]
+struct Local;
+
+impl<F> Executor<F> for Local
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    fn execute(&self, stream: F) {
+        spawn_local(stream);
+    }
+}

@@ -1,0 +1,115 @@
+//! A connection that has changed its protocol (RFC 9110 section 7.8): bytes both ways, until an end or silence.
+//!
+//! It holds the request's record and through it the rule, never the table.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures::future::{Either, poll_fn, select};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
+
+use super::access::{End, Record};
+use super::deadline::Deadline;
+use super::upstream::Connection;
+
+/// Both ends, before hyper has let go of them.
+#[derive(Debug)]
+pub(super) struct Tunnel {
+    pub(super) client: OnUpgrade,
+    pub(super) pod: OnUpgrade,
+    /// The pod's connection, which is nobody else's any more.
+    pub(super) connection: Box<Connection>,
+    /// How long both may be silent (`proxy-read-timeout`).
+    pub(super) idle: Duration,
+}
+
+impl Tunnel {
+    /// Carries bytes until both directions have ended, one has failed, or both were silent for too long.
+    pub(super) async fn run(self, mut record: Record) {
+        let ends = futures::future::try_join(self.client, self.pod).await;
+        drop(self.connection);
+        let (client, pod) = match ends {
+            Ok(ends) => ends,
+            Err(error) => {
+                tracing::debug!(peer = %record.client.peer, %error, "an upgrade came to nothing");
+                return;
+            }
+        };
+        let (sent, received) = (Cell::new(0), Cell::new(0));
+        let mut client = TokioIo::new(client);
+        let mut pod = Counted {
+            io: TokioIo::new(pod),
+            sent: &sent,
+            received: &received,
+        };
+        let mut seen = (0, 0);
+        let mut deadline = Deadline::new(Instant::now() + self.idle);
+        let silence = poll_fn(|cx| {
+            while deadline.poll(cx).is_ready() {
+                let now = (sent.get(), received.get());
+                if std::mem::replace(&mut seen, now) == now {
+                    return Poll::Ready(());
+                }
+                deadline.set(Instant::now() + self.idle);
+            }
+            Poll::Pending
+        });
+        let copied = std::pin::pin!(copy_bidirectional(&mut client, &mut pod));
+        let ended = match select(copied, silence).await {
+            Either::Left((copied, _)) => copied.map(|_| ()),
+            Either::Right(((), _)) => Ok(()),
+        };
+        record.bytes = received.get();
+        match ended {
+            Ok(()) => record.end = End::Complete,
+            Err(error) => tracing::debug!(peer = %record.client.peer, %error, "a tunnel broke"),
+        }
+    }
+}
+
+/// The pod's end, which counts.
+struct Counted<'a> {
+    io: TokioIo<Upgraded>,
+    sent: &'a Cell<u64>,
+    received: &'a Cell<u64>,
+}
+
+fn add(counter: &Cell<u64>, bytes: usize) {
+    counter.set(counter.get() + u64::try_from(bytes).unwrap_or_default());
+}
+
+impl AsyncRead for Counted<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        add(self.received, buf.filled().len() - before);
+        read
+    }
+}
+
+impl AsyncWrite for Counted<'_> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        if let Poll::Ready(Ok(count)) = &written {
+            add(self.sent, *count);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
