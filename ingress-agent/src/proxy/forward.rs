@@ -105,9 +105,10 @@ async fn respond(
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
-    let body = RequestBody::new(body, body_limit::bytes(policies.body_limit));
-    let (response, connection, progress) =
-        exchange(client, &policies.upstream, targets, parts, body, record).await?;
+    let (body, progress) = RequestBody::new(body, body_limit::bytes(policies.body_limit));
+    let calls = &policies.upstream;
+    let (response, connection) =
+        exchange(client, calls, targets, parts, body, progress.as_deref(), record).await?;
     let once = upgrade.is_some();
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some((client, protocol)) = upgrade

@@ -83,8 +83,7 @@ fn compile_host(host: &VirtualHost, upstreams: &mut Upstreams<'_>) -> Paths {
 
 fn compile_route(route: &Arc<Route>, upstreams: &mut Upstreams<'_>) -> Arc<Rule> {
     let policy = &route.policies.upstream;
-    let host = policy.host.as_deref();
-    let host = host.map(HeaderValue::from_str).transpose();
+    let host = policy.host.as_deref().map(HeaderValue::from_str).transpose();
     let (upstream, host) = match (&route.action, host) {
         (Action::Forward(backend), Ok(host)) => (Some(upstreams(backend, policy)), host),
         // A Host that no request may carry is not left out: the route is not what was asked for.

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
@@ -24,7 +23,7 @@ use crate::proxy::forward::{Progress, RequestBody};
 use crate::proxy::router::Upstream;
 
 /// The head of an answer, and where the rest comes from.
-pub(in crate::proxy) type Exchanged = (Response<Incoming>, Box<Connection>, Option<Rc<Progress>>);
+pub(in crate::proxy) type Exchanged = (Response<Incoming>, Box<Connection>);
 
 type Unsent = Option<Request<RequestBody>>;
 
@@ -34,7 +33,8 @@ pub(in crate::proxy) async fn exchange(
     policy: &UpstreamPolicy,
     targets: &Upstream,
     parts: Parts,
-    (body, progress): (RequestBody, Option<Rc<Progress>>),
+    body: RequestBody,
+    progress: Option<&Progress>,
     record: &mut Record,
 ) -> Result<Exchanged, ProxyError> {
     let replayable = may_replay(&parts.method, &policy.retry) && body.is_end_stream();
@@ -60,7 +60,7 @@ pub(in crate::proxy) async fn exchange(
             client,
             endpoint,
             timeouts: &policy.timeouts,
-            progress: progress.as_deref(),
+            progress,
             began,
         };
         let result = attempt.run(request, &mut dial).await;
@@ -71,7 +71,7 @@ pub(in crate::proxy) async fn exchange(
         let (failure, unsent, answer) = match result {
             Ok((response, connection)) => {
                 let again = policy.retry.statuses.contains(&response.status().as_u16());
-                let answer = (response, connection, progress.clone());
+                let answer = (response, connection);
                 if !again {
                     return Ok(answer);
                 }
