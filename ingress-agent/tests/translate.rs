@@ -31,8 +31,6 @@ mod memory;
 mod order;
 #[path = "translate/routes.rs"]
 mod routes;
-#[path = "translate/scale.rs"]
-mod scale;
 #[path = "translate/vips.rs"]
 mod vips;
 #[path = "translate/watched.rs"]
