@@ -32,12 +32,12 @@ pub(super) fn ours() -> Result<PathBuf> {
     let messages = text
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let program = messages.filter_map(|message| {
+    let mut program = messages.filter_map(|message| {
         let named = message.pointer("/target/name")? == "l7";
         let program = message.get("executable")?.as_str()?;
         named.then(|| PathBuf::from(program))
     });
     program
-        .last()
+        .next_back()
         .context("cargo named no program for the bench `l7`")
 }
