@@ -36,12 +36,16 @@ mod h2_limits;
 mod lifecycle;
 #[path = "proxy/policies.rs"]
 mod policies;
+#[path = "proxy/retry.rs"]
+mod retry;
 #[path = "proxy/routing.rs"]
 mod routing;
 #[path = "proxy/smuggling.rs"]
 mod smuggling;
 #[path = "proxy/tls.rs"]
 mod tls;
+#[path = "proxy/tls_pod.rs"]
+mod tls_pod;
 #[path = "proxy/upgrade.rs"]
 mod upgrade;
 #[path = "proxy/upstream.rs"]

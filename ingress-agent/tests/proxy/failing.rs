@@ -3,11 +3,10 @@
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
-use std::num::NonZeroU32;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ingress_agent::model::policy::{Balance, Retry, Timeouts, UpstreamPolicy};
+use ingress_agent::model::policy::{Balance, Timeouts, UpstreamPolicy};
 use ingress_agent::model::{Action, Backend, EndpointState, Policies, Route, Site, VirtualHost};
 
 use crate::bed::{Bed, site, under};
@@ -18,18 +17,11 @@ fn refusing() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
-fn policies(upstream: UpstreamPolicy) -> Policies {
+pub(crate) fn policies(upstream: UpstreamPolicy) -> Policies {
     Policies {
         upstream,
         ..Policies::default()
     }
-}
-
-fn retrying(retry: Retry) -> Policies {
-    policies(UpstreamPolicy {
-        retry,
-        ..UpstreamPolicy::default()
-    })
 }
 
 /// `proxy-read-timeout: 1`.
@@ -236,139 +228,6 @@ fn all_ejected_is_still_tried() {
     assert_eq!(bed.connect().get("a.test", "/").status, 502);
     let _back = Recorder::at(dead, "b");
     assert_eq!(bed.connect().get("a.test", "/").status, 200);
-}
-
-#[test]
-fn statuses_are_tried_again_where_the_route_says_so() {
-    let unavailable = || Answer::Bytes(b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno".to_vec());
-    let [a, b] = ["a", "b"].map(Recorder::start);
-    let pods = [a.address(), b.address()];
-    let retry = Retry {
-        statuses: vec![503],
-        ..Retry::default()
-    };
-    let post = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n";
-    let case = |retry: Retry, bad: usize, request: &str| {
-        let bed = Bed::start(under(site(&[("a.test", "/", &pods)]), &retrying(retry)));
-        // One script would be taken by whoever is called first; both have it.
-        for pod in [&a, &b] {
-            pod.clear_script();
-            pod.script(vec![unavailable(); bad]);
-            pod.take_log();
-        }
-        let mut client = bed.connect();
-        let reply = client.send(request).reply().unwrap();
-        let seen = a.take_requests().len() + b.take_requests().len();
-        (reply.status, seen)
-    };
-    let get = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
-    assert_eq!(case(Retry::default(), 1, get), (503, 1), "not asked for");
-    assert_eq!(case(retry.clone(), 1, get), (200, 3));
-    assert_eq!(
-        case(retry.clone(), 9, get),
-        (503, 3),
-        "the last answer is the answer"
-    );
-    assert_eq!(case(retry.clone(), 1, post), (503, 1));
-    let all = Retry {
-        non_idempotent: true,
-        ..retry.clone()
-    };
-    assert_eq!(case(all, 1, post), (200, 3));
-    let two = Retry {
-        tries: NonZeroU32::new(2),
-        ..retry.clone()
-    };
-    assert_eq!(case(two, 9, get), (503, 2));
-    let as_many_as_endpoints = Retry {
-        tries: None,
-        ..retry.clone()
-    };
-    assert_eq!(case(as_many_as_endpoints, 9, get), (503, 2));
-    let at_once = Retry {
-        within: Some(Duration::ZERO),
-        ..retry
-    };
-    assert_eq!(case(at_once, 9, get), (503, 1));
-}
-
-#[test]
-fn off_tries_once_and_invalid_header_tries_again() {
-    let garbage = || Answer::BytesThenClose(b"garbage\r\n\r\n".to_vec());
-    let off = Retry {
-        error: false,
-        timeout: false,
-        ..Retry::default()
-    };
-    let [a, b] = ["a", "b"].map(Recorder::start);
-    let pods = [a.address(), b.address()];
-    let status = |retry: Retry, answer: Answer| {
-        let bed = Bed::start(under(site(&[("a.test", "/", &pods)]), &retrying(retry)));
-        for pod in [&a, &b] {
-            pod.clear_script();
-            pod.script([answer.clone()]);
-        }
-        bed.connect().get("a.test", "/").status
-    };
-    assert_eq!(status(off.clone(), Answer::Close), 502);
-    assert_eq!(status(Retry::default(), Answer::Close), 200);
-    assert_eq!(status(Retry::default(), garbage()), 502);
-    let invalid_header = Retry {
-        invalid_header: true,
-        ..off.clone()
-    };
-    assert_eq!(status(invalid_header, garbage()), 200);
-    // A connection that the pod gave up while nobody used it is no failure of the request.
-    let pod = [a.address()];
-    let bed = Bed::start(under(site(&[("a.test", "/", &pod)]), &retrying(off)));
-    a.clear_script();
-    let mut client = bed.connect();
-    for _ in 0..20 {
-        a.script([Answer::BytesThenClose(
-            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec(),
-        )]);
-        assert_eq!(client.get("a.test", "/").status, 200);
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// `proxy-send-timeout`: a pod that takes nothing of the request's body.
-#[test]
-fn a_pod_that_takes_no_body_costs_504_in_time() {
-    let hung = TcpListener::bind("127.0.0.1:0").unwrap();
-    let timeouts = Timeouts {
-        send: Duration::from_millis(300),
-        ..Timeouts::default()
-    };
-    let upstream = UpstreamPolicy {
-        timeouts,
-        ..UpstreamPolicy::default()
-    };
-    let pods = [hung.local_addr().unwrap()];
-    let bed = Bed::start(under(
-        site(&[("a.test", "/", &pods)]),
-        &Policies {
-            body_limit: ingress_agent::model::policy::BodyLimit::Unlimited,
-            ..policies(upstream)
-        },
-    ));
-    // Beside it, a client whose body is complete waits for the whole of the read timeout.
-    let mut complete = bed.connect();
-    complete.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc");
-    let mut client = bed.connect();
-    let timeout = Some(Duration::from_secs(1));
-    client.stream().set_write_timeout(timeout).unwrap();
-    let length = 64 << 20;
-    client.send(format!(
-        "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {length}\r\n\r\n"
-    ));
-    client.send(vec![b'x'; length]);
-    assert_eq!(client.try_reply().unwrap().unwrap().status, 504);
-    complete
-        .stream()
-        .set_read_timeout(Some(Duration::from_millis(10)))
-        .unwrap();
-    assert!(complete.try_reply().is_err(), "an answer within the read timeout");
 }
 
 #[test]
