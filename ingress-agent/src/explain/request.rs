@@ -50,9 +50,10 @@ impl FromStr for Url {
         let (authority, target) = rest.split_at(end);
         let bad = || RequestError::Authority(authority.to_owned());
         let parsed: http::uri::Authority = authority.parse().map_err(|_| bad())?;
-        let port = parsed.port().map(|port| port.as_str().parse::<u16>());
-        let port = port.transpose().map_err(|_| bad())?;
-        if authority.contains('@') || authority.ends_with(':') || port == Some(0) {
+        // `http` keeps a port that is none to itself.
+        let port = parsed.port_u16();
+        let has_port = authority.len() > parsed.host().len();
+        if authority.contains('@') || has_port != port.is_some() || port == Some(0) {
             return Err(bad());
         }
         Ok(Self {
