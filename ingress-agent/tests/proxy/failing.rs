@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ingress_agent::model::policy::{Balance, Timeouts, UpstreamPolicy};
 use ingress_agent::model::{Action, Backend, EndpointState, Policies, Route, Site, VirtualHost};
 
-use crate::bed::{Bed, all_with, site};
+use crate::bed::{Bed, site, under};
 use crate::raw::Raw;
 use crate::recorder::{Answer, Recorder};
 
@@ -133,7 +133,7 @@ fn a_hung_pod_costs_no_get_and_doubles_no_post() {
     let [a, b, c] = ["a", "b", "c"].map(Recorder::start);
     c.script(vec![Answer::After(Duration::from_secs(30)); 1000]);
     let pods = [a.address(), b.address(), c.address()];
-    let bed = Bed::start(all_with(site(&[("a.test", "/", &pods)]), &one_second()));
+    let bed = Bed::start(under(site(&[("a.test", "/", &pods)]), &one_second()));
     // Many more fail in one moment than may be tried again at once.
     let ledger = load(&bed, 48, 4);
     assert_sound("hung", &ledger, &[&a, &b, &c]);
@@ -196,7 +196,7 @@ fn probes_come_once_a_second_whatever_is_asked() {
         ..UpstreamPolicy::default()
     };
     let a = Recorder::start("a");
-    let mut bed = Bed::start(all_with(
+    let mut bed = Bed::start(under(
         site(&[("b.test", "/", &[dead.address()])]),
         &policies(upstream.clone()),
     ));
@@ -205,7 +205,7 @@ fn probes_come_once_a_second_whatever_is_asked() {
     let start = Instant::now();
     // Swaps forget nothing and start no second probe.
     while start.elapsed() < Duration::from_millis(2500) {
-        bed.swap(all_with(
+        bed.swap(under(
             site(&[("b.test", "/", &[dead.address()])]),
             &policies(upstream.clone()),
         ));
@@ -280,7 +280,7 @@ fn a_slow_pod_gets_less() {
             balance,
             ..UpstreamPolicy::default()
         };
-        let bed = Bed::start(all_with(
+        let bed = Bed::start(under(
             site(&[("a.test", "/", &[a.address(), b.address()])]),
             &policies(upstream),
         ));

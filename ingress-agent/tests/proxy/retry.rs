@@ -8,11 +8,7 @@ use std::time::Duration;
 use ingress_agent::model::Policies;
 use ingress_agent::model::policy::{Retry, Timeouts, UpstreamPolicy};
 
-<<<<<<< HEAD
-use crate::bed::{Bed, all_with, site};
-=======
 use crate::bed::{Bed, site, under};
->>>>>>> u4
 use crate::failing::policies;
 use crate::recorder::{Answer, Recorder};
 
@@ -34,11 +30,7 @@ fn statuses_are_tried_again_where_the_route_says_so() {
     };
     let post = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n";
     let case = |retry: Retry, bad: usize, request: &str| {
-<<<<<<< HEAD
-        let bed = Bed::start(all_with(site(&[("a.test", "/", &pods)]), &retrying(retry)));
-=======
         let bed = Bed::start(under(site(&[("a.test", "/", &pods)]), &retrying(retry)));
->>>>>>> u4
         // One script would be taken by whoever is called first; both have it.
         for pod in [&a, &b] {
             pod.clear_script();
@@ -92,11 +84,7 @@ fn off_tries_once_and_invalid_header_tries_again() {
     let [a, b] = ["a", "b"].map(Recorder::start);
     let pods = [a.address(), b.address()];
     let status = |retry: Retry, answer: Answer| {
-<<<<<<< HEAD
-        let bed = Bed::start(all_with(site(&[("a.test", "/", &pods)]), &retrying(retry)));
-=======
         let bed = Bed::start(under(site(&[("a.test", "/", &pods)]), &retrying(retry)));
->>>>>>> u4
         for pod in [&a, &b] {
             pod.clear_script();
             pod.script([answer.clone()]);
@@ -113,11 +101,7 @@ fn off_tries_once_and_invalid_header_tries_again() {
     assert_eq!(status(invalid_header, garbage()), 200);
     // A connection that the pod gave up while nobody used it is no failure of the request.
     let pod = [a.address()];
-<<<<<<< HEAD
-    let bed = Bed::start(all_with(site(&[("a.test", "/", &pod)]), &retrying(off)));
-=======
     let bed = Bed::start(under(site(&[("a.test", "/", &pod)]), &retrying(off)));
->>>>>>> u4
     a.clear_script();
     let mut client = bed.connect();
     for _ in 0..20 {
@@ -142,11 +126,7 @@ fn a_pod_that_takes_no_body_costs_504_in_time() {
         ..UpstreamPolicy::default()
     };
     let pods = [hung.local_addr().unwrap()];
-<<<<<<< HEAD
-    let bed = Bed::start(all_with(
-=======
     let bed = Bed::start(under(
->>>>>>> u4
         site(&[("a.test", "/", &pods)]),
         &Policies {
             body_limit: ingress_agent::model::policy::BodyLimit::Unlimited,

@@ -11,11 +11,7 @@ use ingress_agent::model::{Policies, PrivateKey, Site};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 
-<<<<<<< HEAD
-use crate::bed::{Bed, all_with, certificate, site};
-=======
 use crate::bed::{Bed, certificate, site, under};
->>>>>>> u4
 use crate::recorder::Recorder;
 
 /// A pod with a certificate that nobody vouches for. Its answers name the server name, the Host, and how many
@@ -86,11 +82,7 @@ fn host(host: &str, pod: SocketAddr, protocol: UpstreamProtocol, vhost: Option<&
         upstream,
         ..Policies::default()
     };
-<<<<<<< HEAD
-    all_with(site(&[(host, "/", &[pod])]), &policies)
-=======
     under(site(&[(host, "/", &[pod])]), &policies)
->>>>>>> u4
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ingress_agent::model::Policies;
 use ingress_agent::model::policy::{Timeouts, UpstreamPolicy};
 
-use crate::bed::{Bed, all_with, site};
+use crate::bed::{Bed, site, under};
 use crate::recorder::{Answer, Recorder};
 
 /// An address where nothing listens.
@@ -114,7 +114,7 @@ fn a_kept_connection_that_has_gone_stale_is_not_noticed() {
 #[test]
 fn a_silent_pod_costs_504() {
     let a = Recorder::start("a");
-    let bed = Bed::start(all_with(site(&[("a.test", "/", &[a.address()])]), &quick(200)));
+    let bed = Bed::start(under(site(&[("a.test", "/", &[a.address()])]), &quick(200)));
     let mut client = bed.connect();
     let slow = Answer::After(Duration::from_millis(1500));
     a.script([slow.clone(), slow.clone(), slow.clone()]);
@@ -202,7 +202,7 @@ fn a_hostile_pod_harms_nobody() {
 #[test]
 fn a_truncated_body_has_no_clean_end() {
     let a = Recorder::start("a");
-    let bed = Bed::start(all_with(site(&[("a.test", "/", &[a.address()])]), &quick(200)));
+    let bed = Bed::start(under(site(&[("a.test", "/", &[a.address()])]), &quick(200)));
     for answer in [
         &b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"[..],
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",

@@ -154,7 +154,7 @@ pub(crate) fn route(path: PathMatch, service: &str, endpoints: &[SocketAddr]) ->
 }
 
 /// The same site, every route with these policies.
-pub(crate) fn all_with(mut site: Site, policies: &Policies) -> Site {
+pub(crate) fn under(mut site: Site, policies: &Policies) -> Site {
     for host in site.hosts.values_mut() {
         let routes = host.routes.iter().map(|route| {
             Arc::new(Route {
