@@ -44,7 +44,12 @@ impl Agent {
         fs::write(manifests.join("pair.yaml"), secret(&pair.cert.pem(), &key)).unwrap();
         fs::write(folder.path().join("key"), key).unwrap();
         let (plain, tls) = (free_port(), free_port());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ingress-agent"));
+        // Where it was built may be closed to others than root.
+        let (built, program) = (env!("CARGO_BIN_EXE_ingress-agent"), folder.path().join("agent"));
+        fs::hard_link(built, &program)
+            .or_else(|_| fs::copy(built, &program).map(drop))
+            .unwrap();
+        let mut command = Command::new(program);
         command
             .args(["run", "--no-xdp", "--workers", "2", "--drain-timeout", "1s"])
             .arg("--source")
