@@ -16,6 +16,8 @@ fn http_and_https_answer_on_both_vips_and_the_pod_learns_the_client() {
         for scheme in ["http", "https"] {
             let url = format!("{scheme}://shop.example.test/hello?a=b");
             let arguments = [
+                // HTTP/2 has no hop-by-hop fields.
+                "--http1.1",
                 "--header",
                 "X-Forwarded-For: 203.0.113.9",
                 "--header",
