@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod build_ebpf;
+pub(crate) mod control_plane;
 pub(crate) mod demo;
 mod needs;
 pub(crate) mod test;

@@ -25,6 +25,7 @@ mod ping;
 mod pod;
 mod process;
 mod router;
+mod scratch;
 mod teardown;
 #[cfg(test)]
 mod tests;
@@ -34,8 +35,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -50,11 +50,12 @@ pub use ping::{Ping, Pings};
 pub use pod::Pod;
 pub use process::Process;
 pub use router::Router;
+pub use scratch::{Scratch, wait_for_interrupt};
 pub use teardown::{dead_labs, remove_dead_labs, wait_if_interrupted};
 pub use traffic::{Sent, Traffic};
 
 use link::{End as LinkEnd, connect, pass_xdp};
-use teardown::Teardown;
+pub(crate) use namespace::run;
 
 /// The VIP that the manifests give to the pool, IPv4.
 pub const VIP_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10));
@@ -114,13 +115,11 @@ impl Builder {
 
     /// Builds the lab, its manifests written and its pods running; no agent runs yet.
     pub fn build(self) -> Result<Lab> {
-        static NUMBER: AtomicU32 = AtomicU32::new(1);
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let teardown = Teardown::begin(NUMBER.fetch_add(1, Ordering::Relaxed))?;
-        let guard = Guard(Arc::clone(&teardown));
+        let scratch = Scratch::begin()?;
         allow_many_connections()?;
-        let make = |name: &str| Namespace::create(&format!("{}-{name}", teardown.prefix()));
+        let make = |name: &str| scratch.namespace(name);
 
         let client = make("client")?;
         let router = Router::create(make("router")?, &client, self.nodes)?;
@@ -135,7 +134,7 @@ impl Builder {
             )?);
         }
         let pods = pod::start(&pod_network, self.pods)?;
-        let manifests = Manifests::write(&teardown.directory().join("manifests"), &pods, self.nodes)?;
+        let manifests = Manifests::write(&scratch.directory().join("manifests"), &pods, self.nodes)?;
         Ok(Lab {
             client: Client::new(client, manifests.authority()),
             agent: self.agent,
@@ -143,7 +142,7 @@ impl Builder {
             nodes,
             pods,
             manifests,
-            guard,
+            scratch,
             _turn: turn,
         })
     }
@@ -158,7 +157,7 @@ pub struct Lab {
     nodes: Vec<Node>,
     manifests: Manifests,
     agent: PathBuf,
-    guard: Guard,
+    scratch: Scratch,
     /// One lab at a time in a process: tests of it run one after the other.
     _turn: MutexGuard<'static, ()>,
 }
@@ -216,7 +215,7 @@ impl Lab {
 
     /// Where the lab's files are; removed with it.
     pub fn directory(&self) -> &Path {
-        self.guard.0.directory()
+        self.scratch.directory()
     }
 
     /// The directory on the lab's bpffs where a node's agent pins.
@@ -239,7 +238,7 @@ impl Lab {
     /// Starts an agent on a node without waiting for anything: also one that will refuse to run.
     pub fn try_agent(&self, number: u8, arguments: &[&str]) -> Result<Agent> {
         let agent = Agent::start(self, number, &self.agent, arguments)?;
-        self.guard.0.adopt(agent.process().share());
+        self.scratch.adopt(agent.process());
         Ok(agent)
     }
 
@@ -297,17 +296,6 @@ fn allow_many_connections() -> Result<()> {
         },
     )
     .context("setrlimit(NOFILE)")
-}
-
-/// Tears down on drop.
-#[derive(Debug)]
-struct Guard(Arc<Teardown>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        wait_if_interrupted();
-        self.0.run();
-    }
 }
 
 /// A node: its machine, and what keeps its link fit for XDP.

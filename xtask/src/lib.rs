@@ -5,5 +5,7 @@
 #![warn(missing_docs)]
 
 #[cfg(feature = "lab")]
+pub mod control_plane;
+#[cfg(feature = "lab")]
 pub mod lab;
 pub mod recipe;

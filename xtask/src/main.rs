@@ -21,6 +21,8 @@ enum Command {
     Bench(command::bench::Arguments),
     /// Builds the eBPF object with any toolchain that can; installs one when there is none.
     BuildEbpf(command::build_ebpf::Arguments),
+    /// Starts a real etcd, API server and controller manager to try things against; builds them once.
+    ControlPlane(command::control_plane::Arguments),
     /// Shows the whole product in a lab of network namespaces, by real requests; checks what it says.
     Demo(command::demo::Arguments),
     /// Everything needed, then every check and every test; a filter takes only some.
@@ -43,6 +45,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Bench(arguments) => command::bench::run(&arguments),
         Command::BuildEbpf(arguments) => command::build_ebpf::run(&arguments),
+        Command::ControlPlane(arguments) => command::control_plane::run(&arguments),
         Command::Demo(arguments) => command::demo::run(&arguments),
         Command::Test(arguments) => command::test::run(&arguments),
         Command::Tidy(arguments) => command::tidy::run(&arguments),

@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     explore::print(&stage, arguments.keep, &mut report);
     if arguments.keep {
-        wait_for_interrupt();
+        xtask::lab::wait_for_interrupt();
     }
     report.end()
 }
@@ -81,11 +81,4 @@ fn build() -> Result<PathBuf> {
         .context("start cargo")?;
     ensure!(status.success(), "the agent could not be built: {status}");
     Ok(target.join("debug/ingress-agent"))
-}
-
-/// The lab's signal handler ends the process, after it has removed everything.
-fn wait_for_interrupt() -> ! {
-    loop {
-        std::thread::park();
-    }
 }

@@ -128,7 +128,7 @@ fn enter(handle: &OwnedFd) -> io::Result<()> {
 }
 
 /// Runs a command to its end, feeding it `input`; gives its standard output.
-pub(super) fn run(command: &mut Command, input: &str) -> Result<String> {
+pub(crate) fn run(command: &mut Command, input: &str) -> Result<String> {
     let name = format!("{command:?}");
     let mut child = command
         .stdin(if input.is_empty() {

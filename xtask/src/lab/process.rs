@@ -31,7 +31,7 @@ pub struct Process {
 
 impl Process {
     /// Starts the command; what it prints goes to the end of `log`.
-    pub(super) fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
+    pub(crate) fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
         let file = File::options()
             .create(true)
             .append(true)
@@ -66,7 +66,7 @@ impl Process {
     }
 
     /// The end of what it printed, for an error: without the line of every request.
-    fn last_words(&self) -> String {
+    pub(crate) fn last_words(&self) -> String {
         let log = self.log();
         let mut lines: Vec<_> = log
             .lines()

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
 use anyhow::{Context as _, Result};
@@ -38,7 +38,9 @@ pub(super) struct Teardown {
 impl Teardown {
     /// Takes the lab's names: makes its directory, with a bpffs of its own at `bpf`, and has signals
     /// clean up from now on. Leftovers of dead labs go first.
-    pub(super) fn begin(number: u32) -> Result<Arc<Self>> {
+    pub(super) fn begin() -> Result<Arc<Self>> {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         clean_up_on_signals();
         remove_dead_labs();
         let prefix = format!("{PREFIX}{}-{number}", std::process::id());

@@ -46,7 +46,7 @@ fn packets_enter_where_the_router_says_and_nothing_is_left() {
         return;
     }
     let lab = Lab::builder("/nonexistent").build().unwrap();
-    let (prefix, directory) = (lab.guard.0.prefix().to_owned(), lab.directory().to_owned());
+    let (prefix, directory) = (lab.scratch.prefix().to_owned(), lab.directory().to_owned());
     let stops = serve_on_nodes(&lab);
     for vip in [VIP_V4, VIP_V6] {
         for node in 1..=3 {
