@@ -5,6 +5,7 @@
 
 mod ordinary;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -90,6 +91,10 @@ pub struct RunArgs {
     /// Where objects come from: file:DIR (a folder of Kubernetes YAML or JSON, watched) or kube.
     #[arg(long, env = "INGRESS_AGENT_SOURCE", value_name = "file:DIR|kube")]
     pub source: Source,
+
+    /// With --source kube: the namespaces whose objects are read [default: all]. What is read needs rights there only.
+    #[arg(long, env = "INGRESS_AGENT_WATCH_NAMESPACE", value_name = "NAME,...", value_delimiter = ',')]
+    pub watch_namespace: Vec<String>,
 
     /// This node's name, as nodes.yaml or the cluster knows it.
     #[arg(long, env = "INGRESS_AGENT_NODE", value_name = "NAME", default_value_t = host_name())]
@@ -267,6 +272,15 @@ pub enum Source {
     File(PathBuf),
     /// The API server.
     Kube,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(folder) => write!(f, "{}", folder.display()),
+            Self::Kube => write!(f, "the cluster"),
+        }
+    }
 }
 
 impl FromStr for Source {

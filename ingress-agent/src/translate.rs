@@ -29,6 +29,7 @@ use crate::model::{Listener, Model, ObjectRef, Opening, Site};
 use audience::Audience;
 use backends::Backends;
 use classes::Classes;
+pub use classes::named_secrets;
 use index::Index;
 use report::Findings;
 pub use report::{Finding, Place, Report};

@@ -1,7 +1,6 @@
 //! The life of an agent without XDP: the same source, model and request path, behind listeners of its own.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tracing::info;
@@ -15,9 +14,9 @@ use crate::model::Opening;
 use crate::proxy::{Options, Ordinary, Proxy};
 use crate::telemetry::Logs;
 
-/// Serves a folder's Ingresses until SIGTERM or SIGINT, then drains. Needs no privilege but for ports below 1024.
-pub(super) async fn run(args: RunArgs, folder: PathBuf, logs: &Logs) -> Result<(), RunError> {
-    let node: Arc<str> = Arc::from(args.node);
+/// Serves a source's Ingresses until SIGTERM or SIGINT, then drains. Needs no privilege but for ports below 1024.
+pub(super) async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
+    let node: Arc<str> = Arc::from(&*args.node);
     let mut stop = Stop::listen().map_err(|cause| RunError::System {
         call: "sigaction",
         cause,
@@ -26,11 +25,11 @@ pub(super) async fn run(args: RunArgs, folder: PathBuf, logs: &Logs) -> Result<(
     // Before anything is read, so that a port that is taken is told at once.
     let addresses: Vec<_> = openings.iter().map(address).collect();
     let workers = args.workers.map_or_else(cores, usize::from);
-    let listeners = Ordinary::bind(workers, &addresses, args.ordinary.proxy_protocol_from)?;
+    let listeners = Ordinary::bind(workers, &addresses, args.ordinary.proxy_protocol_from.clone())?;
 
     let board = Arc::new(Board::new(Arc::clone(&logs.dropped)));
     let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
-    let mut source = Followed::start(folder, Arc::clone(&node));
+    let mut source = Followed::start(&args, Arc::clone(&node)).await?;
     let snapshot = tokio::select! {
         snapshot = source.next() => snapshot?,
         () = stop.asked() => return Ok(()),

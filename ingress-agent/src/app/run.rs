@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use crate::admin::{self, Admin, Board};
 use crate::config::{RunArgs, Source, Twice};
 use crate::proxy::{Ended, ListenError, Listeners, Options, Proxy, StartError};
 use crate::source::file::{self, WatchError};
+use crate::source::kube::{self, ConnectError, Scope};
 use crate::telemetry::Logs;
 use crate::translate::Snapshot;
 use crate::xdp::sys::SysError;
@@ -30,19 +30,18 @@ const MSS_EVERY: Duration = Duration::from_secs(3);
 /// Why an agent does not start, or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The API server comes later.
-    #[error("--source kube is not in this version; use --source file:DIR with a folder of manifests")]
-    SourceKube,
+    /// The API server is not known.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// There is nothing to program.
     #[error(
-        "no VIP to serve: {} has no VipPool that gives an address to an IngressClass of ours, or the log says why it \
-         was refused; serve without VIPs by --no-xdp --listen ADDRESS:PORT, or add a pool, for example:\n{}",
-        folder.display(),
+        "no VIP to serve: {source_name} has no VipPool that gives an address to an IngressClass of ours, or the log \
+         says why it was refused; serve without VIPs by --no-xdp --listen ADDRESS:PORT, or add a pool, for example:\n{}",
         EXAMPLE_POOL
     )]
     NoVip {
-        /// The folder of manifests.
-        folder: PathBuf,
+        /// Where objects come from.
+        source_name: String,
     },
     /// The listeners of an agent without XDP.
     #[error(transparent)]
@@ -95,20 +94,17 @@ spec: {addresses: [192.0.2.10], classes: [NAME-OF-AN-INGRESSCLASS]}";
 
 /// Serves until SIGTERM or SIGINT, then drains. Must be called in a tokio runtime of its own.
 pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
-    let Source::File(folder) = args.source.clone() else {
-        return Err(RunError::SourceKube);
-    };
     if args.ordinary.no_xdp {
-        return ordinary::run(args, folder, logs).await;
+        return ordinary::run(args, logs).await;
     }
-    let node: Arc<str> = Arc::from(args.node);
+    let node: Arc<str> = Arc::from(&*args.node);
     let mut stop = Stop::listen().map_err(|cause| RunError::System {
         call: "sigaction",
         cause,
     })?;
     let board = Arc::new(Board::new(Arc::clone(&logs.dropped)));
     let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
-    let mut source = Followed::start(folder.clone(), Arc::clone(&node));
+    let mut source = Followed::start(&args, Arc::clone(&node)).await?;
 
     let snapshot = tokio::select! {
         snapshot = source.next() => snapshot?,
@@ -117,7 +113,9 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     let mut publisher = Publisher::new(Arc::clone(&node), None, Arc::clone(&board));
     let model = publisher.translate(&snapshot);
     if model.listeners.is_empty() {
-        return Err(RunError::NoVip { folder });
+        return Err(RunError::NoVip {
+            source_name: args.source.to_string(),
+        });
     }
     // Before anything of the kernel's is touched.
     Plan::new(&model, &node)?;
@@ -186,12 +184,20 @@ pub(super) struct Followed {
 }
 
 impl Followed {
-    pub(super) fn start(folder: PathBuf, node: Arc<str>) -> Self {
+    pub(super) async fn start(args: &RunArgs, node: Arc<str>) -> Result<Self, RunError> {
         let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(&node)));
-        Self {
-            snapshots,
-            task: tokio::spawn(file::watch(folder, node, sender)),
-        }
+        let task = match &args.source {
+            Source::File(folder) => tokio::spawn(file::watch(folder.clone(), node, sender)),
+            Source::Kube => {
+                let client = kube::connect().await?;
+                let scope = Scope {
+                    node,
+                    namespaces: args.watch_namespace.clone(),
+                };
+                tokio::spawn(async move { Ok(kube::watch(client, scope, sender).await) })
+            }
+        };
+        Ok(Self { snapshots, task })
     }
 
     /// The next snapshot; an error when there will be none.

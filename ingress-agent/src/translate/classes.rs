@@ -1,6 +1,6 @@
 //! Whose Ingresses are ours.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::audience::Audience;
@@ -16,6 +16,22 @@ pub(super) struct Classes<'a> {
     ingresses: Vec<(Arc<str>, &'a Entry<Ingress>)>,
     /// Ingresses that are not ours.
     others: HashSet<&'a ObjectRef>,
+}
+
+/// The Secrets that Ingresses of our classes name, by namespace and name.
+pub fn named_secrets(snapshot: &Snapshot) -> BTreeSet<(Arc<str>, Arc<str>)> {
+    let classes = snapshot.classes.iter();
+    let ours = classes.filter(|class| *class.value.controller == *CONTROLLER);
+    let ours: HashSet<_> = ours.map(|class| &class.value.object.name).collect();
+    let is_ours = |ingress: &&Entry<Ingress>| {
+        let class = ingress.value.class.as_ref().or(snapshot.default_class.as_ref());
+        class.is_some_and(|class| ours.contains(class))
+    };
+    let named = snapshot.ingresses.iter().filter(is_ours).flat_map(|ingress| {
+        let secrets = ingress.value.tls.iter().filter_map(|tls| tls.secret.as_ref());
+        secrets.map(|name| (Arc::clone(&ingress.value.object.namespace), Arc::clone(name)))
+    });
+    named.collect()
 }
 
 impl<'a> Classes<'a> {

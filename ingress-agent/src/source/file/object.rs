@@ -14,6 +14,7 @@ use super::unknown;
 use crate::digest::vippool::VipPool;
 use crate::digest::{self, Class, Endpoints, Fault, Ingress, Pool, Precedence, Secret, Service};
 use crate::model::ObjectRef;
+use crate::source::fault::wrong_type;
 
 /// What a document holds that does not say.
 const UNKNOWN: &str = "Object";
@@ -153,12 +154,7 @@ fn typed<T: DeserializeOwned>(
         Ok(object) if *name.name != *UNNAMED => return Ok((object, name)),
         Ok(_) => (no_name(), None),
         Err(error) => {
-            let fault = Fault::refused("type", error.path().to_string())
-                .found(error.inner().to_string())
-                .expected("what the API's type says")
-                .so("the object is not used")
-                .change("correct the field");
-            (fault, Some(error.path().clone()))
+            (wrong_type(&error), Some(error.path().clone()))
         }
     };
     Err(Box::new(Refused { name, fault, path }))

@@ -1,0 +1,87 @@
+//! The API server as source.
+//!
+//! ```text
+//! watch (one task per kind) ──digest──▶ Shelf ─┬─▶ Snapshot, the first change at once, the next at most every 20 ms
+//! Secrets: a watch of metadata ──▶ get of those that Ingresses of our classes name ─┘
+//! ```
+//!
+//! Objects become digests on their kind's own task and the API types are dropped. Nothing is sent before
+//! every kind was listed once and every Secret that is named was asked for. What the API server does not answer
+//! stays as it was: a list that fails changes nothing, an object that a new list lacks stays for
+//! [`HELD`](shelf::HELD), and only an explicit delete acts at once.
+
+mod arrived;
+mod client;
+mod kind;
+mod secrets;
+mod shelf;
+mod shelves;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::{Notify, watch as channel};
+use tokio::time::{Instant, sleep_until};
+
+use crate::translate::{Snapshot, named_secrets};
+
+pub use client::{ConnectError, connect};
+use secrets::Secrets;
+use shelves::Shelves;
+
+/// The least time between two snapshots.
+const QUIET: Duration = Duration::from_millis(20);
+/// How long a snapshot waits for Secrets that an Ingress has come to name, so that its host is not shown the
+/// default certificate for the moment that asking takes.
+const ASKING: Duration = Duration::from_secs(1);
+
+/// What of the cluster is watched.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// This node's name.
+    pub node: Arc<str>,
+    /// The namespaces whose objects are read; empty: all.
+    pub namespaces: Vec<String>,
+}
+
+/// Sends what the cluster holds, then a new snapshot whenever a digest has changed. Ends only by being dropped.
+pub async fn watch(client: Client, scope: Scope, snapshots: channel::Sender<Arc<Snapshot>>) -> Infallible {
+    let changed = Arc::new(Notify::new());
+    let shelves = Shelves::watch(&client, &scope, &changed);
+    let mut secrets = Secrets::watch(&client, &scope, &changed);
+    let mut next_at = Instant::now();
+    let mut asking_since = None;
+    let mut sent = false;
+    loop {
+        let now = Instant::now();
+        if now >= next_at && shelves.are_listed() && secrets.are_listed() {
+            let mut snapshot = shelves.snapshot(&scope.node, now);
+            let asking = secrets.ask_for(&named_secrets(&snapshot));
+            let began = *asking_since.get_or_insert(now);
+            if !asking || now >= began + ASKING {
+                asking_since = None;
+                secrets.enter(&mut snapshot);
+                let snapshot = Arc::new(snapshot);
+                let is_first = !std::mem::replace(&mut sent, true);
+                let was_sent = snapshots.send_if_modified(|last| {
+                    let news = is_first || !snapshot.is_unchanged_since(last);
+                    if news {
+                        *last = Arc::clone(&snapshot);
+                    }
+                    news
+                });
+                if was_sent {
+                    next_at = Instant::now() + QUIET;
+                }
+            }
+        }
+        let asked = asking_since.map(|began| began + ASKING);
+        let wake = [asked, shelves.next_expiry()].into_iter().flatten().min();
+        tokio::select! {
+            () = changed.notified() => sleep_until(next_at).await,
+            () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A kind's watches: from the API server's events to a shelf.
+
+use std::fmt::Debug;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::StreamExt as _;
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::Scope;
+use super::arrived::Arrived;
+use super::shelf::{Key, Shelf};
+use crate::translate::{Entry, Finding};
+
+/// How long a watch lives, in seconds; its server ends it then. A connection that is silently dead is noticed five
+/// seconds later (kube-runtime's `WATCH_IDLE_TIMEOUT_MARGIN`).
+const WATCH_SECONDS: u32 = 25;
+/// How many objects a page of a list has.
+const PAGE: u32 = 2000;
+
+/// One shelf per watch: of the cluster, or of each namespace.
+#[derive(Debug)]
+pub(super) struct Kind<T>(Vec<Arc<Mutex<Shelf<T>>>>);
+
+impl<T: PartialEq> Kind<T> {
+    /// Whether it was listed once, everywhere.
+    pub(super) fn is_listed(&self) -> bool {
+        self.0.iter().all(|shelf| lock(shelf).is_listed())
+    }
+
+    /// When objects that lists lack are let go of next.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.0.iter().filter_map(|shelf| lock(shelf).next_expiry()).min()
+    }
+
+    /// The values that are there at `now`, and what could not be read.
+    pub(super) fn enter(&self, now: Instant, entries: &mut Vec<Entry<T>>, findings: &mut Vec<Finding>) {
+        for shelf in &self.0 {
+            let mut shelf = lock(shelf);
+            shelf.expire(now);
+            shelf.enter(entries, findings);
+        }
+    }
+
+    /// The value of an object that is there.
+    pub(super) fn get(&self, key: &Key) -> Option<Arc<T>> {
+        self.0.iter().find_map(|shelf| lock(shelf).get(key).cloned())
+    }
+}
+
+fn lock<T>(shelf: &Mutex<Shelf<T>>) -> MutexGuard<'_, Shelf<T>> {
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where watches begin.
+pub(super) struct Watches<'a> {
+    pub(super) client: &'a Client,
+    pub(super) scope: &'a Scope,
+    pub(super) changed: &'a Arc<Notify>,
+    pub(super) tasks: &'a mut JoinSet<()>,
+}
+
+impl Watches<'_> {
+    /// Watches a kind whose objects belong to no namespace.
+    pub(super) fn cluster<K, T>(&mut self, kind: &'static str, digest: Digest<K, T>) -> Kind<T>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Watched,
+        T: PartialEq + Send + Sync + 'static,
+    {
+        let api = Api::all(self.client.clone());
+        Kind(vec![self.start(kind, api, digest)])
+    }
+
+    /// Watches a kind in the namespaces of the scope.
+    pub(super) fn namespaced<K, T>(&mut self, kind: &'static str, digest: Digest<K, T>) -> Kind<T>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Watched,
+        T: PartialEq + Send + Sync + 'static,
+    {
+        let namespaces = &self.scope.namespaces;
+        let apis: Vec<_> = if namespaces.is_empty() {
+            vec![Api::all(self.client.clone())]
+        } else {
+            let of = |namespace: &String| Api::namespaced(self.client.clone(), namespace);
+            namespaces.iter().map(of).collect()
+        };
+        Kind(apis.into_iter().map(|api| self.start(kind, api, digest)).collect())
+    }
+
+    fn start<K, T>(&mut self, kind: &'static str, api: Api<Arrived<K>>, digest: Digest<K, T>) -> Arc<Mutex<Shelf<T>>>
+    where
+        K: Resource<DynamicType = ()> + Watched,
+        T: PartialEq + Send + Sync + 'static,
+    {
+        let shelf = Arc::new(Mutex::new(Shelf::new(kind)));
+        let (filled, changed) = (Arc::clone(&shelf), Arc::clone(self.changed));
+        self.tasks.spawn(fill(kind, api, digest, filled, changed));
+        shelf
+    }
+}
+
+/// An object's value, from it and the value it had before.
+pub(super) type Digest<K, T> = fn(K, Option<&Arc<T>>) -> Arc<T>;
+
+/// What a kind's API type must be.
+pub(super) trait Watched: Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
+
+impl<K: Clone + Debug + DeserializeOwned + Send + Sync + 'static> Watched for K {}
+
+/// Follows a kind for ever.
+async fn fill<K, T>(
+    kind: &'static str,
+    api: Api<Arrived<K>>,
+    digest: Digest<K, T>,
+    shelf: Arc<Mutex<Shelf<T>>>,
+    changed: Arc<Notify>,
+) where
+    K: Resource<DynamicType = ()> + Watched,
+    T: PartialEq + Send + Sync + 'static,
+{
+    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
+    let mut events = pin!(watcher::watcher(api, config).default_backoff());
+    let mut said = None;
+    while let Some(event) = events.next().await {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                // The same trouble is told once; the watcher tries on, ever more slowly.
+                let error = error.to_string();
+                if said.as_ref() != Some(&error) {
+                    warn!(kind, %error, "the API server does not answer: what is known stays in force");
+                    said = Some(error);
+                }
+                continue;
+            }
+        };
+        if said.take().is_some() {
+            info!(kind, "the API server answers again");
+        }
+        if take(event, digest, &mut lock(&shelf)) {
+            changed.notify_one();
+        }
+    }
+}
+
+/// Says whether the event changes anything.
+fn take<K, T: PartialEq>(event: Event<Arrived<K>>, digest: Digest<K, T>, shelf: &mut Shelf<T>) -> bool
+where
+    K: Resource<DynamicType = ()>,
+{
+    match event {
+        Event::Init => {
+            shelf.list_begins();
+            false
+        }
+        Event::InitApply(arrived) | Event::Apply(arrived) => {
+            let Arrived { metadata, object } = arrived;
+            shelf.put(&metadata, |last| Ok(digest(object?, last)))
+        }
+        Event::InitDone => shelf.list_ends(Instant::now()),
+        Event::Delete(arrived) => shelf.delete(&arrived.metadata),
+    }
+}

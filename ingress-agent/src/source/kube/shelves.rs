@@ -1,0 +1,92 @@
+//! The kinds that are watched, each by a task of its own.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use k8s_openapi::api::core::v1::Service as ApiService;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress as ApiIngress, IngressClass};
+use kube::Client;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Scope;
+use super::kind::{Kind, Watches};
+use crate::digest::vippool::VipPool;
+use crate::digest::{self, Class, Endpoints, Ingress, Nodes, Pool, Service};
+use crate::translate::Snapshot;
+
+/// All kinds but Secrets.
+#[derive(Debug)]
+pub(super) struct Shelves {
+    nodes: Arc<Nodes>,
+    ingresses: Kind<Ingress>,
+    classes: Kind<Class>,
+    services: Kind<Service>,
+    endpoints: Kind<Endpoints>,
+    pools: Kind<Pool>,
+    /// Ended when this is dropped.
+    _tasks: JoinSet<()>,
+}
+
+impl Shelves {
+    /// Begins to watch; `changed` is told when a digest has changed.
+    pub(super) fn watch(client: &Client, scope: &Scope, changed: &Arc<Notify>) -> Self {
+        let mut tasks = JoinSet::new();
+        let mut watches = Watches {
+            client,
+            scope,
+            changed,
+            tasks: &mut tasks,
+        };
+        Self {
+            nodes: Arc::new(Nodes::alone(&scope.node)),
+            ingresses: watches.namespaced::<ApiIngress, _>("Ingress", digest::ingress::digest),
+            classes: watches.cluster::<IngressClass, _>("IngressClass", digest::class::digest),
+            services: watches.namespaced::<ApiService, _>("Service", digest::service::digest),
+            endpoints: watches.namespaced::<EndpointSlice, _>("EndpointSlice", digest::endpoints::digest),
+            pools: watches.cluster::<VipPool, _>("VipPool", digest::vippool::digest),
+            _tasks: tasks,
+        }
+    }
+
+    /// Whether every kind was listed once.
+    pub(super) fn are_listed(&self) -> bool {
+        self.ingresses.is_listed()
+            && self.classes.is_listed()
+            && self.services.is_listed()
+            && self.endpoints.is_listed()
+            && self.pools.is_listed()
+    }
+
+    /// When objects that lists lack are let go of next.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        let expiries = [
+            self.ingresses.next_expiry(),
+            self.classes.next_expiry(),
+            self.services.next_expiry(),
+            self.endpoints.next_expiry(),
+            self.pools.next_expiry(),
+        ];
+        expiries.into_iter().flatten().min()
+    }
+
+    /// All that is known now, but Secrets.
+    pub(super) fn snapshot(&self, node: &Arc<str>, now: Instant) -> Snapshot {
+        let mut snapshot = Snapshot {
+            time: SystemTime::UNIX_EPOCH
+                .elapsed()
+                .map_or(0, |since| since.as_secs().cast_signed()),
+            nodes: Some(Arc::clone(&self.nodes)),
+            ..Snapshot::empty(node)
+        };
+        let findings = &mut snapshot.findings;
+        self.ingresses.enter(now, &mut snapshot.ingresses, findings);
+        self.classes.enter(now, &mut snapshot.classes, findings);
+        self.services.enter(now, &mut snapshot.services, findings);
+        self.endpoints.enter(now, &mut snapshot.endpoints, findings);
+        self.pools.enter(now, &mut snapshot.pools, findings);
+        snapshot
+    }
+}
