@@ -231,6 +231,56 @@ fn host_wide_annotations_act_on_the_hosts_routes_of_their_namespace_only() {
     assert_eq!(causes(&report), expected);
 }
 
+/// What a host's rules leave to the default backend of the same namespace is behind the same protection.
+#[test]
+fn a_closed_host_is_closed_to_its_namespaces_default_backend_only() {
+    let closing = "nginx.ingress.kubernetes.io/auth-tls-secret: mine/ca";
+    let closer = within(
+        "mine",
+        &annotated("mtls", "a.test", &[("Prefix", "/r", "s")], closing),
+    );
+    let closed_alone = within(
+        "mine",
+        &annotated("mtls", "a.test", &[("Prefix", "/a//b", "s")], closing),
+    );
+    let rest = "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: rest}\n\
+                spec: {ingressClassName: ours, defaultBackend: {service: {name: s, port: {number: 80}}}}\n";
+    let owned_by = |namespace: &str, closer: &str| {
+        let service = services(&["s"]);
+        let text = within(namespace, rest) + closer + &within("mine", &service) + &within("other", &service);
+        model(&text).0
+    };
+    let refused = ["Prefix /r -> refused", "Prefix / -> refused"];
+    assert_eq!(
+        routes(site(&owned_by("mine", &closer)), "a.test").unwrap(),
+        refused
+    );
+    assert_eq!(
+        routes(site(&owned_by("other", &closer)), "a.test").unwrap(),
+        refused[..1]
+    );
+    assert_eq!(
+        routes(site(&owned_by("mine", &closed_alone)), "a.test").unwrap(),
+        refused[1..]
+    );
+}
+
+#[test]
+fn what_closes_a_host_closes_it_with_a_bad_path_too() {
+    let closing = "nginx.ingress.kubernetes.io/auth-tls-secret: default/ca";
+    for path in ["/a//b", "relative", "/a?b"] {
+        let text = annotated("mtls", "a.test", &[("Prefix", path, "s")], closing)
+            + &ingress("open", "a.test", ROOT)
+            + &services(&["s"]);
+        let (model, _) = model(&text);
+        assert_eq!(
+            routes(site(&model), "a.test").unwrap(),
+            ["Prefix / -> refused"],
+            "{path}"
+        );
+    }
+}
+
 #[test]
 fn an_ingress_wide_annotation_closes_no_other_ingress() {
     let auth = "nginx.ingress.kubernetes.io/auth-type: basic";
