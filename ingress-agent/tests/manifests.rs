@@ -22,7 +22,6 @@ mod raw;
 #[expect(dead_code, reason = "shared with the tests of the proxy")]
 mod recorder;
 #[path = "support/reference.rs"]
-#[expect(dead_code, reason = "shared with the tests of the proxy")]
 mod reference;
 
 #[path = "manifests/annotations.rs"]

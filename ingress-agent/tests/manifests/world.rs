@@ -56,6 +56,11 @@ impl World {
         self.bed.connect().get(host, path)
     }
 
+    /// That no pod was called.
+    pub(crate) fn pods_are_untouched(&self) -> bool {
+        self.pods.values().all(|pod| pod.connections() == 0)
+    }
+
     /// The pod that answers, or the status.
     pub(crate) fn answer(&self, host: &str, path: &str) -> String {
         let reply = self.get(host, path);

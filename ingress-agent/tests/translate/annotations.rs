@@ -5,27 +5,7 @@ use std::time::Duration;
 use ingress_agent::model::policy::{BodyLimit, UpstreamProtocol};
 use ingress_agent::model::{Host, Model, Policies};
 
-use crate::folder::{causes, ingress, model, routes, services, site};
-
-/// An Ingress with annotations, each `NAME: 'VALUE'`.
-fn annotated(name: &str, host: &str, paths: &[(&str, &str, &str)], annotations: &str) -> String {
-    ingress(name, host, paths).replace(
-        &format!("{{name: {name}}}"),
-        &format!("{{name: {name}, annotations: {{{annotations}}}}}"),
-    )
-}
-
-/// The object in a namespace.
-fn within(namespace: &str, text: &str) -> String {
-    text.replace("metadata: {", &format!("metadata: {{namespace: {namespace}, "))
-}
-
-fn with_tls(text: &str, hosts: &str) -> String {
-    text.replace(
-        "ingressClassName: ours",
-        &format!("ingressClassName: ours\n  tls: [{{hosts: [{hosts}]}}]"),
-    )
-}
+use crate::folder::{annotated, causes, ingress, model, routes, services, site, with_tls, within};
 
 fn policies<'a>(model: &'a Model, host: &str, path: &str) -> &'a Policies {
     let host = if host == "*" {
