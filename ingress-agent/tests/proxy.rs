@@ -36,6 +36,8 @@ mod h2_limits;
 mod lifecycle;
 #[path = "proxy/policies.rs"]
 mod policies;
+#[path = "proxy/rest.rs"]
+mod rest;
 #[path = "proxy/retry.rs"]
 mod retry;
 #[path = "proxy/routing.rs"]
