@@ -7,7 +7,7 @@ use k8s_openapi::api::networking::v1::{
 };
 
 use super::annotation::{self, Annotations};
-use super::{Fault, keep, object};
+use super::{Cause, Fault, keep, object};
 use crate::model::{Host, ObjectRef, PathMatch};
 
 mod target;
@@ -86,7 +86,7 @@ pub fn digest(ingress: ApiIngress, previous: Option<&Arc<Ingress>>) -> Arc<Ingre
     let rules = rules.unwrap_or_default();
     if rules.is_empty() && default_backend.is_none() {
         faults.push(
-            Fault::refused("ingress-empty", "spec")
+            Fault::refused(Cause::IngressEmpty, "spec")
                 .found("neither `rules` nor `defaultBackend`")
                 .expected("at least one of them")
                 .so("the Ingress routes nothing")
@@ -136,7 +136,7 @@ fn rule(index: usize, rule: IngressRule, faults: &mut Vec<Fault>) -> Option<Rule
         None => Vec::new(),
         Some(HTTPIngressRuleValue { paths }) if paths.is_empty() => {
             faults.push(
-                Fault::refused("paths-empty", format!("{field}.http.paths"))
+                Fault::refused(Cause::PathsEmpty, format!("{field}.http.paths"))
                     .found("no paths")
                     .expected("at least one path, or no `http` at all")
                     .so("the rule is not served")
@@ -167,7 +167,7 @@ fn path(rule: &str, index: usize, path: HTTPIngressPath, faults: &mut Vec<Fault>
         "Prefix" | "ImplementationSpecific" => PathMatch::prefix,
         other => {
             faults.push(
-                Fault::refused("path-type", format!("{field}.pathType"))
+                Fault::refused(Cause::PathType, format!("{field}.pathType"))
                     .found(format!("`{other}`"))
                     .expected("`Exact`, `Prefix` or `ImplementationSpecific`")
                     .so("the path is not served")
@@ -184,7 +184,7 @@ fn path(rule: &str, index: usize, path: HTTPIngressPath, faults: &mut Vec<Fault>
     };
     if let Some(expected) = why_not_a_path(&text) {
         faults.push(
-            Fault::refused("path", format!("{field}.path"))
+            Fault::refused(Cause::Path, format!("{field}.path"))
                 .found(format!("`{}`", text.escape_debug()))
                 .expected(expected)
                 .so("the path is not served")
@@ -194,7 +194,7 @@ fn path(rule: &str, index: usize, path: HTTPIngressPath, faults: &mut Vec<Fault>
     }
     if path_type == "ImplementationSpecific" && looks_like_a_pattern(&text) {
         faults.push(
-            Fault::degraded("path-pattern", format!("{field}.path"))
+            Fault::degraded(Cause::PathPattern, format!("{field}.path"))
                 .found(format!("`{text}`, which looks like a regular expression"))
                 .expected("a path: it is taken literally, as a prefix")
                 .so("no request is likely to match it")
@@ -255,7 +255,7 @@ fn read_host(
         Ok(host) => Some(host),
         Err(error) => {
             faults.push(
-                Fault::refused("host", field())
+                Fault::refused(Cause::Host, field())
                     .found(format!("`{}` ({error})", text.escape_debug()))
                     .expected("a DNS name such as `shop.example.com` or `*.example.com`")
                     .so(consequence)
