@@ -32,6 +32,8 @@ mod failing;
 mod h2;
 #[path = "proxy/h2_limits.rs"]
 mod h2_limits;
+#[path = "proxy/health.rs"]
+mod health;
 #[path = "proxy/lifecycle.rs"]
 mod lifecycle;
 #[path = "proxy/policies.rs"]

@@ -85,6 +85,12 @@ impl<'a> Found<'a> {
 }
 
 impl Site {
+    /// Every rule, in no order.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        let hosts = self.hosts.iter().flat_map(|(_, paths)| paths.rules());
+        hosts.chain(&self.default)
+    }
+
     /// What answers. `path` is canonical.
     pub(super) fn find(&self, host: Option<HostName<'_>>, path: &str) -> Found<'_> {
         let host = self.hosts.find(host);

@@ -24,6 +24,8 @@ mod retry;
 pub(super) use self::balance::Balancer;
 pub(super) use self::budget::Budget;
 pub(super) use self::connect::{Connection, client_config};
+pub use self::endpoint::EndpointHealth;
 pub(super) use self::endpoint::{Endpoint, Endpoints, Target, Transport};
 pub(super) use self::exchange::exchange;
+pub use self::health::HealthState;
 pub(super) use self::registry::Registry;

@@ -61,7 +61,7 @@ impl Balancer {
             !tried.contains(endpoint) && (share == 256 || self.roll() % 256 < share)
         };
         let fresh = |endpoint: &Arc<Endpoint>| !tried.contains(endpoint);
-        let well = |endpoint: &Arc<Endpoint>| !endpoint.is_ejected();
+        let well = |endpoint: &Arc<Endpoint>| !endpoint.state().is_ejected();
         choose(ready, &eager)
             .or_else(|| choose(ready, &|endpoint| fresh(endpoint) && well(endpoint)))
             .or_else(|| choose(draining, &|endpoint| fresh(endpoint) && well(endpoint)))

@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::connect::{ConnectError, connect};
 use super::endpoint::Endpoint;
+use super::health::HealthState;
 use crate::proxy::worker::Worker;
 
 /// From one probe to the next; a probe that takes as long has failed.
@@ -19,7 +20,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Takes an endpoint out of use that could not be connected to.
 pub(super) fn eject(worker: &Rc<Worker>, endpoint: &Arc<Endpoint>, why: &ConnectError) {
-    if why.is_own() || !endpoint.eject() {
+    if why.is_own() || !endpoint.eject(HealthState::Unreachable, Instant::now()) {
         return;
     }
     tracing::info!(endpoint = %endpoint.target.address, error = %why, "an endpoint is out of use");

@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::proxy::upstream::{Budget, Endpoints, Target, Transport};
+use crate::proxy::upstream::{Budget, Endpoints, HealthState, Target, Transport};
 
 const ALL: [Balance; 3] = [Balance::RoundRobin, Balance::LeastRequest, Balance::PeakEwma];
 
@@ -44,8 +44,8 @@ fn every_ready_endpoint_gets_its_turn() {
 #[test]
 fn an_ejected_endpoint_gets_nothing_and_its_neighbour_no_more_than_others() {
     let upstream = upstream(3, 0);
-    upstream.ready[0].eject();
     let now = Instant::now();
+    upstream.ready[0].eject(HealthState::Unreachable, now);
     assert_eq!(counts(&upstream, Balance::RoundRobin, 30, now)[..3], [0, 15, 15]);
     for balance in ALL {
         assert_eq!(counts(&upstream, balance, 100, now)[0], 0, "{balance:?}");
@@ -56,7 +56,7 @@ fn an_ejected_endpoint_gets_nothing_and_its_neighbour_no_more_than_others() {
 fn a_healed_endpoint_begins_slowly() {
     let upstream = upstream(2, 0);
     let healed = Instant::now() + Duration::from_secs(1);
-    upstream.ready[0].eject();
+    upstream.ready[0].eject(HealthState::Unreachable, healed);
     upstream.ready[0].heal(healed);
     for balance in ALL {
         let of = |seconds| {
@@ -131,9 +131,9 @@ fn draining_endpoints_serve_only_when_no_other_is_left() {
         let only = upstream(0, 1);
         assert_eq!(counts(&only, balance, 10, now)[100], 10, "{balance:?}");
         let gone = upstream(1, 1);
-        gone.ready[0].eject();
+        gone.ready[0].eject(HealthState::Unreachable, now);
         assert_eq!(counts(&gone, balance, 10, now)[100], 10, "{balance:?}");
-        gone.draining[0].eject();
+        gone.draining[0].eject(HealthState::Unreachable, now);
         assert_eq!(counts(&gone, balance, 10, now)[0], 10, "{balance:?}: all ejected");
     }
 }
@@ -151,10 +151,10 @@ proptest! {
         let all: Vec<_> = upstream.ready.iter().chain(&upstream.draining).collect();
         for (index, endpoint) in all.iter().enumerate() {
             if ejected >> index & 1 == 1 {
-                endpoint.eject();
+                endpoint.eject(HealthState::Unreachable, Instant::now());
             }
         }
-        let well = all.iter().filter(|endpoint| !endpoint.is_ejected()).count();
+        let well = all.iter().filter(|endpoint| !endpoint.state().is_ejected()).count();
         let balancer = Balancer::new();
         let mut tried = Tried::default();
         let mut seen: Vec<*const Endpoint> = Vec::new();
@@ -163,7 +163,7 @@ proptest! {
             let picked = picked.expect("there is an endpoint");
             tried.add(picked);
             // What is well is tried before what is ejected.
-            prop_assert_eq!(picked.is_ejected(), well == 0, "round {}", round);
+            prop_assert_eq!(picked.state().is_ejected(), well == 0, "round {}", round);
             let distinct = if well == 0 { all.len() } else { well };
             prop_assert_eq!(seen.contains(&Arc::as_ptr(picked)), round >= distinct);
             seen.push(Arc::as_ptr(picked));
