@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::unknown;
 use crate::digest::vippool::VipPool;
-use crate::digest::{self, Class, Endpoints, Fault, Ingress, Pool, Precedence, Secret, Service};
+use crate::digest::{self, Cause, Class, Endpoints, Fault, Ingress, Pool, Precedence, Secret, Service};
 use crate::model::ObjectRef;
 use crate::source::fault::wrong_type;
 
@@ -153,9 +153,7 @@ fn typed<T: DeserializeOwned>(
     let (fault, path) = match serde_path_to_error::deserialize(value) {
         Ok(object) if *name.name != *UNNAMED => return Ok((object, name)),
         Ok(_) => (no_name(), None),
-        Err(error) => {
-            (wrong_type(&error), Some(error.path().clone()))
-        }
+        Err(error) => (wrong_type(&error), Some(error.path().clone())),
     };
     Err(Box::new(Refused { name, fault, path }))
 }
@@ -208,7 +206,7 @@ fn items(mut value: Value, head: &Head, version: &str, kind: &str) -> Read {
         Some(Value::Array(items)) => items,
         None | Some(Value::Null) => Vec::new(),
         Some(other) => {
-            let fault = Fault::refused("list-items", "items")
+            let fault = Fault::refused(Cause::ListItems, "items")
                 .found(format!("`{}`", excerpt(&other)))
                 .expected("a list of objects")
                 .so("nothing of the list is used")
@@ -232,7 +230,7 @@ fn excerpt(value: &Value) -> String {
 }
 
 fn no_kind() -> Fault {
-    Fault::refused("kind", "")
+    Fault::refused(Cause::Kind, "")
         .found("a document without `apiVersion` and `kind`")
         .expected("a Kubernetes object")
         .so("the document is not used")
@@ -240,7 +238,7 @@ fn no_kind() -> Fault {
 }
 
 fn no_name() -> Fault {
-    Fault::refused("name", "metadata.name")
+    Fault::refused(Cause::Name, "metadata.name")
         .found("no name")
         .expected("the object's name")
         .so("the object is not used")
@@ -248,7 +246,7 @@ fn no_name() -> Fault {
 }
 
 fn old_version(version: &str) -> Fault {
-    Fault::refused("api-version", "apiVersion")
+    Fault::refused(Cause::ApiVersion, "apiVersion")
         .found(format!("`{version}`, which Kubernetes 1.22 removed"))
         .expected("`networking.k8s.io/v1`")
         .so("the object is not used")

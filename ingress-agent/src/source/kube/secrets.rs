@@ -18,7 +18,7 @@ use super::Scope;
 use super::arrived::Arrived;
 use super::kind::{Kind, Watches};
 use super::shelf::{Key, Shelf};
-use crate::digest::{Fault, secret};
+use crate::digest::{Cause, Fault, secret};
 use crate::translate::Snapshot;
 
 /// How many are asked for at the same time.
@@ -195,7 +195,7 @@ fn version(secret: PartialObjectMeta<ApiSecret>, last: Option<&Arc<String>>) -> 
 }
 
 fn unreadable(error: &kube::Error) -> Fault {
-    Fault::refused("secret-unreadable", "")
+    Fault::refused(Cause::SecretUnreadable, "")
         .found(format!("an API server that does not give it ({error})"))
         .expected("the right to `get` Secrets in its namespace")
         .so("its hosts are shown the default certificate")

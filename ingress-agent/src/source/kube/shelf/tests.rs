@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::time::Instant;
 
 use super::{HELD, Shelf};
-use crate::digest::Fault;
+use crate::digest::{Cause, Fault};
 
 fn named(name: &str) -> ObjectMeta {
     ObjectMeta {
@@ -109,7 +109,7 @@ fn a_list_that_is_not_complete_counts_for_nothing() {
 #[test]
 fn an_object_that_cannot_be_read_stays_as_it_was_and_is_told() {
     let mut shelf = listed(&[("a", 1)], Instant::now());
-    let fault = || Fault::refused("type", "spec").found("x").expected("y");
+    let fault = || Fault::refused(Cause::Type, "spec").found("x").expected("y");
     assert!(shelf.put(&named("a"), |_| Err::<Arc<u32>, _>(fault())));
     assert!(!shelf.put(&named("a"), |_| Err::<Arc<u32>, _>(fault())), "told once");
     let (mut entries, mut findings) = (Vec::new(), Vec::new());
