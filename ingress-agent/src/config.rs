@@ -53,6 +53,8 @@ pub enum Command {
     Explain(Box<ExplainArgs>),
     /// Prints the pinned eBPF maps in words. Works beside a running agent, and after one has ended.
     Maps(MapsArgs),
+    /// Prints the CustomResourceDefinition of VipPool: `ingress-agent crd | kubectl apply -f -`.
+    Crd,
     /// Takes down what an ended agent left serving: XDP and sk_lookup links, pinned maps, VIP routes.
     Unload(PlaceArgs),
 }
@@ -93,7 +95,12 @@ pub struct RunArgs {
     pub source: Source,
 
     /// With --source kube: the namespaces whose objects are read [default: all]. What is read needs rights there only.
-    #[arg(long, env = "INGRESS_AGENT_WATCH_NAMESPACE", value_name = "NAME,...", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "INGRESS_AGENT_WATCH_NAMESPACE",
+        value_name = "NAME,...",
+        value_delimiter = ','
+    )]
     pub watch_namespace: Vec<String>,
 
     /// This node's name, as nodes.yaml or the cluster knows it.

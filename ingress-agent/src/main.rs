@@ -5,9 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+
 use ingress_agent::app;
 use ingress_agent::check::{self, Options, Outcome};
 use ingress_agent::config::{CheckArgs, Cli, Command, RunArgs};
+use ingress_agent::digest::vippool;
 use ingress_agent::{telemetry, xdp};
 use tokio::runtime::{Builder, Runtime};
 
@@ -51,12 +53,18 @@ fn command(command: Command) -> Result<ExitCode> {
             let description = xdp::describe::describe(&args.pins.pin_dir)?;
             write!(io::stdout(), "{description}").context("standard output")?;
         }
+        Command::Crd => write!(io::stdout(), "{}", crd()?).context("standard output")?,
         Command::Unload(args) => {
             let unloaded = runtime()?.block_on(xdp::unload::unload(&args.run_dir, &args.pins.pin_dir))?;
             write!(io::stdout(), "{unloaded}").context("standard output")?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The CustomResourceDefinition of VipPool, as YAML.
+fn crd() -> Result<String> {
+    serde_saphyr::to_string(&vippool::definition()).context("VipPool's definition")
 }
 
 /// Exit status 2 where no verdict comes, as for a wrong command line.

@@ -190,6 +190,8 @@ impl Plane {
             format!("--service-account-signing-key-file={}", file("accounts.key")),
             format!("--client-ca-file={}", file("authority.crt")),
             "--endpoint-reconciler-type=none".to_owned(),
+            // Told to nobody then; without it a default route is looked for.
+            "--advertise-address=192.0.2.1".to_owned(),
         ];
         if self.audited {
             flags.push(format!("--audit-policy-file={}", file("audit-policy.yaml")));
@@ -219,15 +221,15 @@ impl Plane {
 
     /// Drops what etcd remembers of the past, so that older watches are answered by 410 Gone.
     pub fn compact(&self) -> Result<()> {
-        let header = self.kubectl(&[
-            "get",
-            "namespaces",
-            "--output=jsonpath={.metadata.resourceVersion}",
-        ])?;
-        let revision: i64 = header
-            .trim()
+        let list = self.kubectl(&["get", "--raw", "/api/v1/namespaces?limit=1"])?;
+        let list: serde_json::Value = serde_json::from_str(&list).context("a list of namespaces")?;
+        let version = list
+            .pointer("/metadata/resourceVersion")
+            .and_then(|version| version.as_str());
+        let revision: i64 = version
+            .unwrap_or_default()
             .parse()
-            .with_context(|| format!("a resourceVersion: {header:?}"))?;
+            .context("a list's resourceVersion")?;
         let body = format!("{{\"revision\": {revision}, \"physical\": true}}");
         let url = format!("http://{}/v3/kv/compaction", self.etcd);
         let mut command = self.parts.command("curl");

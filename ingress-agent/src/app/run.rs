@@ -193,6 +193,7 @@ impl Followed {
                 let scope = Scope {
                     node,
                     namespaces: args.watch_namespace.clone(),
+                    pools: !args.ordinary.no_xdp,
                 };
                 tokio::spawn(async move { Ok(kube::watch(client, scope, sender).await) })
             }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
-use kube::CustomResource;
+use kube::{CustomResource, CustomResourceExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,11 @@ pub struct VipPoolSpec {
     /// The namespaces whose objects are served here. Absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
+}
+
+/// The CustomResourceDefinition.
+pub fn definition() -> CustomResourceDefinition {
+    VipPool::crd()
 }
 
 /// A port of every address of the pool.

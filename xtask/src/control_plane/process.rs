@@ -22,13 +22,11 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Starts a part; its log is `NAME.log` in the directory.
+    /// Starts a part.
     pub(super) fn start(&self, name: &str, flags: &[String]) -> Result<Process> {
         let mut command = self.command(self.binaries.path(name));
         command.args(flags).env("HOME", &self.directory);
-        let process = Process::start(name, &mut command, &self.directory.join(format!("{name}.log")))?;
-        self.scratch.adopt(&process);
-        Ok(process)
+        self.scratch.start(name, &mut command)
     }
 
     /// A command in the place's namespace, in a process group of its own; dies with the thread that starts it.

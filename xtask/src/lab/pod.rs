@@ -22,6 +22,11 @@ pub struct Pod {
 }
 
 impl Pod {
+    /// Starts a pod at 10.2.0.LAST and fd00:2::LAST, port 8080, of a pod network.
+    pub fn start(network: &Namespace, name: &str, last: u8) -> Result<Self> {
+        start_one(network, name.to_owned(), last)
+    }
+
     /// `red-1`, `blue-2`: the Service it belongs to, and its number there.
     pub fn name(&self) -> &str {
         &self.name
@@ -53,8 +58,8 @@ impl Drop for Pod {
     }
 }
 
-/// Makes the pod network: a bridge, on which every pod has its addresses.
-pub(super) fn network(namespace: Namespace) -> Result<Namespace> {
+/// Makes a namespace the pod network: gives it a bridge, on which every pod has its addresses.
+pub fn network(namespace: Namespace) -> Result<Namespace> {
     namespace.ip("link add pods type bridge mcast_snooping 0\n\
          link set pods up")?;
     Ok(namespace)

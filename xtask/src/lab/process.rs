@@ -31,7 +31,7 @@ pub struct Process {
 
 impl Process {
     /// Starts the command; what it prints goes to the end of `log`.
-    pub(crate) fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
+    pub(super) fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
         let file = File::options()
             .create(true)
             .append(true)

@@ -1,6 +1,7 @@
 //! Room for a test's or a command's things, all of them removed at its end.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -34,8 +35,15 @@ impl Scratch {
         self.0.prefix()
     }
 
+    /// Starts a process that ends before anything is removed; its log is `NAME.log` in the directory.
+    pub fn start(&self, name: &str, command: &mut Command) -> Result<Process> {
+        let process = Process::start(name, command, &self.directory().join(format!("{name}.log")))?;
+        self.adopt(&process);
+        Ok(process)
+    }
+
     /// Has a process end before anything is removed.
-    pub(crate) fn adopt(&self, process: &Process) {
+    pub(super) fn adopt(&self, process: &Process) {
         self.0.adopt(process.share());
     }
 }

@@ -31,6 +31,11 @@ const PAGE: u32 = 2000;
 pub(super) struct Kind<T>(Vec<Arc<Mutex<Shelf<T>>>>);
 
 impl<T: PartialEq> Kind<T> {
+    /// A kind that is not watched.
+    pub(super) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Whether it was listed once, everywhere.
     pub(super) fn is_listed(&self) -> bool {
         self.0.iter().all(|shelf| lock(shelf).is_listed())
@@ -92,10 +97,19 @@ impl Watches<'_> {
             let of = |namespace: &String| Api::namespaced(self.client.clone(), namespace);
             namespaces.iter().map(of).collect()
         };
-        Kind(apis.into_iter().map(|api| self.start(kind, api, digest)).collect())
+        Kind(
+            apis.into_iter()
+                .map(|api| self.start(kind, api, digest))
+                .collect(),
+        )
     }
 
-    fn start<K, T>(&mut self, kind: &'static str, api: Api<Arrived<K>>, digest: Digest<K, T>) -> Arc<Mutex<Shelf<T>>>
+    fn start<K, T>(
+        &mut self,
+        kind: &'static str,
+        api: Api<Arrived<K>>,
+        digest: Digest<K, T>,
+    ) -> Arc<Mutex<Shelf<T>>>
     where
         K: Resource<DynamicType = ()> + Watched,
         T: PartialEq + Send + Sync + 'static,

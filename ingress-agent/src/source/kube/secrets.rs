@@ -133,7 +133,10 @@ impl Secrets {
                 self.asked.insert(key.clone(), Asked { version, state });
                 self.tasks.spawn(self.asker.clone().ask(key.clone()));
             }
-            let is_waiting = self.asked.get(key).is_some_and(|asked| asked.state == State::Waiting);
+            let is_waiting = self
+                .asked
+                .get(key)
+                .is_some_and(|asked| asked.state == State::Waiting);
             awaited |= is_waiting && !has_failed && self.bodies.get(key).is_none();
         }
         awaited
@@ -147,7 +150,8 @@ impl Secrets {
         asked.state = State::Answered;
         match result {
             Ok(Some(Arrived { metadata, object })) => {
-                self.bodies.put(&metadata, |last| Ok(secret::digest(object?, last)));
+                self.bodies
+                    .put(&metadata, |last| Ok(secret::digest(object?, last)));
             }
             // Deleted meanwhile: the watch will tell.
             Ok(None) => {

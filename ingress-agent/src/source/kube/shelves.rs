@@ -46,7 +46,11 @@ impl Shelves {
             classes: watches.cluster::<IngressClass, _>("IngressClass", digest::class::digest),
             services: watches.namespaced::<ApiService, _>("Service", digest::service::digest),
             endpoints: watches.namespaced::<EndpointSlice, _>("EndpointSlice", digest::endpoints::digest),
-            pools: watches.cluster::<VipPool, _>("VipPool", digest::vippool::digest),
+            pools: if scope.pools {
+                watches.cluster::<VipPool, _>("VipPool", digest::vippool::digest)
+            } else {
+                Kind::none()
+            },
             _tasks: tasks,
         }
     }

@@ -111,7 +111,10 @@ fn an_object_that_cannot_be_read_stays_as_it_was_and_is_told() {
     let mut shelf = listed(&[("a", 1)], Instant::now());
     let fault = || Fault::refused(Cause::Type, "spec").found("x").expected("y");
     assert!(shelf.put(&named("a"), |_| Err::<Arc<u32>, _>(fault())));
-    assert!(!shelf.put(&named("a"), |_| Err::<Arc<u32>, _>(fault())), "told once");
+    assert!(
+        !shelf.put(&named("a"), |_| Err::<Arc<u32>, _>(fault())),
+        "told once"
+    );
     let (mut entries, mut findings) = (Vec::new(), Vec::new());
     shelf.enter(&mut entries, &mut findings);
     assert_eq!(entries.len(), 1);

@@ -1,0 +1,14 @@
+//! The real program against a real API server.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking, also in what its functions share"
+)]
+
+#[path = "apiserver/cluster.rs"]
+mod cluster;
+#[path = "apiserver/outage.rs"]
+mod outage;
+#[path = "apiserver/serving.rs"]
+mod serving;
