@@ -167,7 +167,7 @@ fn why_not_pem(error: &pem::Error) -> &'static str {
         pem::Error::Base64Decode(_) => "a block that is not base64",
         pem::Error::NoItemsFound => "no items found",
         pem::Error::SectionTooLarge => "a block of more than 10 MB",
-        _ => "it cannot be read",
+        pem::Error::Io(_) | _ => "it cannot be read",
     }
 }
 
