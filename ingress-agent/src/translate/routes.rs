@@ -15,7 +15,7 @@ use super::host::{self, Around, Built, Claim, Using};
 use super::policies::Secured;
 use super::report::{Findings, Place};
 use crate::digest::annotation::Protection;
-use crate::digest::{Fault, Ingress};
+use crate::digest::{Cause, Fault, Ingress};
 use crate::model::{Action, Certificate, Host, Route, Site, VirtualHost};
 
 /// What the last snapshot made of a site, and of what.
@@ -199,7 +199,7 @@ fn default(
             }
             Some(owner) if ingress.rules.is_empty() => {
                 let owner = &owner.origin;
-                let fault = Fault::refused("default-backend-taken", "spec.defaultBackend")
+                let fault = Fault::refused(Cause::DefaultBackendTaken, "spec.defaultBackend")
                     .found(format!(
                         "a default backend for everything, which {owner} has already"
                     ))

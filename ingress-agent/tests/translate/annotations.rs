@@ -144,6 +144,10 @@ fn what_moves_paths_or_protects_answers_503() {
         ("configuration-snippet", "deny all;"),
         ("enable-modsecurity", "true"),
     ] {
+        let cause = match annotation {
+            "backend-protocol" => "annotation-protocol",
+            _ => "annotation-closed",
+        };
         let annotation = format!("nginx.ingress.kubernetes.io/{annotation}: '{value}'");
         let (model, report) = model(&(annotated("web", "a.test", ROOT, &annotation) + &services(&["s"])));
         assert_eq!(
@@ -153,7 +157,7 @@ fn what_moves_paths_or_protects_answers_503() {
         );
         assert_eq!(
             causes(&report),
-            ["Ingress default/web: refused annotation-closed"],
+            [format!("Ingress default/web: refused {cause}")],
             "{annotation}"
         );
     }
