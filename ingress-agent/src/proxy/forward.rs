@@ -188,6 +188,12 @@ fn route(client: &Client, parts: &mut Parts) -> Result<Routed, ProxyError> {
         // Held for the lookup only: a request keeps its rule, never the table.
         let live = client.worker.live.load();
         let listener = live.table.listener(client.local);
+        let certificates = listener.and_then(|listener| listener.certificates.as_deref());
+        if let Some(name) = authority.name
+            && !client.security.admits(name, certificates)
+        {
+            return Err(ProxyError::Misdirected);
+        }
         let rule = listener.and_then(|listener| listener.site.find(authority.name, &path).rule());
         rule.map(Arc::clone).ok_or(ProxyError::NoRoute)?
     };
