@@ -57,7 +57,7 @@ fn echo(stream: TcpStream) {
 }
 
 /// The address that this machine would call others from; nothing is sent.
-fn own_address() -> IpAddr {
+pub(crate) fn own_address() -> IpAddr {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket
         .connect("198.51.100.1:9")
