@@ -42,6 +42,8 @@ mod health;
 mod lifecycle;
 #[path = "proxy/policies.rs"]
 mod policies;
+#[path = "proxy/rest.rs"]
+mod rest;
 #[path = "proxy/retry.rs"]
 mod retry;
 #[path = "proxy/routing.rs"]
