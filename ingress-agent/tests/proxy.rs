@@ -42,6 +42,8 @@ mod health;
 mod lifecycle;
 #[path = "proxy/policies.rs"]
 mod policies;
+#[path = "proxy/replay.rs"]
+mod replay;
 #[path = "proxy/rest.rs"]
 mod rest;
 #[path = "proxy/retry.rs"]
