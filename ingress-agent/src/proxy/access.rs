@@ -30,8 +30,8 @@ pub(super) struct Record {
     /// `None`: a refused request, of which no field is believed, or nobody listens.
     asked: Option<Asked>,
     method: MethodLabel,
-    /// When it first went to a pod, and its id.
-    forwarded: Option<(Instant, Option<HeaderValue>)>,
+    /// Its id, once it has gone to a pod.
+    id: Option<HeaderValue>,
     pub(super) rule: Option<Arc<Rule>>,
     pub(super) tries: Tries,
     pub(super) status: Option<StatusCode>,
@@ -84,7 +84,7 @@ impl Record {
             started: Instant::now(),
             asked: None,
             method: MethodLabel::OTHER,
-            forwarded: None,
+            id: None,
             rule: None,
             tries: Tries::default(),
             status: None,
@@ -114,7 +114,7 @@ impl Record {
     /// It goes to a pod now, with these fields.
     pub(super) fn forwards(&mut self, headers: &HeaderMap) {
         if is_wanted() {
-            self.forwarded = Some((Instant::now(), headers.get(X_REQUEST_ID).cloned()));
+            self.id = headers.get(X_REQUEST_ID).cloned();
         }
     }
 
@@ -159,14 +159,12 @@ impl Record {
             BackendPort::Number(number) => number.to_string(),
             BackendPort::Name(name) => name.to_string(),
         });
-        let id = self.forwarded.as_ref().and_then(|(_, id)| id.as_ref());
         // What the client did to its own request is no word of the endpoint's.
         let is_endpoints = |status: &u16| self.error.is_none() || matches!(status, 502 | 504);
         let status = self.status.map(|status| status.as_u16()).filter(is_endpoints);
         let bytes = if self.error.is_none() { self.bytes } else { 0 };
         let tries = self.tries.tell(status, bytes, now);
         let tries = tries.as_ref();
-        let upstream_us = self.forwarded.as_ref().map(|(begin, _)| in_micros(now - *begin));
         tracing::info!(
             target: "access",
             %client,
@@ -182,7 +180,7 @@ impl Record {
             referer = words(asked.and_then(|asked| asked.referer.as_ref())),
             user_agent = words(asked.and_then(|asked| asked.user_agent.as_ref())),
             request_length = asked.map(|asked| asked.length),
-            request_id = words(id),
+            request_id = words(self.id.as_ref()),
             status = self.status(),
             bytes = self.bytes,
             duration_us = micros,
@@ -191,7 +189,6 @@ impl Record {
             ingress = route.map(|route| &*route.origin.name),
             service = backend.map(|backend| &*backend.service),
             service_port = port,
-            upstream_us,
             upstream = tries.map(|tries| &*tries.addresses),
             upstream_status = tries.map(|tries| &*tries.statuses),
             upstream_response_time = tries.map(|tries| &*tries.times),

@@ -129,13 +129,6 @@ impl AccessFormat {
 /// What a variable stands for; `None` is written as nginx does, `-`.
 fn value(variable: Variable, fields: &Fields, now: SystemTime) -> Option<String> {
     let target = || fields.text("target").filter(|target| target != "-");
-    // An answer of the agent's own has no upstream's status, length and time.
-    let of_upstream = |field| {
-        fields
-            .number("upstream_us")
-            .filter(|_| fields.text("error").is_none())
-            .and_then(|_| fields.text(field))
-    };
     match variable {
         Variable::RemoteAddr => fields.text("client"),
         // The agent authenticates nobody.
@@ -173,9 +166,9 @@ fn value(variable: Variable, fields: &Fields, now: SystemTime) -> Option<String>
         // There is no canary here.
         Variable::Alternative => Some(String::new()),
         Variable::UpstreamAddr => fields.text("upstream"),
-        Variable::UpstreamLength => of_upstream("bytes"),
-        Variable::UpstreamTime => fields.number("upstream_us").map(seconds),
-        Variable::UpstreamStatus => of_upstream("status"),
+        Variable::UpstreamLength => fields.text("upstream_response_length"),
+        Variable::UpstreamTime => fields.text("upstream_response_time"),
+        Variable::UpstreamStatus => fields.text("upstream_status"),
         Variable::ReqId => fields.text("request_id"),
         Variable::Namespace => fields.text("namespace"),
         Variable::Ingress => fields.text("ingress"),
@@ -238,13 +231,14 @@ mod tests {
     fn a_line_of_ingress_nginx() {
         let fields = json!({
             "client": "192.0.2.1", "method": "GET", "target": "/a?b=\"c", "path": "/a", "protocol": "HTTP/1.1",
-            "status": 200, "bytes": 12, "duration_us": 1_234_567, "upstream_us": 4000, "request_length": 99,
+            "status": 200, "bytes": 12, "duration_us": 1_234_567, "request_length": 99,
             "user_agent": "x\\y\n", "namespace": "shop", "ingress": "i", "service": "web", "service_port": "80",
-            "upstream": "10.0.0.1:8080", "request_id": "abc",
+            "upstream": "10.0.0.1:8080, 10.0.0.2:8080", "upstream_status": "504, 200",
+            "upstream_response_time": "1.000, 0.004", "upstream_response_length": "0, 12", "request_id": "abc",
         });
         assert_eq!(
             line("ingress-nginx", fields),
-            "192.0.2.1 - - [21/Nov/2026:11:27:00 +0000] \"GET /a?b=\\x22c HTTP/1.1\" 200 12 \"-\" \"x\\x5Cy\\x0A\" 99 1.234 [shop-web-80] [] 10.0.0.1:8080 12 0.004 200 abc"
+            "192.0.2.1 - - [21/Nov/2026:11:27:00 +0000] \"GET /a?b=\\x22c HTTP/1.1\" 200 12 \"-\" \"x\\x5Cy\\x0A\" 99 1.234 [shop-web-80] [] 10.0.0.1:8080, 10.0.0.2:8080 0, 12 1.000, 0.004 504, 200 abc"
         );
     }
 
