@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::endpoint::{InFlight, Target};
+use crate::proxy::count::Cause;
 use crate::proxy::deadline::Deadline;
 use crate::proxy::forward::RequestBody;
 
@@ -67,6 +68,19 @@ pub(super) enum ConnectError {
 }
 
 impl ConnectError {
+    /// As the metrics tell it.
+    pub(super) fn cause(&self) -> Cause {
+        match self {
+            Self::Connect { .. } if self.is_own() => Cause::Local,
+            Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
+                Cause::Refused
+            }
+            Self::Connect { .. } | Self::Handshake { .. } => Cause::Unreachable,
+            Self::Timeout { .. } => Cause::ConnectTimeout,
+            Self::Tls { .. } => Cause::Tls,
+        }
+    }
+
     /// Whether it is this node that cannot connect, so that it says nothing about the pod.
     pub(super) fn is_own(&self) -> bool {
         let Self::Connect { source, .. } = self else {

@@ -85,6 +85,7 @@ pub(in crate::proxy) async fn exchange(
                 (failure, unsent, error.status(), Err(error))
             }
         };
+        record.tries.blame(failure.cause());
         began = Instant::now();
         if !tries.another(failure, began) {
             return answer;
@@ -180,7 +181,7 @@ impl Attempt<'_> {
                 let failure = if timed_out {
                     Failure::ConnectTimeout
                 } else {
-                    Failure::Connect
+                    Failure::Connect(error.cause())
                 };
                 Err((failure, Some(request)))
             }
@@ -194,7 +195,7 @@ impl Attempt<'_> {
             Failure::Lost if self.endpoint.answers().lose() => "its connections end without an answer",
             Failure::Timeout
             | Failure::Lost
-            | Failure::Connect
+            | Failure::Connect(_)
             | Failure::ConnectTimeout
             | Failure::Unsent
             | Failure::Broken
