@@ -35,9 +35,12 @@ mod pod;
 mod target;
 #[path = "ledger/trust.rs"]
 mod trust;
+#[path = "ledger/tunnel.rs"]
+mod tunnel;
 
 pub(crate) use book::{Book, Cause, Ledger};
 pub(crate) use load::{Load, Running};
 pub(crate) use pod::{Fault, Pod};
 pub(crate) use target::{Expected, Target};
 pub(crate) use trust::Trust;
+pub(crate) use tunnel::{Download, Tunnel};
