@@ -1,5 +1,5 @@
 //! What the agent says of itself, to whoever asks on this machine: `/livez`, `/readyz`, `/metrics` and
-//! `/debug/{model,plan,table}`, on a unix socket of the agent's user and, where asked for, on a loopback address.
+//! `/debug/{model,plan,table,endpoints}`, on a unix socket of the agent's user and, where asked for, on a loopback address.
 //!
 //! In: a [`Board`], which the control thread keeps up to date. Out: text and JSON, without a secret or a key. It
 //! runs on the control thread's runtime, changes nothing, and the request path never waits for it.
@@ -38,7 +38,7 @@ pub use self::socket::SocketError;
 const LIMIT: Duration = Duration::from_secs(30);
 /// Connections served at once; further ones wait.
 const AT_ONCE: usize = 16;
-const PATHS: &str = "/livez\n/readyz\n/metrics\n/debug/model\n/debug/plan\n/debug/table\n";
+const PATHS: &str = "/livez\n/readyz\n/metrics\n/debug/model\n/debug/plan\n/debug/table\n/debug/endpoints\n";
 
 /// The admin's listeners; they close with this value.
 #[derive(Debug)]
@@ -158,6 +158,7 @@ async fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Byt
             "no plan: none is in effect yet, or the agent serves without XDP",
         ),
         "/debug/table" => json(board.proxy().map(|proxy| proxy.describe()), "no table yet"),
+        "/debug/endpoints" => json(board.proxy().map(|proxy| proxy.endpoints()), "no table yet"),
         _ => text(StatusCode::NOT_FOUND, format!("there is:\n{PATHS}")),
     }
 }

@@ -22,7 +22,6 @@ mod guard;
 mod header;
 mod listener;
 mod open;
-mod path;
 mod policy;
 mod preamble;
 mod request_id;
@@ -40,7 +39,7 @@ mod worker;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures::future::join_all;
@@ -52,6 +51,7 @@ pub use count::{BOUNDS_MICROS, CLASSES, Counts, Labels, METHODS, RouteCounts};
 pub use listener::{ListenError, Listeners, Ordinary, Sockets};
 pub use table::{Memo, Table, TableText};
 pub use tls::FallbackError;
+pub use upstream::{EndpointHealth, HealthState};
 pub use worker::WorkerError;
 
 use tls::{Handshakes, Tls};
@@ -220,6 +220,14 @@ impl Proxy {
     /// What the workers look requests up in, in words.
     pub fn describe(&self) -> TableText {
         TableText::from(&self.live.load_full().table)
+    }
+
+    /// How every endpoint of the table does, by address: one entry per address, TLS and server name.
+    pub fn endpoints(&self) -> Vec<EndpointHealth> {
+        let now = Instant::now();
+        let live = self.live.load_full();
+        let endpoints = live.table.endpoints();
+        endpoints.iter().map(|endpoint| endpoint.tell(now)).collect()
     }
 
     /// What each worker has counted.
