@@ -34,6 +34,10 @@ fn no_edit_fails_a_request() {
         per_connection: 50,
         ..Load::at(world.edits.agent.tls)
     };
+    let h2 = Load {
+        connections: 6,
+        ..secure.clone()
+    };
     let fresh = Load {
         connections: 2,
         per_connection: 1,
@@ -49,6 +53,7 @@ fn no_edit_fails_a_request() {
         plain.start(&book, &all),
         fresh.start(&book, &all),
         secure.start(&book, &secured),
+        h2.start_h2(&book, &secured),
     ];
     // Over routes that are edited too, and to pods that stay.
     let hosts = ["steady", "moved", "scaled", "bystander"].map(|tenant| format!("{tenant}.test"));

@@ -25,6 +25,8 @@
 mod book;
 #[path = "ledger/client.rs"]
 mod client;
+#[path = "ledger/h2.rs"]
+mod h2;
 #[path = "ledger/load.rs"]
 mod load;
 #[path = "ledger/message.rs"]
