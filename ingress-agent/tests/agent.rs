@@ -19,11 +19,15 @@ mod admin;
 mod authority;
 #[path = "agent/change.rs"]
 mod change;
+#[path = "agent/edits.rs"]
+mod edits;
 #[path = "agent/ordinary.rs"]
 mod ordinary;
 #[path = "agent/pod.rs"]
 mod pod;
 #[path = "agent/process.rs"]
 mod process;
+#[path = "agent/rotation.rs"]
+mod rotation;
 #[path = "agent/yaml.rs"]
 mod yaml;
