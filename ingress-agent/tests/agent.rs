@@ -8,8 +8,12 @@
 
 #[path = "agent/access.rs"]
 mod access;
+#[path = "support/address.rs"]
+mod address;
 #[path = "agent/admin.rs"]
 mod admin;
+#[path = "agent/explain.rs"]
+mod explain;
 #[path = "agent/ordinary.rs"]
 mod ordinary;
 #[path = "agent/pod.rs"]

@@ -8,6 +8,8 @@
     reason = "a test fails by panicking, also in what its functions share"
 )]
 
+#[path = "support/address.rs"]
+mod address;
 #[path = "explain/agreement.rs"]
 mod agreement;
 #[path = "support/bed.rs"]
@@ -16,6 +18,11 @@ mod bed;
 #[path = "translate/folder.rs"]
 #[expect(dead_code, reason = "shared with the tests of translate")]
 mod folder;
+#[path = "support/handshake.rs"]
+#[expect(dead_code, reason = "shared with the tests of the proxy")]
+mod handshake;
+#[path = "explain/manifests.rs"]
+mod manifests;
 #[path = "support/raw.rs"]
 #[expect(dead_code, reason = "shared with the tests of the proxy")]
 mod raw;
@@ -25,5 +32,7 @@ mod recorder;
 #[path = "support/reference.rs"]
 #[expect(dead_code, reason = "shared with the tests of the proxy")]
 mod reference;
+#[path = "explain/shapes.rs"]
+mod shapes;
 #[path = "explain/words.rs"]
 mod words;

@@ -15,6 +15,8 @@
 mod bed;
 #[path = "support/frames.rs"]
 mod frames;
+#[path = "support/handshake.rs"]
+mod handshake;
 #[path = "support/raw.rs"]
 mod raw;
 #[path = "support/recorder.rs"]

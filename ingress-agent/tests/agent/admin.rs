@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::process::{Agent, get};
 
 /// The status and the body that the agent's socket answers with.
-fn ask(agent: &Agent, path: &str) -> (String, String) {
+pub(crate) fn ask(agent: &Agent, path: &str) -> (String, String) {
     let output = Command::new("curl")
         .args(["-s", "-w", "\n%{http_code}", "--unix-socket"])
         .arg(agent.path("run/admin.sock"))

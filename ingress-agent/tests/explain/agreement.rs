@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use http::Method;
-use ingress_agent::explain::{Answer, Request, StepName, Subject, explain};
+use ingress_agent::explain::{Answer, Basis, Request, StepName, Subject, explain};
 use ingress_agent::model::{Action, Backend, Listener, Model, PathMatch, Protocol, Route, Site, Vip};
 use ingress_agent::proxy::Table;
 use ingress_agent::translate::{Report, Snapshot};
@@ -122,6 +122,7 @@ fn explain_and_the_data_plane_never_disagree() {
             model: &model,
             report: &report,
             table: &table,
+            basis: Basis::Folder,
         };
         let mut seen = std::collections::BTreeSet::new();
         let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(1_000));
@@ -248,6 +249,7 @@ fn endpoints_that_terminate_are_told_only_when_no_other_is_left() {
             model: &model,
             report: &report,
             table: &table,
+            basis: Basis::Folder,
         };
         let request = Request::new(
             "http://127.0.0.1/".parse().unwrap(),

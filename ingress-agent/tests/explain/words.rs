@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use http::Method;
-use ingress_agent::explain::{Explanation, Request, Step, StepName, Subject, explain};
+use ingress_agent::explain::{Basis, Explanation, Request, Step, StepName, Subject, explain};
 use ingress_agent::proxy::Table;
 use ingress_agent::translate::translate;
 
@@ -19,6 +19,7 @@ fn explained(text: &str, url: &str) -> Explanation {
         model: &model,
         report: &report,
         table: &table,
+        basis: Basis::Folder,
     };
     let request = Request::new(url.parse().unwrap(), Method::GET, Vec::new(), None);
     explain(&subject, &request)
@@ -194,12 +195,77 @@ fn the_default_backend_is_told_as_such() {
 }
 
 #[test]
-fn without_a_pool_nothing_is_dialled_and_the_pool_is_the_repair() {
-    let text = one("a.test", "/");
+fn without_a_pool_ordinary_listeners_are_assumed_and_told() {
+    let class = BASE.split("---").next().unwrap();
+    let text = class.to_owned() + &one("a.test", "/");
     let folder = folder(&[("test.yaml", &text)]);
-    let output = agent(folder.path(), &["http://a.test/"]);
-    assert_eq!(output.0, Some(1));
-    assert!(output.1.contains("create a VipPool"), "{}", output.1);
+    for (url, flag) in [
+        ("http://a.test/", "--listen"),
+        ("https://a.test:8443/", "--tls-listen"),
+    ] {
+        let (code, words) = agent(folder.path(), &[url]);
+        assert_eq!(code, Some(0), "{words}");
+        for part in [
+            "the folder has no VipPool",
+            &format!("run --no-xdp {flag} 0.0.0.0:"),
+            "10.1.0.1:8080",
+        ] {
+            assert!(words.contains(part), "no `{part}` in\n{words}");
+        }
+    }
+    // Also where the fault is another's.
+    let (code, words) = agent(folder.path(), &["http://b.test/"]);
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains("add a rule with `host: b.test`"), "{words}");
+}
+
+#[test]
+fn a_body_that_the_route_does_not_take() {
+    let text = one("a.test", "/").replace(
+        "metadata: {name: web}\nspec:\n  ingressClassName",
+        "metadata: {name: web, annotations: {nginx.ingress.kubernetes.io/proxy-body-size: '10'}}\nspec:\n  ingressClassName",
+    );
+    let folder = folder(&[("base.yaml", BASE), ("test.yaml", &text)]);
+    let ask = |length: &str| {
+        agent(
+            folder.path(),
+            &["http://a.test/", "--method", "POST", "--header", length],
+        )
+    };
+    assert_eq!(ask("Content-Length: 10").0, Some(0));
+    let (code, words) = ask("Content-Length: 11");
+    assert_eq!(code, Some(1), "{words}");
+    for part in [
+        "answer: 413",
+        "proxy-body-size: 10 bytes",
+        "to repair: raise `nginx.ingress.kubernetes.io/proxy-body-size`",
+    ] {
+        assert!(words.contains(part), "no `{part}` in\n{words}");
+    }
+}
+
+#[test]
+fn the_protocol_is_what_both_sides_have() {
+    let text = one("a.test", "/");
+    let folder = folder(&[("base.yaml", BASE), ("test.yaml", &text)]);
+    for (more, spoken) in [
+        (&[][..], "HTTP/2 by ALPN"),
+        (&["--http1.1"], "HTTP/1.1 by ALPN"),
+        // A change of protocol has no words in HTTP/2.
+        (
+            &[
+                "--header",
+                "Upgrade: websocket",
+                "--header",
+                "Connection: upgrade",
+            ],
+            "HTTP/1.1 by ALPN",
+        ),
+    ] {
+        let arguments: Vec<_> = ["https://a.test/"].iter().chain(more).copied().collect();
+        let (_, words) = agent(folder.path(), &arguments);
+        assert!(words.contains(spoken), "{more:?}: {words}");
+    }
 }
 
 #[test]
