@@ -22,7 +22,6 @@ mod guard;
 mod header;
 mod listener;
 mod open;
-mod path;
 mod policy;
 mod preamble;
 mod request_id;

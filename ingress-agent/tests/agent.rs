@@ -2,9 +2,14 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, also in what its functions share"
+    reason = "a test fails by panicking, also in what its functions share, and a load prints its ledger"
 )]
+
+#[path = "support/ledger.rs"]
+mod ledger;
 
 #[path = "agent/access.rs"]
 mod access;
@@ -12,6 +17,10 @@ mod access;
 mod address;
 #[path = "agent/admin.rs"]
 mod admin;
+#[path = "agent/authority.rs"]
+mod authority;
+#[path = "agent/change.rs"]
+mod change;
 #[path = "agent/explain.rs"]
 mod explain;
 #[path = "agent/ordinary.rs"]
@@ -20,3 +29,5 @@ mod ordinary;
 mod pod;
 #[path = "agent/process.rs"]
 mod process;
+#[path = "agent/yaml.rs"]
+mod yaml;

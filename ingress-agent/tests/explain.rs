@@ -15,6 +15,8 @@ mod agreement;
 #[path = "support/bed.rs"]
 #[expect(dead_code, reason = "shared with the tests of the proxy")]
 mod bed;
+#[path = "explain/certificate.rs"]
+mod certificate;
 #[path = "translate/folder.rs"]
 #[expect(dead_code, reason = "shared with the tests of translate")]
 mod folder;
@@ -23,6 +25,8 @@ mod folder;
 mod handshake;
 #[path = "explain/manifests.rs"]
 mod manifests;
+#[path = "explain/random.rs"]
+mod random;
 #[path = "support/raw.rs"]
 #[expect(dead_code, reason = "shared with the tests of the proxy")]
 mod raw;
@@ -34,5 +38,7 @@ mod recorder;
 mod reference;
 #[path = "explain/shapes.rs"]
 mod shapes;
+#[path = "explain/wish.rs"]
+mod wish;
 #[path = "explain/words.rs"]
 mod words;

@@ -30,6 +30,8 @@ mod access;
 mod corpus;
 #[path = "proxy/failing.rs"]
 mod failing;
+#[path = "proxy/faults.rs"]
+mod faults;
 #[path = "proxy/h2.rs"]
 mod h2;
 #[path = "proxy/h2_limits.rs"]
@@ -40,10 +42,14 @@ mod health;
 mod lifecycle;
 #[path = "proxy/policies.rs"]
 mod policies;
+#[path = "proxy/rest.rs"]
+mod rest;
 #[path = "proxy/retry.rs"]
 mod retry;
 #[path = "proxy/routing.rs"]
 mod routing;
+#[path = "proxy/slow_body.rs"]
+mod slow_body;
 #[path = "proxy/smuggling.rs"]
 mod smuggling;
 #[path = "proxy/tls.rs"]

@@ -35,6 +35,8 @@ mod order;
 mod routes;
 #[path = "translate/vips.rs"]
 mod vips;
+#[path = "translate/walk.rs"]
+mod walk;
 #[path = "translate/watched.rs"]
 mod watched;
 #[path = "translate/watching.rs"]

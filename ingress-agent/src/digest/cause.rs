@@ -42,6 +42,8 @@ causes! {
     AnnotationUnknown = "annotation-unknown",
     /// A value that its annotation cannot have.
     AnnotationValue = "annotation-value",
+    /// A variable in an annotation's value.
+    AnnotationVariable = "annotation-variable",
     /// An API version that Kubernetes has removed.
     ApiVersion = "api-version",
     /// A VipPool's assignment of what is no address.

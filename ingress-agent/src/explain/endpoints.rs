@@ -52,17 +52,19 @@ pub(super) fn step(
     )
 }
 
-/// The endpoints of which one is called: the ready ones, else the terminating ones; those out of use only when
-/// no other is left.
+/// The endpoints of which one is called: the ready ones, else the terminating ones; those that are silent only
+/// when no other is left, and never those that cannot be reached.
 pub(super) fn called(backend: &Backend, healths: &[EndpointHealth]) -> Vec<SocketAddr> {
-    let called = |state: EndpointState, ejected: bool| -> Vec<SocketAddr> {
-        let endpoints = backend.endpoints.iter().filter(|one| one.state == state);
-        let addresses = endpoints.map(|one| one.address);
-        let is_ejected =
-            |address| health_of(healths, address).is_some_and(|health| health.state.is_ejected());
-        addresses
-            .filter(|address| is_ejected(*address) == ejected)
-            .collect()
+    let called = |wanted: EndpointState, silent: bool| -> Vec<SocketAddr> {
+        let endpoints = backend.endpoints.iter().filter(|one| one.state == wanted);
+        let fits = |address: &SocketAddr| {
+            health_of(healths, *address).is_some_and(|health| match health.state {
+                HealthState::Well | HealthState::Warming => !silent,
+                HealthState::Silent => silent,
+                HealthState::Unreachable => false,
+            })
+        };
+        endpoints.map(|one| one.address).filter(fits).collect()
     };
     let (ready, terminating) = (EndpointState::Ready, EndpointState::Draining);
     let orders = [
@@ -71,7 +73,7 @@ pub(super) fn called(backend: &Backend, healths: &[EndpointHealth]) -> Vec<Socke
         (ready, true),
         (terminating, true),
     ];
-    let mut called = orders.into_iter().map(|(state, ejected)| called(state, ejected));
+    let mut called = orders.into_iter().map(|(state, silent)| called(state, silent));
     called.find(|called| !called.is_empty()).unwrap_or_default()
 }
 

@@ -1,6 +1,7 @@
 //! The access event: one per request, when it has ended, by whatever knows the end.
 
-use std::net::SocketAddr;
+mod tries;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 
+pub(super) use self::tries::Tries;
 use super::client::Client;
 use super::count::{MethodLabel, Outcome, add};
 use super::error::ProxyError;
@@ -31,9 +33,7 @@ pub(super) struct Record {
     /// When it first went to a pod, and its id.
     forwarded: Option<(Instant, Option<HeaderValue>)>,
     pub(super) rule: Option<Arc<Rule>>,
-    pub(super) endpoint: Option<SocketAddr>,
-    /// Tries after the first.
-    pub(super) retries: u32,
+    pub(super) tries: Tries,
     pub(super) status: Option<StatusCode>,
     /// Bytes of the answer's body.
     pub(super) bytes: u64,
@@ -86,8 +86,7 @@ impl Record {
             method: MethodLabel::OTHER,
             forwarded: None,
             rule: None,
-            endpoint: None,
-            retries: 0,
+            tries: Tries::default(),
             status: None,
             bytes: 0,
             error: None,
@@ -131,11 +130,16 @@ impl Record {
             status,
             micros,
             bytes: self.bytes,
-            retries: self.retries,
+            retries: self.retries(),
             failed: self.end == End::UpstreamBroken
-                || (self.endpoint.is_some() && self.error.is_some() && matches!(status, 502 | 504)),
+                || (self.tries.count() > 0 && self.error.is_some() && matches!(status, 502 | 504)),
         };
         counter.count(self.rule.as_ref().map(|rule| &*rule.route), &outcome);
+    }
+
+    /// Tries after the first.
+    fn retries(&self) -> u32 {
+        u32::try_from(self.tries.count().saturating_sub(1)).unwrap_or(u32::MAX)
     }
 
     fn status(&self) -> u16 {
@@ -156,6 +160,12 @@ impl Record {
             BackendPort::Name(name) => name.to_string(),
         });
         let id = self.forwarded.as_ref().and_then(|(_, id)| id.as_ref());
+        // What the client did to its own request is no word of the endpoint's.
+        let is_endpoints = |status: &u16| self.error.is_none() || matches!(status, 502 | 504);
+        let status = self.status.map(|status| status.as_u16()).filter(is_endpoints);
+        let bytes = if self.error.is_none() { self.bytes } else { 0 };
+        let tries = self.tries.tell(status, bytes, now);
+        let tries = tries.as_ref();
         let upstream_us = self.forwarded.as_ref().map(|(begin, _)| in_micros(now - *begin));
         tracing::info!(
             target: "access",
@@ -182,8 +192,11 @@ impl Record {
             service = backend.map(|backend| &*backend.service),
             service_port = port,
             upstream_us,
-            upstream = self.endpoint.map(tracing::field::display),
-            retries = self.retries,
+            upstream = tries.map(|tries| &*tries.addresses),
+            upstream_status = tries.map(|tries| &*tries.statuses),
+            upstream_response_time = tries.map(|tries| &*tries.times),
+            upstream_response_length = tries.map(|tries| &*tries.lengths),
+            retries = self.retries(),
             error = self.error.map(tracing::field::display),
             end = self.end.name(),
         );

@@ -85,6 +85,13 @@ impl Client {
         self.abandoned.set(self.abandoned.get().saturating_add(1));
     }
 
+    /// Since when the connection is idle: all that was asked is answered, and the answers are written.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let is_idle = self.open.get() == 0 && self.asked() > 0 && self.watch.is_quiet();
+        // An idle connection's deadline is this one.
+        is_idle.then(|| self.watch.deadline()?.checked_sub(self.worker.options.idle))?
+    }
+
     /// What the connection becomes once the answer is written.
     pub(super) fn become_tunnel(&self, tunnel: Tunnel, record: Record) {
         self.watch.switch();

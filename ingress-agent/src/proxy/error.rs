@@ -20,6 +20,8 @@ pub(super) enum ProxyError {
     NotHonoured,
     #[error("no endpoint is ready")]
     NoEndpoint,
+    #[error("no endpoint can be reached at present")]
+    AllDown,
     #[error("no endpoint could be reached")]
     Connect,
     #[error("the endpoint's answer was broken")]
@@ -59,7 +61,7 @@ impl ProxyError {
             },
             Self::Authority | Self::Path | Self::RequestBody => StatusCode::BAD_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::NotHonoured | Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotHonoured | Self::NoEndpoint | Self::AllDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Connect | Self::Upstream => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -79,6 +81,10 @@ impl ProxyError {
         if status == StatusCode::METHOD_NOT_ALLOWED {
             // RFC 9110 section 15.5.6 asks for the field; it may be empty.
             headers.insert(header::ALLOW, HeaderValue::from_static(""));
+        }
+        if self == Self::AllDown {
+            // They are probed once a second.
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if matches!(self, Self::Refused(_) | Self::RequestBody) {
             // Where the next request would begin is not certain.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::authority::HostName;
+use super::error::ProxyError;
 use super::upstream::{Budget, Endpoint};
 use crate::model;
 
@@ -52,6 +53,15 @@ impl Upstream {
     /// How many endpoints there are.
     pub(super) fn count(&self) -> usize {
         self.ready.len() + self.draining.len()
+    }
+
+    /// Why there is no endpoint to ask.
+    pub(super) fn nobody(&self) -> ProxyError {
+        if self.count() == 0 {
+            ProxyError::NoEndpoint
+        } else {
+            ProxyError::AllDown
+        }
     }
 
     /// Requests under way at all of them.

@@ -1,10 +1,11 @@
 //! One client's connection, from the accept to its end.
 
 mod h2;
+mod rest;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -193,52 +194,67 @@ where
         head: worker.options.head,
         body: worker.options.body,
     };
-    let io = Guard::new(io, tls, limits, Arc::clone(&watch));
-    let client = Rc::new(Client::new(Rc::clone(&worker), ends, tls, Arc::clone(&watch)));
-    let served = Rc::clone(&client);
-    let service = service_fn(move |request| forward::serve(Rc::clone(&served), request));
-    let mut connection = pin!(
-        http1::Builder::new()
-            .max_buf_size(BUFFER)
-            .pipeline_flush(false)
-            .serve_connection(TokioIo::new(io), service)
-            .with_upgrades()
-    );
+    let guard = Guard::new(io, tls, limits, Arc::clone(&watch));
+    let client = Rc::new(Client::new(worker, ends, tls, Arc::clone(&watch)));
+    // Boxed, so that it takes no memory while the connection rests.
+    let begin = |guard| {
+        let served = Rc::clone(&client);
+        let service = service_fn(move |request| forward::serve(Rc::clone(&served), request));
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(BUFFER).pipeline_flush(false);
+        let connection = builder.serve_connection(TokioIo::new(guard), service);
+        Box::pin(connection.with_upgrades())
+    };
+    let mut connection = begin(guard);
     let mut deadline = Deadline::new(watch.deadline().unwrap_or_else(Instant::now));
     let mut registered = false;
-    let mut leaving = Leaving::No;
-    let ended = poll_fn(|cx| {
-        if !std::mem::replace(&mut registered, true) {
-            place.register(cx.waker());
-        }
-        loop {
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                return Poll::Ready(ended);
+    let ended = loop {
+        let mut leaving = Leaving::No;
+        let ended = poll_fn(|cx| {
+            if !std::mem::replace(&mut registered, true) {
+                place.register(cx.waker());
             }
-            // After the poll, so that a request that is already here is served; and never within a head.
-            if worker.open.draining() && leaving != Leaving::Told && !watch.head_begun() {
-                if client.asked() > 0 {
-                    leaving = Leaving::Told;
-                    connection.as_mut().graceful_shutdown();
-                    continue;
+            loop {
+                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(Some(ended));
                 }
-                // hyper would close at once, and the first request may be under way.
-                if leaving == Leaving::No {
-                    leaving = Leaving::Awaited;
-                    watch.expect_within(Instant::now(), LAST_HEAD);
+                // After the poll, so that a request that is already here is served; and never within a head.
+                if client.worker.open.draining() && leaving != Leaving::Told && !watch.head_begun() {
+                    if client.asked() > 0 {
+                        leaving = Leaving::Told;
+                        connection.as_mut().graceful_shutdown();
+                        continue;
+                    }
+                    // hyper would close at once, and the first request may be under way.
+                    if leaving == Leaving::No {
+                        leaving = Leaving::Awaited;
+                        watch.expect_within(Instant::now(), LAST_HEAD);
+                    }
                 }
+                let Some(due) = watch.deadline() else {
+                    return Poll::Pending;
+                };
+                let rests_at = client.idle_since().map(|since| since + rest::MOMENT);
+                deadline.set(rests_at.unwrap_or(due).min(due));
+                if deadline.poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                if rests_at.is_some_and(|at| at < due) && leaving == Leaving::No {
+                    return Poll::Ready(None);
+                }
+                watch.expire();
             }
-            let Some(due) = watch.deadline() else {
-                return Poll::Pending;
-            };
-            deadline.set(due);
-            if deadline.poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            watch.expire();
+        });
+        if let Some(ended) = ended.await {
+            break ended;
         }
-    });
-    let ended = ended.await;
+        let Some(parts) = Pin::into_inner(connection).into_parts() else {
+            break Ok(());
+        };
+        let mut guard = parts.io.into_inner();
+        rest::rest(&client, &mut guard, &mut deadline).await;
+        connection = begin(guard);
+    };
     let tunnel = client.take_tunnel();
     if let Err(error) = ended {
         tracing::debug!(peer = %ends.peer, %error, "a client's connection broke");

@@ -18,7 +18,7 @@ use super::guard::{self, Refusal, h2};
 use super::policy::{body_limit, https_redirect};
 use super::router::{Rule, Upstream};
 use super::table::{Listener, Table};
-use super::upstream::EndpointHealth;
+use super::upstream::{EndpointHealth, HealthState};
 use super::wanted::Wanted;
 use crate::model::{Host, Route};
 
@@ -150,8 +150,9 @@ fn follow(
     }
     trace.stage = Stage::Endpoints;
     trace.endpoints = endpoints(upstream);
-    if trace.endpoints.is_empty() {
-        return Err(ProxyError::NoEndpoint);
+    let is_down = |endpoint: &EndpointHealth| endpoint.state == HealthState::Unreachable;
+    if trace.endpoints.iter().all(is_down) {
+        return Err(upstream.nobody());
     }
     Ok(())
 }

@@ -78,14 +78,16 @@ fn an_endpoint_that_is_out_of_use_is_told_as_such() {
     assert!(agent.exchange(get("/")).starts_with("HTTP/1.1 502 "));
     let url = format!("http://a.test:{}/", agent.plain.port());
     let deadline = Instant::now() + Duration::from_secs(10);
-    let told = loop {
+    let (json, told) = loop {
         let (_, json) = explained(&agent, &[&url, "--json"]);
         let json: Value = serde_json::from_str(&json).unwrap();
         let last = json["steps"].as_array().unwrap().last().unwrap().clone();
         if last["ok"] == false || Instant::now() > deadline {
-            break last;
+            break (json, last);
         }
     };
+    assert_eq!(json["answer"]["status"], 503, "{json:#}");
+    assert!(agent.exchange(get("/")).starts_with("HTTP/1.1 503 "));
     assert_eq!(told["step"], "endpoints", "{told:#}");
     assert!(
         told["value"].as_str().unwrap().contains("out of use for"),

@@ -22,13 +22,27 @@ pub(crate) struct Agent {
     pub(crate) plain: SocketAddr,
     pub(crate) tls: SocketAddr,
     pub(crate) folder: TempDir,
-    _pod: Pod,
+    _pod: Option<Pod>,
     child: Child,
 }
 
 impl Agent {
     pub(crate) fn start(more: &[&str]) -> Self {
         let pod = Pod::start();
+        let pair = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+        let key = pair.signing_key.serialize_pem();
+        let files = [
+            ("all.yaml", manifest(pod.address)),
+            ("pair.yaml", secret(&pair.cert.pem(), &key)),
+        ];
+        let mut agent = Self::serving(&files, more);
+        agent._pod = Some(pod);
+        fs::write(agent.path("key"), key).unwrap();
+        agent
+    }
+
+    /// An agent without XDP that serves these files of manifests.
+    pub(crate) fn serving(files: &[(&str, String)], more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
         fs::create_dir_all(folder.path().join("manifests")).unwrap();
@@ -38,11 +52,9 @@ impl Agent {
             chown(&run, Some(NOBODY), Some(NOBODY)).unwrap();
         }
         let manifests = folder.path().join("manifests");
-        fs::write(manifests.join("all.yaml"), manifest(pod.address)).unwrap();
-        let pair = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
-        let key = pair.signing_key.serialize_pem();
-        fs::write(manifests.join("pair.yaml"), secret(&pair.cert.pem(), &key)).unwrap();
-        fs::write(folder.path().join("key"), key).unwrap();
+        for (name, text) in files {
+            fs::write(manifests.join(name), text).unwrap();
+        }
         let (plain, tls) = (free_port(), free_port());
         // Where it was built may be closed to others than root.
         let (built, program) = (env!("CARGO_BIN_EXE_ingress-agent"), folder.path().join("agent"));
@@ -69,7 +81,7 @@ impl Agent {
             plain,
             tls,
             folder,
-            _pod: pod,
+            _pod: None,
             child,
         };
         agent.wait_for("serving without XDP");

@@ -9,7 +9,7 @@ use ingress_agent::translate::translate;
 
 use crate::folder::{BASE, folder, ingress, read, service};
 
-fn explained(text: &str, url: &str) -> Explanation {
+pub(crate) fn explained(text: &str, url: &str) -> Explanation {
     let folder = folder(&[("base.yaml", BASE), ("test.yaml", text)]);
     let snapshot = read(folder.path());
     let (model, report) = translate(&snapshot);
@@ -25,7 +25,7 @@ fn explained(text: &str, url: &str) -> Explanation {
     explain(&subject, &request)
 }
 
-fn step(explanation: &Explanation, name: StepName) -> &Step {
+pub(crate) fn step(explanation: &Explanation, name: StepName) -> &Step {
     let found = explanation.steps.iter().find(|step| step.step == name);
     found.unwrap_or_else(|| panic!("no step {name} in\n{explanation}"))
 }
@@ -38,7 +38,7 @@ fn assert_fails(explanation: &Explanation, name: StepName, why: &str, change: &s
     assert!(last.change.as_deref().unwrap().contains(change), "{explanation}");
 }
 
-fn one(host: &str, path: &str) -> String {
+pub(crate) fn one(host: &str, path: &str) -> String {
     ingress("web", host, &[("Prefix", path, "web")]) + &service("web")
 }
 
@@ -121,42 +121,6 @@ fn a_service_without_endpoints() {
         StepName::Endpoints,
         "without a ready endpoint",
         "start its pods",
-    );
-}
-
-#[test]
-fn a_host_without_a_certificate_is_told_and_answers_all_the_same() {
-    let explanation = explained(&one("a.test", "/"), "https://a.test/");
-    let certificate = step(&explanation, StepName::Certificate);
-    assert!(!certificate.ok && explanation.is_served(), "{explanation}");
-    assert!(
-        certificate
-            .change
-            .as_deref()
-            .unwrap()
-            .contains("spec.tls[].hosts")
-    );
-}
-
-#[test]
-fn a_secret_that_is_missing_is_the_certificates_reason() {
-    let text = one("a.test", "/").replace(
-        "ingressClassName: ours",
-        "ingressClassName: ours\n  tls: [{hosts: [a.test], secretName: none}]",
-    );
-    let explanation = explained(&text, "https://a.test/");
-    let certificate = step(&explanation, StepName::Certificate);
-    assert_eq!(
-        certificate.field.as_deref(),
-        Some("spec.tls[0].secretName"),
-        "{explanation}"
-    );
-    assert!(
-        certificate
-            .change
-            .as_deref()
-            .unwrap()
-            .contains("kubectl create secret tls")
     );
 }
 
@@ -245,27 +209,34 @@ fn a_body_that_the_route_does_not_take() {
 }
 
 #[test]
-fn the_protocol_is_what_both_sides_have() {
-    let text = one("a.test", "/");
-    let folder = folder(&[("base.yaml", BASE), ("test.yaml", &text)]);
-    for (more, spoken) in [
-        (&[][..], "HTTP/2 by ALPN"),
-        (&["--http1.1"], "HTTP/1.1 by ALPN"),
-        // A change of protocol has no words in HTTP/2.
-        (
-            &[
-                "--header",
-                "Upgrade: websocket",
-                "--header",
-                "Connection: upgrade",
-            ],
-            "HTTP/1.1 by ALPN",
+fn policies_are_told_in_the_annotations_names() {
+    let annotations = [
+        ("proxy-next-upstream", "error http_502 non_idempotent"),
+        ("proxy-next-upstream-tries", "2"),
+        ("proxy-read-timeout", "7"),
+        ("load-balance", "ewma"),
+    ];
+    let annotations =
+        annotations.map(|(name, value)| format!("nginx.ingress.kubernetes.io/{name}: '{value}'"));
+    let text = one("a.test", "/").replace(
+        "metadata: {name: web}\nspec:\n  ingressClassName",
+        &format!(
+            "metadata: {{name: web, annotations: {{{}}}}}\nspec:\n  ingressClassName",
+            annotations.join(", ")
         ),
-    ] {
-        let arguments: Vec<_> = ["https://a.test/"].iter().chain(more).copied().collect();
-        let (_, words) = agent(folder.path(), &arguments);
-        assert!(words.contains(spoken), "{more:?}: {words}");
-    }
+    );
+    let explanation = explained(&text, "http://a.test/");
+    let policies = step(&explanation, StepName::Policies);
+    assert_eq!(
+        policies.object.as_deref(),
+        Some("Ingress default/web"),
+        "{explanation}"
+    );
+    assert_eq!(
+        policies.value,
+        "load-balance: ewma; proxy timeouts: connect 5s, read 7s, send 60s; \
+         proxy-next-upstream: error non_idempotent http_502, 2 tries"
+    );
 }
 
 #[test]
@@ -308,7 +279,7 @@ fn the_clients_family_chooses_among_a_names_vips() {
     assert_eq!(vip("2001:db8::7"), "[2001:db8::10]:80");
 }
 
-fn agent(folder: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn agent(folder: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_ingress-agent"))
         .arg("explain")
         .args(arguments)

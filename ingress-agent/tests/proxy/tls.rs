@@ -1,15 +1,12 @@
 //! TLS: certificate by server name, versions, ALPN, deadlines.
 
 use std::collections::BTreeMap;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingress_agent::model::{Certificate, Host, PrivateKey, Site};
 use ingress_agent::proxy::Options;
-use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls::ProtocolVersion;
 
 use crate::bed::{Bed, certificate, origin, site};
 use crate::handshake::Client;

@@ -43,6 +43,7 @@ pub(in crate::proxy) enum BodyError {
 pub(in crate::proxy) struct Progress {
     last: Cell<Option<Instant>>,
     done: Cell<bool>,
+    starved: Cell<bool>,
     fault: Cell<Option<Refusal>>,
 }
 
@@ -55,6 +56,11 @@ impl Progress {
     /// Whether it was taken to its end.
     pub(in crate::proxy) fn is_done(&self) -> bool {
         self.done.get()
+    }
+
+    /// Whether its next piece was asked for and has not come: then it is the client that is waited for.
+    pub(in crate::proxy) fn is_starved(&self) -> bool {
+        self.starved.get()
     }
 
     /// Why the body was not read to its end, if that is the client's fault.
@@ -111,6 +117,7 @@ impl Body for RequestBody {
         };
         let polled = Pin::new(&mut streamed.body).poll_frame(cx);
         let progress = &streamed.progress;
+        progress.starved.set(polled.is_pending());
         if polled.is_ready() {
             progress.last.set(Some(Instant::now()));
         }
@@ -243,10 +250,18 @@ impl Relay {
                 if !std::mem::replace(&mut self.waiting, true) {
                     connection.deadline.set(Instant::now() + connection.silence);
                 }
-                connection
-                    .deadline
-                    .poll(cx)
-                    .map(|()| Some(Err(RelayError::Timeout)))
+                while connection.deadline.poll(cx).is_ready() {
+                    // The pod may be waiting for the rest of a slow client's body.
+                    if !self
+                        .progress
+                        .as_ref()
+                        .is_some_and(|progress| progress.is_starved())
+                    {
+                        return Poll::Ready(Some(Err(RelayError::Timeout)));
+                    }
+                    connection.deadline.set(Instant::now() + connection.silence);
+                }
+                Poll::Pending
             }
         }
     }

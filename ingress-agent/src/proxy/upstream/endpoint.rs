@@ -6,14 +6,16 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustls_pki_types::{DnsName, ServerName};
 use serde::Serialize;
 
+use super::answers::{Answers, Seen};
 use super::ewma::Ewma;
 use super::health::{Health, HealthState};
+use super::probe::Probes;
 use crate::model::policy::{UpstreamPolicy, UpstreamProtocol};
 
 /// Where every endpoint's clock begins.
@@ -40,8 +42,11 @@ pub(in crate::proxy) enum Transport {
 pub(in crate::proxy) struct Endpoint {
     pub(in crate::proxy) target: Target,
     in_flight: AtomicU32,
+    answers: Answers,
     latency: Ewma,
     health: Health,
+    /// Locked only while it is out of use.
+    probes: Mutex<Probes>,
 }
 
 /// How a pod does, as all workers see it.
@@ -109,8 +114,10 @@ impl Endpoint {
         Self {
             target,
             in_flight: AtomicU32::new(0),
+            answers: Answers::default(),
             latency: Ewma::default(),
             health: Health::new(state, millis(now)),
+            probes: Mutex::default(),
         }
     }
 
@@ -169,7 +176,31 @@ impl Endpoint {
 
     /// Takes the endpoint into use again.
     pub(super) fn heal(&self, now: Instant) {
+        self.probes().healed(self.answers.seen());
         self.health.heal(millis(now));
+    }
+
+    /// What it has answered.
+    pub(super) fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
+    /// Whether it has answered anybody since.
+    pub(super) fn has_answered(&self, since: Seen) -> bool {
+        self.answers.seen() != since
+    }
+
+    /// When the first probe is due of an endpoint that is ejected now.
+    pub(super) fn first_probe(&self, now: Instant) -> Instant {
+        self.probes().first(self.answers.seen(), now)
+    }
+
+    pub(super) fn probed(&self, now: Instant) {
+        self.probes().probed(now);
+    }
+
+    fn probes(&self) -> MutexGuard<'_, Probes> {
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
