@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::step::{Step, StepName};
-use super::{Basis, fault::Told};
+use super::{Basis, Subject, fault::Told};
 use crate::model::{Backend, EndpointState, ObjectRef};
 use crate::proxy::{EndpointHealth, HealthState};
 
 /// The pods of a backend, `fault` being what is wrong with it.
 pub(super) fn step(
-    basis: Basis,
+    subject: &Subject<'_>,
     backend: &Backend,
     healths: &[EndpointHealth],
     fault: Option<Told<'_>>,
@@ -19,6 +19,11 @@ pub(super) fn step(
     if backend.endpoints.is_empty() {
         let step = Step::found(StepName::Endpoints, "none");
         return match fault {
+            Some(_) | None if subject.snapshot.endpoints.is_empty() && subject.basis != Basis::Agent => step
+                .fails(
+                    "the folder holds no EndpointSlices, so no pod is known",
+                    "add them (`kubectl get endpointslices -A -o yaml`), or ask a running agent, without -f",
+                ),
             Some(told) => told.tell(step),
             None => step.fails(
                 "the Service has no endpoint that may be called",
@@ -32,7 +37,7 @@ pub(super) fn step(
         name: Arc::clone(&backend.id.service),
     };
     let said = backend.endpoints.iter().map(|endpoint| {
-        let health = health_of(healths, endpoint.address).filter(|_| basis == Basis::Agent);
+        let health = health_of(healths, endpoint.address).filter(|_| subject.basis == Basis::Agent);
         let terminating = (endpoint.state == EndpointState::Draining).then(|| "terminating".to_owned());
         let said: Vec<_> = terminating.into_iter().chain(health.map(told)).collect();
         if said.is_empty() {

@@ -32,6 +32,10 @@ impl<'a> Told<'a> {
         let mut faults = ingresses.flat_map(|entry| {
             let ingress = &*entry.value;
             let claims = tls_of(ingress, &patterns);
+            // All findings are looked through for those that claim the name only.
+            if claims.is_empty() {
+                return None;
+            }
             Self::of(subject, &ingress.object, |field| {
                 claims.iter().any(|claim| is_within(field, claim))
             })

@@ -35,7 +35,7 @@ pub(super) fn steps(subject: &Subject<'_>, listener: &Listener, trace: &Trace, s
         Some(told) if told.0.fault.cause != Cause::NoEndpoints => steps.push(told.tell(service)),
         fault => {
             steps.push(service);
-            steps.push(endpoints::step(subject.basis, backend, &trace.endpoints, fault));
+            steps.push(endpoints::step(subject, backend, &trace.endpoints, fault));
         }
     }
 }

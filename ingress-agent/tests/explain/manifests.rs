@@ -19,7 +19,16 @@ const PATHS: [&str; 7] = [
     "/.well-known/acme-challenge/",
     "/a//b",
 ];
-const SERVICES: [&str; 7] = ["p0", "p1", "p2", "leaving", "empty", "external", "none"];
+const SERVICES: [&str; 8] = ["p0", "two", "mixed", "leaving", "p1", "empty", "external", "none"];
+/// Services and their pods.
+const BEHIND: [(&str, &[&str]); 6] = [
+    ("p0", &["p0"]),
+    ("p1", &["p1"]),
+    ("two", &["p1", "p2"]),
+    ("mixed", &["p0", "leaving"]),
+    ("leaving", &["leaving"]),
+    ("empty", &[]),
+];
 const ANNOTATIONS: [&str; 12] = [
     "ssl-redirect: 'false'",
     "force-ssl-redirect: 'true'",
@@ -42,7 +51,7 @@ const SECRETS: [(&str, &[&str], i32); 4] = [
     ("x", &["x.w.test"], 2999),
 ];
 
-/// The pods, by Service.
+/// The pods, by name. The last one terminates.
 pub(crate) struct Pods(BTreeMap<&'static str, Recorder>);
 
 impl Pods {
@@ -61,27 +70,32 @@ impl Pods {
         let service = |name: &str, spec: &str| {
             format!("---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {spec}\n")
         };
-        let mut text = service("empty", "{ports: [{port: 80}]}")
-            + &service(
-                "external",
-                "{type: ExternalName, externalName: a.example, ports: [{port: 80}]}",
-            );
-        for (name, pod) in &self.0 {
-            let conditions = if *name == "leaving" {
-                "{ready: false, serving: true, terminating: true}"
-            } else {
-                "{ready: true}"
-            };
-            let (address, port) = (pod.address().ip(), pod.address().port());
+        let mut text = service(
+            "external",
+            "{type: ExternalName, externalName: a.example, ports: [{port: 80}]}",
+        );
+        for (name, pods) in BEHIND {
             text += &service(name, "{ports: [{port: 80}]}");
-            text += &format!(
-                "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
-                 metadata: {{name: {name}-x, labels: {{kubernetes.io/service-name: {name}}}}}\n\
-                 addressType: IPv4\nports: [{{name: '', port: {port}, protocol: TCP}}]\n\
-                 endpoints: [{{addresses: ['{address}'], conditions: {conditions}}}]\n"
-            );
+            text.extend(pods.iter().map(|pod| self.slice(name, pod)));
         }
         text
+    }
+
+    fn slice(&self, service: &str, pod: &str) -> String {
+        let conditions = if pod == "leaving" {
+            "{ready: false, serving: true, terminating: true}"
+        } else {
+            "{ready: true}"
+        };
+        let address = self.0[pod].address();
+        format!(
+            "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+             metadata: {{name: {service}-{pod}, labels: {{kubernetes.io/service-name: {service}}}}}\n\
+             addressType: IPv4\nports: [{{name: '', port: {}, protocol: TCP}}]\n\
+             endpoints: [{{addresses: ['{}'], conditions: {conditions}}}]\n",
+            address.port(),
+            address.ip()
+        )
     }
 }
 
@@ -142,7 +156,7 @@ fn any_tls() -> impl Strategy<Value = String> {
 fn any_ingress() -> impl Strategy<Value = String> {
     let some_annotations = prop_oneof![
         2 => Just(Vec::new()),
-        2 => subsequence(&ANNOTATIONS[..7], 1..3),
+        3 => subsequence(&ANNOTATIONS[..7], 1..4),
         1 => subsequence(&ANNOTATIONS[..], 1),
     ];
     (

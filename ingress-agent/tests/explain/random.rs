@@ -4,7 +4,7 @@
 //! A failure prints its seed; `EXPLAIN_SEED=SEED` runs that again.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
@@ -19,7 +19,7 @@ use crate::bed::{Bed, site};
 use crate::folder::{folder, read};
 use crate::manifests::{Pods, any_manifest, base};
 use crate::raw::Reply;
-use crate::wish::{Wish, any_wish};
+use crate::wish::any_wish;
 
 /// The openings of a bed: plain at its IPv4 address, TLS at its IPv6 one.
 fn openings(bed: &Bed) -> Vec<Opening> {
@@ -73,10 +73,10 @@ fn agree_on_certificate(explanation: &Explanation, model: &Model, shown: &[u8]) 
 }
 
 /// That the answer is the one that is told.
-fn agree_on_answer(
+pub(crate) fn agree_on_answer<'a>(
     explanation: &Explanation,
-    wish: &Wish,
-    pods: &Pods,
+    method: &str,
+    pod: impl Fn(SocketAddr) -> Option<&'a str>,
     reply: &Reply,
 ) -> Result<(), TestCaseError> {
     let beyond = explanation
@@ -84,14 +84,11 @@ fn agree_on_answer(
         .iter()
         .filter(|step| step.step != StepName::Certificate);
     let all_well = beyond.clone().all(|step| step.ok);
-    let has_body = wish.method != "HEAD";
+    let has_body = method != "HEAD";
     match &explanation.answer {
         Answer::Forwarded { endpoints } => {
             prop_assert_eq!(reply.status, 200, "{}", explanation);
-            let names: Vec<_> = endpoints
-                .iter()
-                .filter_map(|address| pods.name(*address))
-                .collect();
+            let names: Vec<_> = endpoints.iter().filter_map(|address| pod(*address)).collect();
             prop_assert!(
                 !has_body || names.contains(&reply.text()),
                 "{}\n{:?}",
@@ -127,6 +124,35 @@ fn agree_on_answer(
         }
         Answer::Unserved { .. } => prop_assert!(false, "{}", explanation),
     }
+    Ok(())
+}
+
+/// That every one of several endpoints that are told answers now and then.
+fn agree_on_endpoints(
+    explanation: &Explanation,
+    method: &str,
+    pods: &Pods,
+    mut again: impl FnMut() -> Reply,
+) -> Result<(), TestCaseError> {
+    let Answer::Forwarded { endpoints } = &explanation.answer else {
+        return Ok(());
+    };
+    let mut silent: BTreeSet<_> = endpoints
+        .iter()
+        .filter_map(|address| pods.name(*address))
+        .collect();
+    // By EWMA the quicker of two gets all that comes one by one.
+    let policies = step(explanation, StepName::Policies).expect("the policies");
+    if silent.len() < 2 || method == "HEAD" || policies.value.contains("ewma") {
+        return Ok(());
+    }
+    for _ in 0..60 {
+        silent.remove(again().text());
+        if silent.is_empty() {
+            return Ok(());
+        }
+    }
+    prop_assert!(false, "{:?} never answer\n{}", silent, explanation);
     Ok(())
 }
 
@@ -175,7 +201,8 @@ fn explain_and_the_data_plane_never_disagree_on_random_manifests() {
                 let http2 = told.is_some_and(|step| step.value.ends_with("HTTP/2 by ALPN"));
                 prop_assert!(!http2 || wish.http2, "{}", explanation);
                 let (reply, shown) = wish.send(&bed, http2);
-                agree_on_answer(&explanation, &wish, &pods, &reply)?;
+                agree_on_answer(&explanation, &wish.method, |address| pods.name(address), &reply)?;
+                agree_on_endpoints(&explanation, &wish.method, &pods, || wish.send(&bed, http2).0)?;
                 if wish.tls {
                     agree_on_certificate(&explanation, &model, &shown)?;
                 }

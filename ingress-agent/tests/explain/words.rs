@@ -184,6 +184,19 @@ fn without_a_pool_ordinary_listeners_are_assumed_and_told() {
 }
 
 #[test]
+fn a_folder_without_endpoint_slices_is_told_as_such() {
+    let text = one("a.test", "/");
+    let (without, _) = text.split_once("---\napiVersion: discovery.k8s.io/v1").unwrap();
+    let explanation = explained(without, "http://a.test/");
+    assert_fails(
+        &explanation,
+        StepName::Endpoints,
+        "the folder holds no EndpointSlices",
+        "ask a running agent",
+    );
+}
+
+#[test]
 fn a_body_that_the_route_does_not_take() {
     let text = one("a.test", "/").replace(
         "metadata: {name: web}\nspec:\n  ingressClassName",
