@@ -42,7 +42,7 @@ causes! {
     AnnotationUnknown = "annotation-unknown",
     /// A value that its annotation cannot have.
     AnnotationValue = "annotation-value",
-    /// A variable in an annotation's value.
+    /// A variable in an annotation's value that is not known here.
     AnnotationVariable = "annotation-variable",
     /// An API version that Kubernetes has removed.
     ApiVersion = "api-version",
