@@ -13,6 +13,8 @@ mod ledger;
 
 #[path = "agent/access.rs"]
 mod access;
+#[path = "support/address.rs"]
+mod address;
 #[path = "agent/admin.rs"]
 mod admin;
 #[path = "agent/authority.rs"]
@@ -21,6 +23,8 @@ mod authority;
 mod change;
 #[path = "agent/edits.rs"]
 mod edits;
+#[path = "agent/explain.rs"]
+mod explain;
 #[path = "agent/ordinary.rs"]
 mod ordinary;
 #[path = "agent/pod.rs"]

@@ -12,7 +12,7 @@ use rustls::version::TLS12;
 use crate::authority::{Authority, Issued};
 use crate::edits::Edits;
 use crate::ledger::{Book, Load, Pod, Running, Target, Trust};
-use crate::pod::own_address;
+use crate::address::own_address;
 use crate::yaml::{self, State};
 
 const FILE: &str = "pair.yaml";

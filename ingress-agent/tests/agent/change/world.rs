@@ -7,10 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::tenants::{self, Targets};
+use crate::address::own_address;
 use crate::authority::{Authority, Issued};
 use crate::edits::Edits;
 use crate::ledger::{Book, Expected, Pod, Target, Trust};
-use crate::pod::own_address;
 use crate::yaml::{self, State};
 
 /// An edit of one file.
