@@ -26,7 +26,7 @@ pub(super) struct Record {
     pub(super) client: Rc<Client>,
     started: Instant,
     /// `None`: a refused request, of which no field is believed, or nobody listens.
-    asked: Option<Asked>,
+    asked: Option<Box<Asked>>,
     method: MethodLabel,
     /// When it first went to a pod, and its id.
     forwarded: Option<(Instant, Option<HeaderValue>)>,
@@ -101,7 +101,7 @@ impl Record {
         if !is_wanted() {
             return;
         }
-        self.asked = Some(Asked {
+        self.asked = Some(Box::new(Asked {
             method: parts.method.clone(),
             target: parts.uri.clone(),
             version: parts.version,
@@ -109,7 +109,7 @@ impl Record {
             referer: parts.headers.get(header::REFERER).cloned(),
             user_agent: parts.headers.get(header::USER_AGENT).cloned(),
             length: length(parts),
-        });
+        }));
     }
 
     /// It goes to a pod now, with these fields.

@@ -5,8 +5,6 @@
 
 mod fallback;
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -19,7 +17,7 @@ use rustls_pki_types::{
 
 use super::authority::{HostName, SCRATCH};
 use super::router::Hosts;
-use super::table::Table;
+use super::table::{Places, Table};
 use crate::model::{Certificate, PrivateKey};
 
 pub use fallback::FallbackError;
@@ -39,7 +37,7 @@ pub(super) struct Tls {
 }
 
 /// The handshakes of a table, by VIP.
-pub(super) type Handshakes = HashMap<SocketAddr, Arc<ServerConfig>>;
+pub(super) type Handshakes = Places<Arc<ServerConfig>>;
 
 impl Tls {
     /// Makes the default certificate and the ticket key.
