@@ -58,6 +58,8 @@ pub use worker::WorkerError;
 use tls::{Handshakes, Tls};
 use worker::Command;
 
+/// Tasks polled between two looks for new events: a request takes a few, and a look is a system call.
+const POLLS: u32 = 256;
 /// A worker that takes longer to answer has stopped serving.
 const PULSE: Duration = Duration::from_millis(300);
 
@@ -286,6 +288,7 @@ fn work(
 ) -> Result<(), String> {
     let runtime = Builder::new_current_thread()
         .enable_all()
+        .event_interval(POLLS)
         .build_local(LocalOptions::default());
     let runtime = runtime.map_err(|error| format!("make a tokio runtime: {error}"))?;
     let ended = runtime.block_on(worker::run(live, options, share, commands));

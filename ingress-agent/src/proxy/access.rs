@@ -31,7 +31,7 @@ pub(super) struct Record {
     pub(super) client: Rc<Client>,
     started: Instant,
     /// `None`: a refused request, of which no field is believed, or nobody listens.
-    asked: Option<Asked>,
+    asked: Option<Box<Asked>>,
     method: MethodLabel,
     /// Its id, once it has gone to a pod.
     id: Option<HeaderValue>,
@@ -105,7 +105,7 @@ impl Record {
         if !is_wanted() {
             return;
         }
-        self.asked = Some(Asked {
+        self.asked = Some(Box::new(Asked {
             method: parts.method.clone(),
             target: parts.uri.clone(),
             version: parts.version,
@@ -113,7 +113,7 @@ impl Record {
             referer: parts.headers.get(header::REFERER).cloned(),
             user_agent: parts.headers.get(header::USER_AGENT).cloned(),
             length: length(parts),
-        });
+        }));
         self.heads(Side::Request, &parts.headers);
     }
 

@@ -13,6 +13,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use foldhash::quality::RandomState;
+
 use crate::model::{Action, Route};
 
 pub use self::cause::CAUSES;
@@ -112,13 +114,15 @@ pub(super) fn add(counter: &AtomicU64, more: u64) {
 pub(super) struct Counter {
     counts: Arc<Counts>,
     /// By namespace, Ingress and Service.
-    routes: RefCell<HashMap<Arc<str>, Ingresses>>,
+    routes: RefCell<ByName<Ingresses>>,
     known: std::cell::Cell<usize>,
     /// Of requests without labels.
     rest: Arc<RouteCounts>,
 }
 
-type Ingresses = HashMap<Arc<str>, HashMap<Arc<str>, Arc<RouteCounts>>>;
+/// Seeded at random, so that no author of objects can choose names that collide.
+type ByName<T> = HashMap<Arc<str>, T, RandomState>;
+type Ingresses = ByName<ByName<Arc<RouteCounts>>>;
 
 impl Counter {
     pub(super) fn new(counts: Arc<Counts>) -> Self {
