@@ -1,7 +1,8 @@
 //! A client's connection, as its requests see it.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,6 +19,8 @@ use super::worker::Worker;
 
 /// The port at which a balancer that says nothing else was dialled by TLS.
 const HTTPS: u16 = 443;
+/// Bytes of the longest address in words, an IPv4 one in IPv6 clothes.
+const LONGEST_ADDRESS: usize = 45;
 
 /// Who calls, where, and on which worker.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl Client {
         // A balancer that terminates TLS itself dials a plain listener and names the port it was dialled at.
         let https = security.is_tls() || (dialled != local && dialled.port() == HTTPS);
         let forwarded = Forwarded {
-            client: text(peer.ip().to_string()),
+            client: text(address(peer.ip())),
             port: HeaderValue::from(dialled.port()),
             scheme: HeaderValue::from_static(if https { "https" } else { "http" }),
         };
@@ -130,6 +133,14 @@ impl Client {
             self.watch.expect_within(now, self.worker.options.idle);
         }
     }
+}
+
+/// An address in words, in memory that is allocated once.
+fn address(address: IpAddr) -> String {
+    let mut text = String::with_capacity(LONGEST_ADDRESS);
+    // Writing to a string does not fail.
+    _ = write!(text, "{address}");
+    text
 }
 
 /// Of an address, which has only bytes a field may have.

@@ -257,10 +257,13 @@ where
         if let Some(ended) = ended.await {
             break ended;
         }
-        let Some(parts) = Pin::into_inner(connection).into_parts() else {
+        // The guard alone is kept: the read buffer, which is empty, would hold its memory.
+        let Some(mut guard) = Pin::into_inner(connection)
+            .into_parts()
+            .map(|parts| parts.io.into_inner())
+        else {
             break Ok(());
         };
-        let mut guard = parts.io.into_inner();
         rest::rest(&client, &mut guard, &mut deadline).await;
         connection = begin(guard);
     };

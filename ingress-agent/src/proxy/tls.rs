@@ -7,8 +7,6 @@
 mod fallback;
 mod shown;
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -21,7 +19,7 @@ use rustls_pki_types::{
 
 use super::authority::{HostName, SCRATCH};
 use super::router::Hosts;
-use super::table::Table;
+use super::table::{Places, Table};
 use crate::model::{Certificate, PrivateKey};
 
 pub use fallback::FallbackError;
@@ -50,7 +48,7 @@ pub(super) struct Tls {
 }
 
 /// The handshakes of a table, by VIP.
-pub(super) type Handshakes = HashMap<SocketAddr, Arc<ServerConfig>>;
+pub(super) type Handshakes = Places<Arc<ServerConfig>>;
 
 impl Tls {
     /// Makes the default certificate and the ticket key.

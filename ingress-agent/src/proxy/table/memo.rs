@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Listener, Table, compile_backend, compile_host, compile_route};
+use super::{Listener, Places, Table, compile_backend, compile_host, compile_route};
 use crate::model::policy::UpstreamPolicy;
 use crate::model::{self, Backend, Certificate, Model, VirtualHost};
 use crate::proxy::router::{Paths, Site, Upstream};
@@ -25,7 +25,8 @@ pub struct Memo {
 impl Memo {
     /// Compiles `model`. What the model no longer holds is forgotten.
     pub fn table(&mut self, model: &Model) -> Table {
-        let mut listeners = HashMap::with_capacity(model.listeners.len());
+        let mut listeners = Places::default();
+        listeners.reserve(model.listeners.len());
         for listener in &model.listeners {
             let (site, certificates) = self.site(&listener.site);
             let address = SocketAddr::new(listener.vip.address, listener.vip.port.get());
