@@ -64,11 +64,7 @@ fn a_named_balancer_must_speak_the_proxy_protocol() {
     for refused in [get("/"), format!("PROXY TCP4 ::1 ::1 1 2\r\n{}", get("/"))] {
         assert_eq!(agent.exchange(refused), "");
     }
-    assert!(
-        agent
-            .log()
-            .contains("does not begin with a PROXY protocol header")
-    );
+    agent.wait_for("does not begin with a PROXY protocol header");
     // Nor is a client sent to https who came by it.
     let manifest = agent.path("manifests/all.yaml");
     let text = fs::read_to_string(&manifest).unwrap();

@@ -172,7 +172,7 @@ fn explain_and_the_data_plane_never_disagree_on_random_manifests() {
     let config = ProptestConfig {
         max_shrink_iters: 200,
         failure_persistence: None,
-        ..ProptestConfig::with_cases(48)
+        ..ProptestConfig::with_cases(32)
     };
     let pods = Pods::start();
     let base = base() + &pods.manifest();
