@@ -31,6 +31,20 @@ const PER_FILE: usize = 100;
 /// Handshakes per measurement.
 const HANDSHAKES: usize = 1_000;
 
+const SERVICE: &str = "---
+apiVersion: v1
+kind: Service
+metadata: {name: app}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: app-x, labels: {kubernetes.io/service-name: app}}
+addressType: IPv4
+ports: [{name: '', port: 8080, protocol: TCP}]
+endpoints: [{addresses: [10.1.1.1], conditions: {ready: true}}]
+";
+
 /// All rows; `rounds` certificates are changed.
 pub(crate) fn rows(rounds: usize) -> Vec<Value> {
     let authority = Authority::new();
@@ -92,9 +106,7 @@ impl Authority {
     /// A folder of so many Ingresses, each with its Secret or none with any.
     fn folder(&self, count: usize, tls: bool) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let service =
-            "---\napiVersion: v1\nkind: Service\nmetadata: {name: app}\nspec: {ports: [{port: 80}]}\n";
-        std::fs::write(folder.path().join("base.yaml"), format!("{BASE}{service}")).unwrap();
+        std::fs::write(folder.path().join("base.yaml"), format!("{BASE}{SERVICE}")).unwrap();
         for from in (0..count).step_by(PER_FILE) {
             let mut text = String::new();
             for number in from..count.min(from + PER_FILE) {
