@@ -144,6 +144,9 @@ async fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Byt
         "/readyz" => state(board.ready()),
         "/metrics" => match metrics::text(&board.control, board.proxy(), board.maps()) {
             Ok(metrics) => {
+                if let (Some(proxy), Some(model)) = (board.proxy(), board.model()) {
+                    metrics::forget(proxy, &model);
+                }
                 let mut response = text(StatusCode::OK, metrics);
                 let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
                 let headers = response.headers_mut();

@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::digest::Verdict;
+use crate::digest::{Cause, Verdict};
 use crate::model::ObjectRef;
 use crate::source::file;
 use crate::translate::{Finding, Place, Snapshot, judged, translate};
@@ -92,8 +92,8 @@ impl Verdicts {
         let (slices, secrets) = (!snapshot.endpoints.is_empty(), !snapshot.secrets.is_empty());
         for finding in report.findings {
             let absent = match finding.fault.cause {
-                "no-endpoints" if !slices => Some("EndpointSlices"),
-                "secret-missing" if !secrets => Some("Secrets of type kubernetes.io/tls"),
+                Cause::NoEndpoints if !slices => Some("EndpointSlices"),
+                Cause::SecretMissing if !secrets => Some("Secrets of type kubernetes.io/tls"),
                 _ => None,
             };
             match absent {

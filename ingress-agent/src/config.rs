@@ -241,7 +241,8 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 
     /// How requests are logged, to standard output: ingress-nginx (its log-format-upstream), json, off, or a text
-    /// with its variables, such as '$remote_addr $request_uri $status'.
+    /// with its variables, such as '$remote_addr $http_x_tenant $status'; one that begins with `escape=json ` is
+    /// escaped as JSON's strings are.
     #[arg(
         long,
         env = "INGRESS_AGENT_ACCESS_LOG_FORMAT",

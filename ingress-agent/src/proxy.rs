@@ -47,7 +47,8 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch as latest};
 use tokio::time::timeout;
 
-pub use count::{BOUNDS_MICROS, CLASSES, Counts, Labels, METHODS, RouteCounts};
+pub use access::{Captures, Side};
+pub use count::{BOUNDS_MICROS, CAUSES, CLASSES, Counts, Labels, METHODS, RouteCounts};
 pub use listener::{ListenError, Listeners, Ordinary, Sockets};
 pub use table::{Memo, Table, TableText};
 pub use tls::FallbackError;
@@ -61,7 +62,7 @@ use worker::Command;
 const PULSE: Duration = Duration::from_millis(300);
 
 /// The proxy's time limits towards clients; those towards pods are the routes' own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// From a request's first byte, or the connection's accept, to the end of its head.
     pub head: Duration,
@@ -71,6 +72,8 @@ pub struct Options {
     pub body: Duration,
     /// A TLS handshake.
     pub handshake: Duration,
+    /// Header fields that the access log tells.
+    pub captures: Arc<Captures>,
 }
 
 impl Default for Options {
@@ -80,6 +83,7 @@ impl Default for Options {
             idle: Duration::from_secs(75),
             body: Duration::from_secs(10),
             handshake: Duration::from_secs(5),
+            captures: Arc::default(),
         }
     }
 }
@@ -148,7 +152,7 @@ impl Proxy {
                 tell: tell_end.clone(),
                 drained: false,
             };
-            let live = Arc::clone(&live);
+            let (live, options) = (Arc::clone(&live), options.clone());
             let share = worker::Share {
                 sockets,
                 balancers: Arc::clone(&balancers),
@@ -233,6 +237,14 @@ impl Proxy {
     /// What each worker has counted.
     pub fn counts(&self) -> &[Arc<Counts>] {
         &self.counts
+    }
+
+    /// Forgets the series of these objects, which are gone; sorted.
+    pub fn forget(&self, gone: &Arc<[Labels]>) {
+        for worker in &self.workers {
+            // One that has ended counts no more.
+            _ = worker.send(Command::Forget(Arc::clone(gone)));
+        }
     }
 
     /// When a worker ends that was not drained. Does not borrow the proxy.

@@ -15,6 +15,8 @@
 mod bed;
 #[path = "support/frames.rs"]
 mod frames;
+#[path = "support/ledger.rs"]
+mod ledger;
 #[path = "support/raw.rs"]
 mod raw;
 #[path = "support/recorder.rs"]
@@ -40,6 +42,8 @@ mod health;
 mod lifecycle;
 #[path = "proxy/policies.rs"]
 mod policies;
+#[path = "proxy/replay.rs"]
+mod replay;
 #[path = "proxy/rest.rs"]
 mod rest;
 #[path = "proxy/retry.rs"]

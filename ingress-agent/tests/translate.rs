@@ -13,6 +13,8 @@
 mod annotations;
 #[path = "translate/bad_input.rs"]
 mod bad_input;
+#[path = "translate/causes.rs"]
+mod causes;
 #[path = "translate/certificates.rs"]
 mod certificates;
 #[path = "translate/clauses.rs"]

@@ -12,8 +12,8 @@ mod value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Fault;
 use super::nearest::nearest;
+use super::{Cause, Fault, Verdict};
 use crate::model::policy::Retry;
 use crate::model::{ObjectRef, Policies};
 
@@ -244,7 +244,7 @@ fn quoted(value: &str) -> String {
 }
 
 fn bad_value(Written { key, value }: &Written<'_>, expected: &'static str) -> Fault {
-    Fault::degraded("annotation-value", field(key))
+    Fault::degraded(Cause::AnnotationValue, field(key))
         .found(quoted(value))
         .expected(expected)
         .so("the default is used, as in ingress-nginx")
@@ -252,7 +252,7 @@ fn bad_value(Written { key, value }: &Written<'_>, expected: &'static str) -> Fa
 }
 
 fn ignored(Written { key, value }: &Written<'_>) -> Fault {
-    Fault::degraded("annotation-ignored", field(key))
+    Fault::degraded(Cause::AnnotationIgnored, field(key))
         .found(quoted(value))
         .expected("no such annotation: it is not honoured yet")
         .so("requests are served without it")
@@ -260,7 +260,7 @@ fn ignored(Written { key, value }: &Written<'_>) -> Fault {
 }
 
 fn not_honoured(Written { key, value }: &Written<'_>) -> Fault {
-    Fault::refused("annotation-closed", field(key))
+    Fault::refused(Cause::AnnotationClosed, field(key))
         .found(quoted(value))
         .expected("no such annotation: it protects routes or says which path is served where, and is not honoured yet")
         .so("the routes answer 503 rather than go without it")
@@ -268,7 +268,7 @@ fn not_honoured(Written { key, value }: &Written<'_>) -> Fault {
 }
 
 fn not_spoken(Written { key, value }: &Written<'_>) -> Fault {
-    Fault::refused("annotation-closed", field(key))
+    Fault::refused(Cause::AnnotationProtocol, field(key))
         .found(quoted(value))
         .expected("`HTTP` or `HTTPS`: endpoints are not called by other protocols yet")
         .so("the routes answer 503")
@@ -276,7 +276,7 @@ fn not_spoken(Written { key, value }: &Written<'_>) -> Fault {
 }
 
 fn unknown_variable(Written { key, value }: &Written<'_>) -> Fault {
-    Fault::refused("annotation-variable", field(key))
+    Fault::refused(Cause::AnnotationVariable, field(key))
         .found(quoted(value))
         .expected(
             "no variables but `$namespace`, `$ingress_name`, `$service_name` and `$service_port`, or `$host` alone",
@@ -286,7 +286,7 @@ fn unknown_variable(Written { key, value }: &Written<'_>) -> Fault {
 }
 
 fn canary(Written { key, value }: &Written<'_>) -> Fault {
-    Fault::refused("annotation-canary", field(key))
+    Fault::refused(Cause::AnnotationCanary, field(key))
         .found(quoted(value))
         .expected("`false`: canaries are not honoured yet")
         .so("the Ingress routes nothing")
@@ -294,13 +294,14 @@ fn canary(Written { key, value }: &Written<'_>) -> Fault {
 }
 
 fn unknown_name(key: &str, protects: bool, nearest: Option<String>) -> Fault {
-    let fault = if protects {
-        Fault::refused("annotation-unknown", field(key))
-            .so("it seems to protect: the routes answer 503 rather than go without it")
+    let (verdict, consequence) = if protects {
+        let closed = "it seems to protect: the routes answer 503 rather than go without it";
+        (Verdict::Refused, closed)
     } else {
-        Fault::degraded("annotation-unknown", field(key)).so("requests are served without it")
+        (Verdict::Degraded, "requests are served without it")
     };
-    fault
+    Fault::new(verdict, Cause::AnnotationUnknown, field(key))
+        .so(consequence)
         .found("an annotation that does not exist")
         .expected("the name of one that ingress-nginx 1.15 registers")
         .nearest(nearest)

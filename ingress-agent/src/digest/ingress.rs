@@ -7,7 +7,7 @@ use k8s_openapi::api::networking::v1::{
 };
 
 use super::annotation::{self, Annotations, Protection};
-use super::{Fault, keep, object};
+use super::{Cause, Fault, keep, object};
 use crate::model::{Host, ObjectRef};
 
 mod path;
@@ -79,7 +79,7 @@ pub fn digest(ingress: ApiIngress, previous: Option<&Arc<Ingress>>) -> Arc<Ingre
     let rules = rules.unwrap_or_default();
     if rules.is_empty() && default_backend.is_none() {
         faults.push(
-            Fault::refused("ingress-empty", "spec")
+            Fault::refused(Cause::IngressEmpty, "spec")
                 .found("neither `rules` nor `defaultBackend`")
                 .expected("at least one of them")
                 .so("the Ingress routes nothing")
@@ -135,7 +135,7 @@ fn rule(index: usize, rule: IngressRule, faults: &mut Vec<Fault>) -> Option<Rule
         None => Vec::new(),
         Some(HTTPIngressRuleValue { paths }) if paths.is_empty() => {
             faults.push(
-                Fault::refused("paths-empty", format!("{field}.http.paths"))
+                Fault::refused(Cause::PathsEmpty, format!("{field}.http.paths"))
                     .found("no paths")
                     .expected("at least one path, or no `http` at all")
                     .so("the rule is not served")
@@ -181,7 +181,7 @@ fn read_host(
         Ok(host) => Some(host),
         Err(error) => {
             faults.push(
-                Fault::refused("host", field())
+                Fault::refused(Cause::Host, field())
                     .found(format!("`{}` ({error})", text.escape_debug()))
                     .expected("a DNS name such as `shop.example.com` or `*.example.com`")
                     .so(consequence)

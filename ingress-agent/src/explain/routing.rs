@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Subject;
 use super::step::{Step, StepName};
 use crate::digest::nearest::nearest;
-use crate::digest::{Fault, Ingress, Verdict};
+use crate::digest::{Cause, Fault, Ingress, Verdict};
 use crate::model::policy::{Balance, BodyLimit, UpstreamPolicy, UpstreamProtocol};
 use crate::model::{
     Action, Backend, BackendPort, EndpointState, Host, Listener, ObjectRef, PathMatch, Policies, Route,
@@ -40,7 +40,7 @@ pub(super) fn steps(subject: &Subject<'_>, listener: &Listener, trace: &Trace, s
     let fault = claim.fault(subject, &rule.origin);
     let service = service(backend, &claim, rule);
     match fault.filter(|_| backend.endpoints.is_empty()) {
-        Some(fault) if fault.fault.cause != "no-endpoints" => steps.push(Told(fault).tell(service)),
+        Some(fault) if fault.fault.cause != Cause::NoEndpoints => steps.push(Told(fault).tell(service)),
         fault => {
             steps.push(service);
             steps.push(endpoints(backend, fault));

@@ -13,7 +13,7 @@ use super::report::Finding;
 use super::{Entry, policies};
 use crate::digest::annotation::Protection;
 use crate::digest::ingress::{Rule, Target};
-use crate::digest::{Fault, Ingress};
+use crate::digest::{Cause, Fault, Ingress};
 use crate::model::{Action, BackendId, Host, ObjectRef, PathMatch, Route, RouteMatch, VirtualHost};
 
 /// A rule that claims a host.
@@ -230,7 +230,7 @@ impl Claim<'_> {
 }
 
 fn closed(host: &Host, rule: &Rule, closer: &ObjectRef) -> Fault {
-    Fault::refused("host-closed", format!("spec.rules[{}].host", rule.index))
+    Fault::refused(Cause::HostClosed, format!("spec.rules[{}].host", rule.index))
         .found(format!(
             "host `{host}`, for which {closer} asks for what is not honoured yet"
         ))
@@ -247,7 +247,7 @@ fn lost(field: String, host: &Host, path: &str, owner: &ObjectRef, author: &Obje
     } else {
         owner.to_string()
     };
-    Fault::refused("path-taken", field)
+    Fault::refused(Cause::PathTaken, field)
         .found(format!(
             "host `{host}` and path `{path}`, which {whose} has already"
         ))

@@ -15,7 +15,7 @@ use super::host::{self, Around, Built, Claim, Using};
 use super::policies::Secured;
 use super::report::{Findings, Place};
 use crate::digest::annotation::Protection;
-use crate::digest::{Fault, Ingress};
+use crate::digest::{Cause, Fault, Ingress};
 use crate::model::{Action, Certificate, Host, Route, Site, VirtualHost};
 
 /// What the last snapshot made of a site, and of what.
@@ -174,6 +174,8 @@ fn claims<'a>(
             }
         }
     }
+    // A broken rule closes a host of its namespace's, and takes none from a wider one.
+    claims.retain(|_, claims| claims.iter().any(|claim| !claim.rule.refused));
     claims
 }
 
@@ -197,7 +199,7 @@ fn default(
             }
             Some(owner) if ingress.rules.is_empty() => {
                 let owner = &owner.origin;
-                let fault = Fault::refused("default-backend-taken", "spec.defaultBackend")
+                let fault = Fault::refused(Cause::DefaultBackendTaken, "spec.defaultBackend")
                     .found(format!(
                         "a default backend for everything, which {owner} has already"
                     ))

@@ -49,7 +49,7 @@ fn echo(stream: TcpStream) {
         }
         let head = head.to_ascii_lowercase();
         let length = head.len();
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{head}");
+        let answer = format!("HTTP/1.1 200 OK\r\nX-Pod: red\r\nContent-Length: {length}\r\n\r\n{head}");
         if reader.get_mut().write_all(answer.as_bytes()).is_err() {
             return;
         }

@@ -31,7 +31,7 @@ fn read_one(name: &str, value: &str) -> (Annotations, Vec<Fault>) {
 }
 
 fn causes(faults: &[Fault]) -> Vec<&str> {
-    faults.iter().map(|fault| fault.cause).collect()
+    faults.iter().map(|fault| fault.cause.name()).collect()
 }
 
 /// A value that does something, for an honoured annotation.

@@ -3,7 +3,7 @@
 use k8s_openapi::api::networking::v1::HTTPIngressPath;
 
 use super::Target;
-use crate::digest::Fault;
+use crate::digest::{Cause, Fault};
 use crate::model::PathMatch;
 use crate::model::path::{NotCanonical, canonical};
 
@@ -37,7 +37,7 @@ impl Path {
             "Prefix" | "ImplementationSpecific" => PathMatch::prefix,
             other => {
                 faults.push(
-                    Fault::refused("path-type", format!("{field}.pathType"))
+                    Fault::refused(Cause::PathType, format!("{field}.pathType"))
                         .found(format!("`{other}`"))
                         .expected("`Exact`, `Prefix` or `ImplementationSpecific`")
                         .so("the path is not served")
@@ -57,7 +57,7 @@ impl Path {
             Ok(text) => text,
             Err(expected) => {
                 faults.push(
-                    Fault::refused("path", format!("{field}.path"))
+                    Fault::refused(Cause::Path, format!("{field}.path"))
                         .found(format!("`{}`", text.escape_debug()))
                         .expected(expected)
                         .so("the path is not served")
@@ -68,7 +68,7 @@ impl Path {
         };
         if pattern {
             faults.push(
-                Fault::degraded("path-pattern", format!("{field}.path"))
+                Fault::degraded(Cause::PathPattern, format!("{field}.path"))
                     .found(format!("`{text}`, which looks like a regular expression"))
                     .expected("a path: it is taken literally, as a prefix")
                     .so("no request is likely to match it")

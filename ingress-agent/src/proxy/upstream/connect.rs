@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::endpoint::{InFlight, Target};
+use crate::proxy::count::Cause;
 use crate::proxy::deadline::Deadline;
 use crate::proxy::forward::RequestBody;
 
@@ -37,6 +38,19 @@ pub(in crate::proxy) struct Connection {
     pub(super) in_flight: Option<InFlight>,
 }
 
+impl Connection {
+    /// One that has carried nothing yet; its timer is set when it carries something.
+    pub(super) fn new(sender: SendRequest<RequestBody>, limit: Duration) -> Box<Self> {
+        Box::new(Self {
+            sender,
+            deadline: Deadline::new(Instant::now() + limit),
+            silence: limit,
+            reused: false,
+            in_flight: None,
+        })
+    }
+}
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
@@ -54,6 +68,19 @@ pub(super) enum ConnectError {
 }
 
 impl ConnectError {
+    /// As the metrics tell it.
+    pub(super) fn cause(&self) -> Cause {
+        match self {
+            Self::Connect { .. } if self.is_own() => Cause::Local,
+            Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
+                Cause::Refused
+            }
+            Self::Connect { .. } | Self::Handshake { .. } => Cause::Unreachable,
+            Self::Timeout { .. } => Cause::ConnectTimeout,
+            Self::Tls { .. } => Cause::Tls,
+        }
+    }
+
     /// Whether it is this node that cannot connect, so that it says nothing about the pod.
     pub(super) fn is_own(&self) -> bool {
         let Self::Connect { source, .. } = self else {
@@ -100,16 +127,11 @@ pub(super) async fn connect(
     let sender = timeout(limit, open)
         .await
         .map_err(|_| ConnectError::Timeout { address, limit })??;
-    Ok(Box::new(Connection {
-        sender,
-        deadline: Deadline::new(Instant::now() + limit),
-        silence: limit,
-        reused: false,
-        in_flight: None,
-    }))
+    Ok(Connection::new(sender, limit))
 }
 
-async fn begin<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+/// Begins HTTP over a stream.
+pub(super) async fn begin<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     address: SocketAddr,
     stream: T,
 ) -> Result<SendRequest<RequestBody>, ConnectError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::digest::vippool::Range;
-use crate::digest::{Fault, Nodes, Pool};
+use crate::digest::{Cause, Fault, Nodes, Pool};
 
 /// What no pool may hand out: nodes' own addresses, and older pools' ranges.
 pub(super) struct Blocked {
@@ -44,7 +44,7 @@ impl Blocked {
             overlap(range)?;
             let whose = format!("{}, which is node `{name}`'s own address", range.first);
             Some(blocked_address(
-                "pool-node-address",
+                Cause::PoolNodeAddress,
                 whose,
                 "addresses that no node has",
             ))
@@ -56,7 +56,7 @@ impl Blocked {
                 shared.first, shared.last
             );
             Some(blocked_address(
-                "pool-overlap",
+                Cause::PoolOverlap,
                 whose,
                 "addresses that no older pool has",
             ))
@@ -65,7 +65,7 @@ impl Blocked {
     }
 }
 
-fn blocked_address(cause: &'static str, found: String, expected: &'static str) -> Fault {
+fn blocked_address(cause: Cause, found: String, expected: &'static str) -> Fault {
     Fault::refused(cause, "spec.addresses")
         .found(found)
         .expected(expected)
