@@ -31,6 +31,20 @@ const PER_FILE: usize = 100;
 /// Handshakes per measurement.
 const HANDSHAKES: usize = 1_000;
 
+const SERVICE: &str = "---
+apiVersion: v1
+kind: Service
+metadata: {name: app}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: app-x, labels: {kubernetes.io/service-name: app}}
+addressType: IPv4
+ports: [{name: '', port: 8080, protocol: TCP}]
+endpoints: [{addresses: [10.1.1.1], conditions: {ready: true}}]
+";
+
 /// All rows; `rounds` certificates are changed.
 pub(crate) fn rows(rounds: usize) -> Vec<Value> {
     let authority = Authority::new();
@@ -40,10 +54,12 @@ pub(crate) fn rows(rounds: usize) -> Vec<Value> {
     let case = "one certificate of 10,000";
     let mut rows = vec![row(case, "memory", each / 1024.0, "KiB", 1)];
     let mut server = Server::start(many.path());
+    let (whole, swaps) = server.changes(&authority, rounds).into_iter().unzip();
     rows.extend(rows_of(
-        "one certificate of 10,000 changed, to the next handshake's",
-        server.changes(&authority, rounds),
+        "one certificate of 10,000 changed, until it is shown",
+        whole,
     ));
+    rows.extend(rows_of("of that, the swap", swaps));
     for (count, mut server) in [(10, Server::start(few.path())), (CERTIFICATES, server)] {
         let case = format!("TLS handshake among {count} certificates");
         rows.extend(rows_of(&case, server.handshakes(&authority, count)));
@@ -92,9 +108,7 @@ impl Authority {
     /// A folder of so many Ingresses, each with its Secret or none with any.
     fn folder(&self, count: usize, tls: bool) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let service =
-            "---\napiVersion: v1\nkind: Service\nmetadata: {name: app}\nspec: {ports: [{port: 80}]}\n";
-        std::fs::write(folder.path().join("base.yaml"), format!("{BASE}{service}")).unwrap();
+        std::fs::write(folder.path().join("base.yaml"), format!("{BASE}{SERVICE}")).unwrap();
         for from in (0..count).step_by(PER_FILE) {
             let mut text = String::new();
             for number in from..count.min(from + PER_FILE) {
@@ -161,14 +175,18 @@ impl Server {
         server
     }
 
-    /// From the snapshot to what the workers read.
-    fn publish(&mut self) {
+    /// From the snapshot to what the workers read: how long all of it took, and the swap.
+    fn publish(&mut self) -> (Duration, Duration) {
+        let begin = Instant::now();
         let (model, _) = self.translator.translate_at(&self.snapshot, &[self.opening]);
-        self.proxy.swap(self.memo.table(&model)).unwrap();
+        let table = self.memo.table(&model);
+        let swapping = Instant::now();
+        self.proxy.swap(table).unwrap();
+        (begin.elapsed(), swapping.elapsed())
     }
 
     /// One certificate after the other is replaced; the times until the new one would be shown, and it is.
-    fn changes(&mut self, authority: &Authority, rounds: usize) -> Vec<Duration> {
+    fn changes(&mut self, authority: &Authority, rounds: usize) -> Vec<(Duration, Duration)> {
         let mut times = Vec::with_capacity(rounds);
         for round in 0..rounds {
             let number = round * 37 % CERTIFICATES;
@@ -177,9 +195,7 @@ impl Server {
             let entries = &mut self.snapshot.secrets;
             let entry = entries.iter_mut().find(|entry| *entry.value.object.name == *name);
             entry.expect("the Secret").value = secret(&name, &pair);
-            let begin = Instant::now();
-            self.publish();
-            times.push(begin.elapsed());
+            times.push(self.publish());
             let (_, shown) = self.handshake(authority, number);
             assert_eq!(shown, new, "change {round} is not in effect");
         }

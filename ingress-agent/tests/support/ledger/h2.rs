@@ -30,7 +30,7 @@ type Sender = SendRequest<Full<Bytes>>;
 type Senders = RefCell<HashMap<String, Sender>>;
 
 /// Sends requests until the load ends, as many at a time as it has connections, over one connection per host.
-/// One that ends is opened again.
+/// One that ends is opened again, with the requests that it did not take.
 pub(super) fn run(shared: &Shared) -> Ledger {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let senders = Senders::default();
@@ -65,42 +65,42 @@ async fn exchange(
     id: u64,
     ledger: &mut Ledger,
 ) -> Result<Message, Failed> {
-    let open = senders
-        .borrow()
-        .get(&target.host)
-        .filter(|open| !open.is_closed())
-        .cloned();
-    let mut sender = match open {
-        Some(sender) => sender,
-        None => {
-            let sender = connect(load, &target.host, ledger).await?;
-            senders.borrow_mut().insert(target.host.clone(), sender.clone());
-            sender
-        }
-    };
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(target.method)
         .uri(format!("https://{}{}", target.host, target.path))
         .header("x-ledger-id", id)
         .header("x-ledger-tenant", &target.tenant)
         .body(Full::from(target.body(id)))
         .unwrap();
-    let failed = |cause| move |error: hyper::Error| (cause, format!("{error:?}"));
-    let response = sender
-        .send_request(request)
-        .await
-        .map_err(failed(Cause::ResetBeforeHead))?;
+    let response = loop {
+        let open = senders.borrow().get(&target.host).cloned();
+        let mut sender = match open {
+            Some(sender) if !sender.is_closed() => sender,
+            Some(_) | None => connect(load, senders, &target.host, ledger).await?,
+        };
+        match sender.try_send_request(request).await {
+            Ok(response) => break response,
+            // Nothing of it was sent, as the agent takes leave: it belongs on the next connection.
+            Err(mut failed) => match failed.take_message() {
+                Some(unsent) if sender.is_closed() => request = unsent,
+                Some(_) | None => {
+                    let error = failed.into_error();
+                    return Err((Cause::ResetBeforeHead, format!("{error:?}")));
+                }
+            },
+        }
+    };
     let status = response.status().as_u16();
     let body = response
         .into_body()
         .collect()
         .await
-        .map_err(failed(Cause::ResetAfterHead))?;
+        .map_err(|error| (Cause::ResetAfterHead, format!("{error:?}")))?;
     let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
     Ok(Message::answer(status, body))
 }
 
-async fn connect(load: &Load, host: &str, ledger: &mut Ledger) -> Result<Sender, Failed> {
+async fn connect(load: &Load, senders: &Senders, host: &str, ledger: &mut Ledger) -> Result<Sender, Failed> {
     ledger.connections += 1;
     let refused = |error: io::Error| (Cause::Refused, error.to_string());
     let stream = TcpStream::connect(load.address).await.map_err(refused)?;
@@ -120,5 +120,6 @@ async fn connect(load: &Load, host: &str, ledger: &mut Ledger) -> Result<Sender,
     tokio::spawn(connection);
     let ready = poll_fn(|cx| sender.poll_ready(cx)).await;
     ready.map_err(|error| (Cause::Handshake, error.to_string()))?;
+    senders.borrow_mut().insert(host.to_owned(), sender.clone());
     Ok(sender)
 }
