@@ -15,6 +15,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncod
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::model::Model;
 use crate::proxy::Proxy;
 use crate::xdp::maps::Maps;
 
@@ -40,6 +41,15 @@ pub fn text(
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)?;
     Ok(text)
+}
+
+/// Forgets the series of objects that are in no route of `model` any more, so that they are bounded. To be called
+/// after [`text`], which tells them a last time.
+pub fn forget(proxy: &Proxy, model: &Model) {
+    let gone = traffic::Traffic::of(proxy).gone(model);
+    if !gone.is_empty() {
+        proxy.forget(&gone.into());
+    }
 }
 
 /// Writes one metric after the other.

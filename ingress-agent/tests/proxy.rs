@@ -15,6 +15,8 @@
 mod bed;
 #[path = "support/frames.rs"]
 mod frames;
+#[path = "support/handshake.rs"]
+mod handshake;
 #[path = "support/ledger.rs"]
 mod ledger;
 #[path = "support/raw.rs"]

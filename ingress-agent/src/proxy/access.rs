@@ -1,5 +1,6 @@
 //! The access event: one per request, when it has ended, by whatever knows the end.
 
+mod captures;
 mod tries;
 
 use std::rc::Rc;
@@ -9,9 +10,11 @@ use std::time::{Duration, Instant};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 
+use self::captures::Captured;
+pub use self::captures::{Captures, Side};
 pub(super) use self::tries::Tries;
 use super::client::Client;
-use super::count::{MethodLabel, Outcome, add};
+use super::count::{Cause, MethodLabel, Outcome, add};
 use super::error::ProxyError;
 use super::router::Rule;
 use crate::model::{Action, BackendPort};
@@ -28,10 +31,11 @@ pub(super) struct Record {
     pub(super) client: Rc<Client>,
     started: Instant,
     /// `None`: a refused request, of which no field is believed, or nobody listens.
-    asked: Option<Asked>,
+    asked: Option<Box<Asked>>,
     method: MethodLabel,
     /// Its id, once it has gone to a pod.
     id: Option<HeaderValue>,
+    captured: Captured,
     pub(super) rule: Option<Arc<Rule>>,
     pub(super) tries: Tries,
     pub(super) status: Option<StatusCode>,
@@ -85,6 +89,7 @@ impl Record {
             asked: None,
             method: MethodLabel::OTHER,
             id: None,
+            captured: Captured::default(),
             rule: None,
             tries: Tries::default(),
             status: None,
@@ -100,7 +105,7 @@ impl Record {
         if !is_wanted() {
             return;
         }
-        self.asked = Some(Asked {
+        self.asked = Some(Box::new(Asked {
             method: parts.method.clone(),
             target: parts.uri.clone(),
             version: parts.version,
@@ -108,7 +113,14 @@ impl Record {
             referer: parts.headers.get(header::REFERER).cloned(),
             user_agent: parts.headers.get(header::USER_AGENT).cloned(),
             length: length(parts),
-        });
+        }));
+        self.heads(Side::Request, &parts.headers);
+    }
+
+    /// A head of the exchange, of which the format may tell some fields.
+    pub(super) fn heads(&mut self, side: Side, headers: &HeaderMap) {
+        self.captured
+            .take(&self.client.worker.options.captures, side, headers);
     }
 
     /// It goes to a pod now, with these fields.
@@ -125,16 +137,25 @@ impl Record {
         if self.error.is_some() {
             counter.counts().answer(status);
         }
+        let (retried, failed) = self.tries.causes();
         let outcome = Outcome {
             method: self.method,
             status,
             micros,
             bytes: self.bytes,
-            retries: self.retries(),
-            failed: self.end == End::UpstreamBroken
-                || (self.tries.count() > 0 && self.error.is_some() && matches!(status, 502 | 504)),
+            retried,
+            failed: failed.or_else(|| self.broken(status)),
         };
         counter.count(self.rule.as_ref().map(|rule| &*rule.route), &outcome);
+    }
+
+    /// What was wrong with the answer to the last try, if there was one.
+    fn broken(&self, status: u16) -> Option<Cause> {
+        let is_refused = self.tries.count() > 0 && self.error.is_some() && matches!(status, 502 | 504);
+        match self.end {
+            End::UpstreamBroken => Some(Cause::Truncated),
+            End::ClientGone | End::Complete => is_refused.then_some(Cause::Malformed),
+        }
     }
 
     /// Tries after the first.
@@ -168,6 +189,7 @@ impl Record {
         tracing::info!(
             target: "access",
             %client,
+            client_port = u64::from(self.client.peer.port()),
             listener = %self.client.local,
             method = asked.map_or("-", |asked| asked.method.as_str()),
             host = words(host)
@@ -194,6 +216,7 @@ impl Record {
             upstream_response_time = tries.map(|tries| &*tries.times),
             upstream_response_length = tries.map(|tries| &*tries.lengths),
             retries = self.retries(),
+            captured = self.captured.words(),
             error = self.error.map(tracing::field::display),
             end = self.end.name(),
         );

@@ -20,7 +20,7 @@ use hyper::upgrade::{self, OnUpgrade};
 pub(super) use self::body::ResponseBody;
 use self::body::{Relay, Source};
 pub(super) use self::upload::{RequestBody, Upload};
-use super::access::Record;
+use super::access::{Record, Side};
 use super::authority::SCRATCH;
 use super::client::Client;
 use super::error::ProxyError;
@@ -67,6 +67,7 @@ pub(super) async fn serve(
         response = response.map(|source| if headless { source.without_own() } else { source });
     }
     record.status = Some(response.status());
+    record.heads(Side::Sent, response.headers());
     client.answer_begins();
     if offers_upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         // What follows the request is in no protocol that was agreed on.
@@ -126,6 +127,7 @@ async fn respond(
     if parts.status == StatusCode::SWITCHING_PROTOCOLS || !is_plainly_framed(&parts.headers) {
         return Err(ProxyError::Upstream);
     }
+    record.heads(Side::Upstream, &parts.headers);
     header::response(&mut parts.headers);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
@@ -193,6 +195,12 @@ fn route(client: &Client, parts: &mut Parts) -> Result<Routed, ProxyError> {
         // Held for the lookup only: a request keeps its rule, never the table.
         let live = client.worker.live.load();
         let listener = live.table.listener(client.local);
+        let certificates = listener.and_then(|listener| listener.certificates.as_deref());
+        if let Some(name) = authority.name
+            && !client.security.admits(name, certificates)
+        {
+            return Err(ProxyError::Misdirected);
+        }
         let rule = listener.and_then(|listener| listener.site.find(authority.name, &path).rule());
         rule.map(Arc::clone).ok_or(ProxyError::NoRoute)?
     };

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::task::Waker;
 
+use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 
 /// A worker's connections and whether it drains.
 #[derive(Debug, Default)]
 pub(super) struct Open {
     draining: Cell<bool>,
-    tasks: RefCell<HashMap<u64, Option<Waker>>>,
+    tasks: RefCell<HashMap<u64, Option<Waker>, RandomState>>,
     next: Cell<u64>,
     emptied: Notify,
 }

@@ -8,21 +8,8 @@ use serde_json::Value;
 
 use crate::process::{Agent, get};
 
-/// The status and the body that the agent's socket answers with.
-fn ask(agent: &Agent, path: &str) -> (String, String) {
-    let output = Command::new("curl")
-        .args(["-s", "-w", "\n%{http_code}", "--unix-socket"])
-        .arg(agent.path("run/admin.sock"))
-        .arg(format!("http://agent{path}"))
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let (body, status) = text.rsplit_once('\n').unwrap();
-    (status.to_owned(), body.to_owned())
-}
-
 /// The value of a metric, its labels included in the name.
-fn metric(text: &str, name: &str) -> Option<f64> {
+pub(crate) fn metric(text: &str, name: &str) -> Option<f64> {
     let values = text.lines().filter_map(|line| line.rsplit_once(' '));
     let mut found = values.filter(|(series, _)| *series == name);
     found.next().map(|(_, value)| value.parse().unwrap())
@@ -37,24 +24,24 @@ fn state_and_dumps() {
         .mode();
     assert_eq!(mode & 0o777, 0o600);
     for path in ["/livez", "/readyz"] {
-        assert_eq!(ask(&agent, path), ("200".to_owned(), "ok\n".to_owned()), "{path}");
+        assert_eq!(agent.ask(path), ("200".to_owned(), "ok\n".to_owned()), "{path}");
     }
-    let (_, model) = ask(&agent, "/debug/model");
+    let (_, model) = agent.ask("/debug/model");
     let model: Value = serde_json::from_str(&model).unwrap();
     let route = &model["sites"][0]["hosts"]["a.test"][0];
     assert_eq!(route["origin"], "Ingress test/shop");
     assert_eq!(route["action"]["service"], "echo");
     assert_eq!(route["action"]["endpoints"][0]["state"], "ready");
-    let (_, table) = ask(&agent, "/debug/table");
+    let (_, table) = agent.ask("/debug/table");
     let table: Value = serde_json::from_str(&table).unwrap();
     assert_eq!(table["listeners"][agent.plain.to_string()]["site"], 0);
     let secure = &table["listeners"][agent.tls.to_string()];
     assert_eq!(secure["server_names"], serde_json::json!(["a.test"]));
     let rule = serde_json::json!({"path_type": "Prefix", "path": "/", "origin": "Ingress test/shop"});
     assert_eq!(table["sites"][0]["hosts"]["a.test"][0]["origin"], rule["origin"]);
-    let (status, why) = ask(&agent, "/debug/plan");
+    let (status, why) = agent.ask("/debug/plan");
     assert!(status == "404" && why.contains("without XDP"), "{why}");
-    let (status, there_is) = ask(&agent, "/");
+    let (status, there_is) = agent.ask("/");
     assert!(status == "404" && there_is.contains("/metrics"), "{there_is}");
     assert!(agent.stop());
     assert!(!agent.path("run/admin.sock").exists());
@@ -65,14 +52,14 @@ fn no_dump_holds_a_key() {
     let agent = Agent::start(&[]);
     let key = fs::read_to_string(agent.path("key")).unwrap();
     for path in ["/debug/model", "/debug/table", "/metrics"] {
-        let (status, dump) = ask(&agent, path);
+        let (status, dump) = agent.ask(path);
         assert_eq!(status, "200", "{path}");
         assert!(!dump.contains("PRIVATE KEY"), "{path}");
         for line in key.lines().filter(|line| line.len() > 40) {
             assert!(!dump.contains(line), "{path}");
         }
     }
-    let (_, model) = ask(&agent, "/debug/model");
+    let (_, model) = agent.ask("/debug/model");
     assert!(model.contains("\"a.test\": \"Secret test/pair\""), "{model}");
 }
 
@@ -100,7 +87,7 @@ fn every_request_is_counted_once() {
 
     // The connections' ends are seen a moment after their answers'.
     let closed = "ingress_agent_connections_open 0\n";
-    let read = || ask(&agent, "/metrics").1;
+    let read = || agent.ask("/metrics").1;
     let text = std::iter::repeat_with(read)
         .take(100)
         .find(|text| text.contains(closed));
@@ -161,9 +148,8 @@ fn a_refused_pod_is_a_failure_and_findings_are_told() {
     fs::write(&manifest, text).unwrap();
     agent.wait_for("in effect");
     assert!(agent.exchange(get("/")).starts_with("HTTP/1.1 502 "));
-    let (_, text) = ask(&agent, "/metrics");
-    let failures =
-        "ingress_agent_upstream_failures_total{namespace=\"test\",ingress=\"shop\",service=\"echo\"}";
+    let (_, text) = agent.ask("/metrics");
+    let failures = "ingress_agent_upstream_failures_total{namespace=\"test\",ingress=\"shop\",service=\"echo\",cause=\"refused\"}";
     assert!(
         metric(&text, failures).is_some_and(|count| count >= 1.0),
         "{text}"

@@ -28,6 +28,11 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) fn start(more: &[&str]) -> Self {
+        Self::start_logging(more, None)
+    }
+
+    /// `stdout`: where the access log goes; without it to the file of that name.
+    pub(crate) fn start_logging(more: &[&str], stdout: Option<Stdio>) -> Self {
         let pod = Pod::start();
         let pair = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
         let key = pair.signing_key.serialize_pem();
@@ -35,7 +40,7 @@ impl Agent {
             ("all.yaml", manifest(pod.address)),
             ("pair.yaml", secret(&pair.cert.pem(), &key)),
         ];
-        let mut agent = Self::serving(&files, more);
+        let mut agent = Self::spawn(&files, more, stdout);
         agent._pod = Some(pod);
         fs::write(agent.path("key"), key).unwrap();
         agent
@@ -43,6 +48,10 @@ impl Agent {
 
     /// An agent without XDP that serves these files of manifests.
     pub(crate) fn serving(files: &[(&str, String)], more: &[&str]) -> Self {
+        Self::spawn(files, more, None)
+    }
+
+    fn spawn(files: &[(&str, String)], more: &[&str], stdout: Option<Stdio>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
         fs::create_dir_all(folder.path().join("manifests")).unwrap();
@@ -70,7 +79,7 @@ impl Agent {
             .arg(run)
             .args(["--listen", &plain.to_string(), "--tls-listen", &tls.to_string()])
             .args(more)
-            .stdout(fs::File::create(folder.path().join("stdout")).unwrap())
+            .stdout(stdout.unwrap_or_else(|| fs::File::create(folder.path().join("stdout")).unwrap().into()))
             .stderr(fs::File::create(folder.path().join("stderr")).unwrap())
             .stdin(Stdio::null());
         if rustix::process::geteuid().is_root() {
@@ -120,6 +129,19 @@ impl Agent {
         // A reset is an answer too: the empty one.
         _ = stream.read_to_end(&mut answer);
         String::from_utf8(answer).unwrap()
+    }
+
+    /// The status and the body that its admin socket answers with.
+    pub(crate) fn ask(&self, path: &str) -> (String, String) {
+        let output = Command::new("curl")
+            .args(["-s", "-w", "\n%{http_code}", "--unix-socket"])
+            .arg(self.path("run/admin.sock"))
+            .arg(format!("http://agent{path}"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        (status.to_owned(), body.to_owned())
     }
 
     /// Asks it to end and waits until it has; whether it ended well.

@@ -11,6 +11,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustix::io::Errno;
 use rustls::ClientConfig;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
@@ -18,10 +19,14 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::endpoint::{InFlight, Target};
+use crate::proxy::count::Cause;
 use crate::proxy::deadline::Deadline;
 use crate::proxy::forward::RequestBody;
 
 pub(in crate::proxy) use self::tls::client_config;
+
+/// RFC 9438 and RFC 5681; the second may be chosen without privilege.
+const NEAR: [&[u8]; 2] = [b"cubic", b"reno"];
 
 /// A connection that carries one request at a time. Boxed, as it moves with every request.
 #[derive(Debug)]
@@ -67,6 +72,19 @@ pub(super) enum ConnectError {
 }
 
 impl ConnectError {
+    /// As the metrics tell it.
+    pub(super) fn cause(&self) -> Cause {
+        match self {
+            Self::Connect { .. } if self.is_own() => Cause::Local,
+            Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
+                Cause::Refused
+            }
+            Self::Connect { .. } | Self::Handshake { .. } => Cause::Unreachable,
+            Self::Timeout { .. } => Cause::ConnectTimeout,
+            Self::Tls { .. } => Cause::Tls,
+        }
+    }
+
     /// Whether it is this node that cannot connect, so that it says nothing about the pod.
     pub(super) fn is_own(&self) -> bool {
         let Self::Connect { source, .. } = self else {
@@ -94,6 +112,7 @@ pub(super) async fn connect(
     let open = async {
         let stream = TcpStream::connect(address).await.and_then(|stream| {
             stream.set_nodelay(true)?;
+            set_congestion_control(&stream);
             Ok(stream)
         });
         let stream = stream.map_err(|source| ConnectError::Connect { address, source })?;
@@ -114,6 +133,16 @@ pub(super) async fn connect(
         .await
         .map_err(|_| ConnectError::Timeout { address, limit })??;
     Ok(Connection::new(sender, limit))
+}
+
+/// Pods are near: a window that losses steer serves as well there as one that is paced by timers, as BBR's is,
+/// and costs less. Where the kernel has neither, its default stays.
+fn set_congestion_control(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    let found = NEAR.iter().any(|name| socket.set_tcp_congestion(name).is_ok());
+    if !found {
+        tracing::trace!("setsockopt(TCP_CONGESTION): the kernel's default stays");
+    }
 }
 
 /// Begins HTTP over a stream.

@@ -85,6 +85,7 @@ pub(in crate::proxy) async fn exchange(
                 (failure, unsent, error.status(), Err(error))
             }
         };
+        record.tries.blame(failure.cause());
         began = Instant::now();
         if !tries.another(failure, began) {
             return answer;
@@ -180,7 +181,7 @@ impl Attempt<'_> {
                 let failure = if timed_out {
                     Failure::ConnectTimeout
                 } else {
-                    Failure::Connect
+                    Failure::Connect(error.cause())
                 };
                 Err((failure, Some(request)))
             }
@@ -197,7 +198,7 @@ impl Attempt<'_> {
             Failure::Timeout
             | Failure::Lost
             | Failure::Unsent
-            | Failure::Connect
+            | Failure::Connect(_)
             | Failure::ConnectTimeout
             | Failure::Broken
             | Failure::Status
