@@ -192,12 +192,14 @@ impl Attempt<'_> {
     fn blame(&self, failure: Failure) {
         let why = match failure {
             Failure::Timeout if !self.endpoint.has_answered(self.seen) => "it answers nobody in time",
-            Failure::Lost if self.endpoint.answers().lose() => "its connections end without an answer",
+            Failure::Lost | Failure::Unsent if self.endpoint.answers().lose() => {
+                "its connections end without an answer"
+            }
             Failure::Timeout
             | Failure::Lost
+            | Failure::Unsent
             | Failure::Connect(_)
             | Failure::ConnectTimeout
-            | Failure::Unsent
             | Failure::Broken
             | Failure::Status
             | Failure::Body(_) => return,
