@@ -19,6 +19,8 @@ mod admin;
 mod authority;
 #[path = "agent/change.rs"]
 mod change;
+#[path = "agent/openmetrics.rs"]
+mod openmetrics;
 #[path = "agent/ordinary.rs"]
 mod ordinary;
 #[path = "agent/pod.rs"]

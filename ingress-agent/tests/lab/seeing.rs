@@ -49,7 +49,10 @@ fn start(lab: &Lab) -> Agent {
         ready == 200
     });
     assert!(agent.pins().join("VIP_ADDRS").exists(), "{seen:?}");
-    assert!(agent.maps().unwrap().contains(&VIP_V4.to_string()), "the maps are written");
+    assert!(
+        agent.maps().unwrap().contains(&VIP_V4.to_string()),
+        "the maps are written"
+    );
     assert_eq!(ask(lab, "/livez"), (200, "ok\n".to_owned()));
     agent.wait_until_serving().unwrap();
     agent
@@ -60,14 +63,28 @@ fn an_agent_on_xdp_tells_its_state_its_counters_and_its_plan() {
     let Some(lab) = lab(1) else { return };
     let agent = start(&lab);
     let kept = || metric(&lab, "ingress_agent_xdp_packets_total", "reason=\"kept");
-    let vip = || metric(&lab, "ingress_agent_xdp_vip_packets_total", &format!("vip=\"{VIP_V4}-80-tcp\""));
-    let requests = || metric(&lab, "ingress_agent_requests_total", "method=\"GET\",status=\"2xx\"");
+    let vip = || {
+        metric(
+            &lab,
+            "ingress_agent_xdp_vip_packets_total",
+            &format!("vip=\"{VIP_V4}-80-tcp\""),
+        )
+    };
+    let requests = || {
+        metric(
+            &lab,
+            "ingress_agent_requests_total",
+            "method=\"GET\",status=\"2xx\"",
+        )
+    };
     let before = (kept(), vip(), requests());
     for _ in 0..10 {
         lab.client().echo(VIP_V4, "http://shop.example.test/").unwrap();
     }
     lab.client().echo(VIP_V6, "http://shop.example.test/").unwrap();
-    eventually("the counters", Duration::from_secs(10), || requests() - before.2 >= 11.0);
+    eventually("the counters", Duration::from_secs(10), || {
+        requests() - before.2 >= 11.0
+    });
     // A connection has a SYN, an ACK, a request and a FIN at least.
     assert!(kept() - before.0 >= 44.0 && vip() - before.1 >= 40.0);
     let counted = agent.counters().unwrap();
