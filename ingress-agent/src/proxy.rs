@@ -221,6 +221,11 @@ impl Proxy {
         sum
     }
 
+    /// Reads what the workers look requests up in.
+    pub fn read<T>(&self, read: impl FnOnce(&Table) -> T) -> T {
+        read(&self.live.load_full().table)
+    }
+
     /// What the workers look requests up in, in words.
     pub fn describe(&self) -> TableText {
         TableText::from(&self.live.load_full().table)

@@ -13,12 +13,18 @@ mod ledger;
 
 #[path = "agent/access.rs"]
 mod access;
+#[path = "support/address.rs"]
+mod address;
 #[path = "agent/admin.rs"]
 mod admin;
 #[path = "agent/authority.rs"]
 mod authority;
 #[path = "agent/change.rs"]
 mod change;
+#[path = "agent/edits.rs"]
+mod edits;
+#[path = "agent/explain.rs"]
+mod explain;
 #[path = "agent/openmetrics.rs"]
 mod openmetrics;
 #[path = "agent/ordinary.rs"]
@@ -27,5 +33,7 @@ mod ordinary;
 mod pod;
 #[path = "agent/process.rs"]
 mod process;
+#[path = "agent/rotation.rs"]
+mod rotation;
 #[path = "agent/yaml.rs"]
 mod yaml;

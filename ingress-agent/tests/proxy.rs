@@ -15,6 +15,8 @@
 mod bed;
 #[path = "support/frames.rs"]
 mod frames;
+#[path = "support/handshake.rs"]
+mod handshake;
 #[path = "support/ledger.rs"]
 mod ledger;
 #[path = "support/raw.rs"]
@@ -42,6 +44,8 @@ mod health;
 mod lifecycle;
 #[path = "proxy/policies.rs"]
 mod policies;
+#[path = "proxy/replay.rs"]
+mod replay;
 #[path = "proxy/rest.rs"]
 mod rest;
 #[path = "proxy/retry.rs"]

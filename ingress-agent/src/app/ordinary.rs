@@ -50,7 +50,7 @@ pub(super) async fn run(args: RunArgs, folder: PathBuf, logs: &Logs) -> Result<(
     loop {
         tokio::select! {
             snapshot = source.next() => {
-                let model = publisher.translate(&*snapshot?);
+                let model = publisher.translate(&snapshot?);
                 if publisher.route(&model, &proxy) {
                     info!(listeners = model.listeners.len(), "in effect");
                 }

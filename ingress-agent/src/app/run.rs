@@ -152,7 +152,7 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     loop {
         tokio::select! {
             snapshot = source.next() => {
-                let model = publisher.translate(&*snapshot?);
+                let model = publisher.translate(&snapshot?);
                 publisher.apply(&model, &proxy, &mut dataplane).await;
             }
             _ = ticks.tick() => publisher.fit_segments(&proxy, &dataplane).await,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as ApiSecret;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -86,7 +86,7 @@ fn read(data: &BTreeMap<String, ByteString>, origin: &ObjectRef) -> Result<(Pair
     let chain = chain(part(data, "tls.crt", "data.tls.crt")?)?;
     let key = PrivateKeyDer::from_pem_slice(part(data, "tls.key", "data.tls.key")?).map_err(|error| {
         Fault::refused(Cause::TlsKeyPem, "data.tls.key")
-            .found(format!("no private key in PEM ({error})"))
+            .found(format!("no private key in PEM ({})", why_not_pem(&error)))
             .expected("one PEM block `PRIVATE KEY`, `RSA PRIVATE KEY` or `EC PRIVATE KEY`, not encrypted")
             .change("put the private key there in PEM")
     })?;
@@ -100,10 +100,22 @@ fn read(data: &BTreeMap<String, ByteString>, origin: &ObjectRef) -> Result<(Pair
     };
     let signing =
         any_supported_type(&key).map_err(|error| unusable(format!("a key that cannot be used ({error})")))?;
-    let belongs = signing
-        .public_key()
-        .is_some_and(|public| *public == *end_entity.public_key().raw);
-    if !belongs {
+    let public = signing.public_key();
+    let belongs = |certificate: &X509Certificate<'_>| {
+        public
+            .as_ref()
+            .is_some_and(|public| **public == *certificate.public_key().raw)
+    };
+    if !belongs(end_entity) {
+        if let Some(place) = parsed.iter().position(belongs) {
+            return Err(Fault::refused(Cause::TlsOrder, "data.tls.crt")
+                .found(format!(
+                    "the host's own certificate in place {} of the chain",
+                    place + 1
+                ))
+                .expected(IN_ORDER)
+                .change("sort the chain, the host's own certificate first"));
+        }
         return Err(Fault::refused(Cause::TlsPair, "data.tls.key")
             .found("a private key that is not the certificate's")
             .expected("the key that `tls.crt` was issued for")
@@ -140,7 +152,19 @@ fn part<'a>(
 fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
     CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| no_certificate(format!("text that is not PEM ({error})")))
+        .map_err(|error| no_certificate(format!("text that is not PEM ({})", why_not_pem(&error))))
+}
+
+/// Without a byte of the text: a key that was written on one line stands in the error.
+fn why_not_pem(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a block without its `END` line",
+        pem::Error::IllegalSectionStart { .. } => "a `BEGIN` line that holds more than its label",
+        pem::Error::Base64Decode(_) => "a block that is not base64",
+        pem::Error::NoItemsFound => "no items found",
+        pem::Error::SectionTooLarge => "a block of more than 10 MB",
+        pem::Error::Io(_) | _ => "it cannot be read",
+    }
 }
 
 fn no_certificate(found: impl Into<Arc<str>>) -> Fault {
@@ -163,6 +187,8 @@ fn parse<'a>(index: usize, der: &'a CertificateDer<'_>) -> Result<X509Certificat
     }
 }
 
+const IN_ORDER: &str = "the host's certificate, then the one that issued it, and so on";
+
 /// RFC 5246 section 7.4.2: each certificate certifies the one before it.
 fn order(chain: &[X509Certificate<'_>]) -> Option<Fault> {
     let wrong = chain.windows(2).any(|pair| match pair {
@@ -172,7 +198,7 @@ fn order(chain: &[X509Certificate<'_>]) -> Option<Fault> {
     wrong.then(|| {
         Fault::degraded(Cause::TlsOrder, "data.tls.crt")
             .found("certificates that do not certify one another in their order")
-            .expected("the host's certificate, then the one that issued it, and so on")
+            .expected(IN_ORDER)
             .so("clients may refuse the chain")
             .change("sort the chain, the host's own certificate first")
     })

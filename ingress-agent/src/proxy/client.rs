@@ -11,6 +11,7 @@ use http::HeaderValue;
 use super::access::Record;
 use super::header::Forwarded;
 use super::serve::Ends;
+use super::tls::Security;
 use super::tunnel::Tunnel;
 use super::watch::Watch;
 use super::worker::Worker;
@@ -28,6 +29,8 @@ pub(super) struct Client {
     pub(super) local: SocketAddr,
     /// Whether it came over TLS, to here or to a balancer in front.
     pub(super) tls: bool,
+    /// Of the connection itself.
+    pub(super) security: Security,
     pub(super) forwarded: Forwarded,
     pub(super) watch: Arc<Watch>,
     requests: Cell<u64>,
@@ -37,10 +40,10 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(worker: Rc<Worker>, ends: Ends, tls: bool, watch: Arc<Watch>) -> Self {
+    pub(super) fn new(worker: Rc<Worker>, ends: Ends, security: Security, watch: Arc<Watch>) -> Self {
         let Ends { peer, local, dialled } = ends;
         // A balancer that terminates TLS itself dials a plain listener and names the port it was dialled at.
-        let https = tls || (dialled != local && dialled.port() == HTTPS);
+        let https = security.is_tls() || (dialled != local && dialled.port() == HTTPS);
         let forwarded = Forwarded {
             client: text(peer.ip().to_string()),
             port: HeaderValue::from(dialled.port()),
@@ -51,6 +54,7 @@ impl Client {
             peer,
             local,
             tls: https,
+            security,
             forwarded,
             watch,
             requests: Cell::new(0),

@@ -28,7 +28,7 @@ use super::guard::{Guard, Limits};
 use super::open::Place;
 use super::preamble::{self, Preamble};
 use super::table;
-use super::tls;
+use super::tls::{self, Security, Shown};
 use super::watch::Watch;
 use super::worker::Worker;
 
@@ -129,7 +129,7 @@ async fn serve_balanced(worker: Rc<Worker>, spoken: Spoken, mut stream: TcpStrea
 
 async fn speak(worker: Rc<Worker>, spoken: Spoken, stream: TcpStream, ends: Ends, place: Place) {
     match spoken {
-        Spoken::Plain => requests(worker, stream, ends, false, place).await,
+        Spoken::Plain => requests(worker, stream, ends, Security::Plain, place).await,
         // Boxed, so that a plain connection's task is not as large as a TLS one's.
         Spoken::Tls(config) => Box::pin(serve_tls(worker, config, stream, ends, place)).await,
     }
@@ -149,12 +149,14 @@ async fn serve_tls(
     match ended {
         Ok(Ok(stream)) => {
             add(&handshakes.ok, 1);
-            if stream.get_ref().1.alpn_protocol() == Some(tls::H2) {
+            let session = stream.get_ref().1;
+            let security = Security::Tls(shown(&worker, ends.local, session.server_name()));
+            if session.alpn_protocol() == Some(tls::H2) {
                 let watch = Arc::new(Watch::new(worker.options.head));
-                let client = Client::new(worker, ends, true, watch);
+                let client = Client::new(worker, ends, security, watch);
                 h2::serve(Rc::new(client), stream, place).await;
             } else {
-                requests(worker, stream, ends, true, place).await;
+                requests(worker, stream, ends, security, place).await;
             }
         }
         Ok(Err(error)) => {
@@ -166,6 +168,13 @@ async fn serve_tls(
             tracing::debug!(%peer, "a TLS handshake took too long");
         }
     }
+}
+
+/// The certificate that was shown to a client of the listener at `local`.
+fn shown(worker: &Worker, local: SocketAddr, server_name: Option<&str>) -> Option<Shown> {
+    let live = worker.live.load();
+    let listener = live.table.listener(local)?;
+    Shown::to(server_name, listener.certificates.as_deref()?)
 }
 
 fn spoken_at(worker: &Worker, local: SocketAddr) -> Option<Spoken> {
@@ -185,7 +194,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-async fn requests<S>(worker: Rc<Worker>, io: S, ends: Ends, tls: bool, place: Place)
+async fn requests<S>(worker: Rc<Worker>, io: S, ends: Ends, security: Security, place: Place)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -194,8 +203,8 @@ where
         head: worker.options.head,
         body: worker.options.body,
     };
-    let guard = Guard::new(io, tls, limits, Arc::clone(&watch));
-    let client = Rc::new(Client::new(worker, ends, tls, Arc::clone(&watch)));
+    let guard = Guard::new(io, security.is_tls(), limits, Arc::clone(&watch));
+    let client = Rc::new(Client::new(worker, ends, security, Arc::clone(&watch)));
     // Boxed, so that it takes no memory while the connection rests.
     let begin = |guard| {
         let served = Rc::clone(&client);

@@ -174,6 +174,8 @@ fn claims<'a>(
             }
         }
     }
+    // A broken rule closes a host of its namespace's, and takes none from a wider one.
+    claims.retain(|_, claims| claims.iter().any(|claim| !claim.rule.refused));
     claims
 }
 

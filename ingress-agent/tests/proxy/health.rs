@@ -118,6 +118,7 @@ fn a_pod_that_answers_others_stays_in_use() {
     a.script([Answer::Hang]);
     let mut slow = bed.connect();
     slow.send(POST);
+    wait_until("it hangs", || health(&bed, a.address()).in_flight == 1);
     thread::scope(|scope| {
         let slow = scope.spawn(|| slow.reply().unwrap().status);
         while !slow.is_finished() {

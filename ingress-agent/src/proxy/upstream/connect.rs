@@ -38,6 +38,19 @@ pub(in crate::proxy) struct Connection {
     pub(super) in_flight: Option<InFlight>,
 }
 
+impl Connection {
+    /// One that has carried nothing yet; its timer is set when it carries something.
+    pub(super) fn new(sender: SendRequest<RequestBody>, limit: Duration) -> Box<Self> {
+        Box::new(Self {
+            sender,
+            deadline: Deadline::new(Instant::now() + limit),
+            silence: limit,
+            reused: false,
+            in_flight: None,
+        })
+    }
+}
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
@@ -114,16 +127,11 @@ pub(super) async fn connect(
     let sender = timeout(limit, open)
         .await
         .map_err(|_| ConnectError::Timeout { address, limit })??;
-    Ok(Box::new(Connection {
-        sender,
-        deadline: Deadline::new(Instant::now() + limit),
-        silence: limit,
-        reused: false,
-        in_flight: None,
-    }))
+    Ok(Connection::new(sender, limit))
 }
 
-async fn begin<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+/// Begins HTTP over a stream.
+pub(super) async fn begin<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     address: SocketAddr,
     stream: T,
 ) -> Result<SendRequest<RequestBody>, ConnectError> {

@@ -98,3 +98,6 @@ impl Registry {
         self.count.set(count);
     }
 }
+
+#[cfg(test)]
+mod tests;
