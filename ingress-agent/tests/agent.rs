@@ -25,6 +25,8 @@ mod change;
 mod edits;
 #[path = "agent/explain.rs"]
 mod explain;
+#[path = "agent/openmetrics.rs"]
+mod openmetrics;
 #[path = "agent/ordinary.rs"]
 mod ordinary;
 #[path = "agent/pod.rs"]

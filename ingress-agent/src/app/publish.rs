@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{error, info, warn};
 
 use crate::admin::{Board, Served};
 use crate::digest::Verdict;
+use crate::metrics::{Inventory, since_1970};
 use crate::model::{Model, Opening};
 use crate::proxy::{Memo, Proxy};
 use crate::translate::{Finding, Report, Snapshot, Translator};
@@ -54,7 +55,7 @@ impl Publisher {
             None => self.translator.translate(snapshot),
             Some(openings) => self.translator.translate_at(snapshot, openings),
         };
-        self.count(begin.elapsed(), &model, &report);
+        self.count(begin.elapsed(), snapshot, &model, &report);
         let findings: BTreeSet<Finding> = report.findings.iter().cloned().collect();
         for finding in findings.difference(&self.findings) {
             warn!("{finding}");
@@ -67,9 +68,11 @@ impl Publisher {
         Arc::new(model)
     }
 
-    fn count(&self, took: Duration, model: &Model, report: &Report) {
+    fn count(&self, took: Duration, snapshot: &Snapshot, model: &Model, report: &Report) {
         let control = &self.board.control;
         control.snapshots.fetch_add(1, Relaxed);
+        control.changed_at.store(since_1970(SystemTime::now()), Relaxed);
+        control.inventory.store(Arc::new(Inventory::from(snapshot)));
         control.translate.observe(took);
         control.listeners.store(model.listeners.len() as u64, Relaxed);
         for (verdict, gauge) in [
@@ -111,6 +114,7 @@ impl Publisher {
         if in_effect {
             self.board.serves(model);
             control.applied.fetch_add(1, Relaxed);
+            control.applied_at.store(since_1970(SystemTime::now()), Relaxed);
         } else {
             control.failed.fetch_add(1, Relaxed);
         }

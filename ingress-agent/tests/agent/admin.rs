@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::openmetrics;
 use crate::process::{Agent, get};
 
 /// The value of a metric, its labels included in the name.
@@ -180,4 +181,87 @@ fn a_loopback_address_and_no_other() {
     let words = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(2));
     assert!(words.contains("expected a loopback address"), "{words}");
+}
+
+#[test]
+fn metrics_are_openmetrics_to_the_letter_and_tell_of_source_and_process() {
+    let agent = Agent::start(&[]);
+    agent.exchange(get("/"));
+    agent.exchange(get("/").replace("GET", "BREW"));
+    let head = Command::new("curl")
+        .args(["-sI", "--unix-socket"])
+        .arg(agent.path("run/admin.sock"))
+        .arg("http://agent/metrics")
+        .output()
+        .unwrap();
+    let head = String::from_utf8(head.stdout).unwrap().to_ascii_lowercase();
+    let format = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n";
+    assert!(head.contains(format), "{head}");
+    let series = openmetrics::parse(&agent.ask("/metrics").1);
+    let get = |name: &str, labels: &[(&str, &str)]| {
+        let labels = labels
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        *series
+            .get(&(name.to_owned(), labels.collect()))
+            .unwrap_or_else(|| panic!("no {name} in {series:?}"))
+    };
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs_f64();
+    for name in [
+        "ingress_agent_source_changed_timestamp_seconds",
+        "ingress_agent_model_applied_timestamp_seconds",
+        "process_start_time_seconds",
+    ] {
+        let at = get(name, &[]);
+        assert!(at > now - 600.0 && at <= now, "{name} {at}");
+    }
+    for (kind, count) in [
+        ("Ingress", 1.0),
+        ("Service", 1.0),
+        ("Secret", 1.0),
+        ("VipPool", 0.0),
+    ] {
+        assert_eq!(get("ingress_agent_objects", &[("kind", kind)]), count, "{kind}");
+    }
+    let pair = [("namespace", "test"), ("secret", "pair")];
+    assert!(get("ingress_agent_certificate_not_after_seconds", &pair) > now);
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    assert_eq!(get("ingress_agent_build_info", &version), 1.0);
+    assert!(get("process_cpu_seconds_total", &[]) > 0.0);
+    assert!(get("process_resident_memory_bytes", &[]) > 1e6);
+    let (open, most) = (get("process_open_fds", &[]), get("process_max_fds", &[]));
+    assert!(open > 5.0 && open < most, "{open} of {most}");
+    let strange = [
+        ("namespace", "test"),
+        ("ingress", "shop"),
+        ("service", "echo"),
+        ("method", "other"),
+        ("status", "2xx"),
+    ];
+    assert_eq!(get("ingress_agent_requests_total", &strange), 1.0);
+}
+
+#[test]
+fn series_of_an_ingress_that_is_gone_go_and_those_of_others_stay() {
+    let mut agent = Agent::start(&[]);
+    agent.exchange(get("/"));
+    let shop = "ingress=\"shop\"";
+    assert!(agent.ask("/metrics").1.contains(shop));
+    assert!(
+        agent.ask("/metrics").1.contains(shop),
+        "being asked forgets nothing that lives"
+    );
+    let manifest = agent.path("manifests/all.yaml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("name: shop", "name: mall")).unwrap();
+    agent.wait_for("in effect");
+    agent.exchange(get("/"));
+    let gone = std::iter::repeat_with(|| agent.ask("/metrics").1)
+        .take(100)
+        .find(|text| !text.contains(shop));
+    let text = gone.expect("the removed Ingress's series are told no more");
+    assert!(text.contains("ingress=\"mall\""), "{text}");
 }
