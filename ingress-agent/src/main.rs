@@ -8,13 +8,14 @@ use clap::Parser;
 use ingress_agent::app;
 use ingress_agent::check::{self, Options, Outcome};
 use ingress_agent::config::{CheckArgs, Cli, Command, ExplainArgs, RunArgs};
-use ingress_agent::{telemetry, xdp};
+use ingress_agent::{memory, telemetry, xdp};
 use tokio::runtime::{Builder, Runtime};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    memory::give_back();
     match command(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
