@@ -18,17 +18,17 @@ use rustls_pki_types::{
 };
 
 use super::authority::{HostName, SCRATCH};
-use super::router::Hosts;
+use super::router;
 use super::table::Table;
-use crate::model::{Certificate, PrivateKey};
+use crate::model::{Certificate, HostMap, PrivateKey};
 
 pub use fallback::FallbackError;
 
 /// HTTP/2's name in ALPN.
 pub(super) const H2: &[u8] = b"h2";
 
-/// Certificates by server name.
-pub(super) type Certificates = Hosts<Arc<CertifiedKey>>;
+/// Certificates by server name; `None`: one that cannot sign.
+pub(super) type Certificates = HostMap<Option<Arc<CertifiedKey>>>;
 
 /// What all handshakes of the process share.
 #[derive(Debug)]
@@ -107,7 +107,8 @@ impl ResolvesServerCert for Chooser {
         let name = hello
             .server_name()
             .and_then(|name| HostName::new(name, &mut scratch).ok());
-        let found = name.and_then(|name| self.certificates.get(Some(name)));
+        let found = name.and_then(|name| router::find(&self.certificates, Some(name)));
+        let found = found.and_then(|(_, key)| key.as_ref());
         Some(Arc::clone(found.unwrap_or(&self.fallback)))
     }
 }

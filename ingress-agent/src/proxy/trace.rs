@@ -13,6 +13,7 @@ use super::authority::{HostName, SCRATCH};
 use super::error::ProxyError;
 use super::guard::{self, Refusal};
 use super::policy::https_redirect;
+use super::router;
 use super::table::{Listener, Table};
 use super::wanted::Wanted;
 use crate::model::{Action, Host, Route};
@@ -65,10 +66,11 @@ pub fn trace(table: &Table, asked: &Asked<'_>) -> Trace {
         .and_then(|name| HostName::new(name, &mut scratch).ok());
     let certificate = certificates
         .zip(name)
-        .and_then(|(certificates, name)| certificates.find(Some(name)));
+        .and_then(|(certificates, name)| router::find(certificates, Some(name)))
+        .filter(|(_, key)| key.is_some());
     let mut trace = Trace {
         tls: listener.map(|listener| listener.certificates.is_some()),
-        certificate: certificate.map(|(pattern, _)| pattern.into()),
+        certificate: certificate.map(|(pattern, _)| pattern.clone()),
         name: None,
         path: String::new(),
         host: None,
@@ -91,7 +93,7 @@ fn follow(listener: Option<&Listener>, asked: &Asked<'_>, trace: &mut Trace) -> 
     trace.path = path.to_string();
     let found = listener.map(|listener| listener.site.find(authority.name, &path));
     let found = found.ok_or(ProxyError::NoRoute)?;
-    trace.host = found.host.map(Host::from);
+    trace.host = found.host.cloned();
     trace.is_default = found.is_default();
     let rule = found.rule().ok_or(ProxyError::NoRoute)?;
     trace.rule = Some(Arc::clone(&rule.route));
@@ -132,10 +134,26 @@ fn head(asked: &Asked<'_>) -> Result<Parts, ProxyError> {
     Ok(parts)
 }
 
-/// The lookup alone, as a request pays for it: authority and path in their one form, listener, host, path.
+/// The lookup as a request pays for it: authority and path in their one form, listener, host, path.
 pub fn find<'a>(table: &'a Table, local: SocketAddr, parts: &Parts) -> Option<&'a Arc<Route>> {
     let mut scratch = SCRATCH;
     let Wanted { authority, path } = Wanted::read(parts, &mut scratch).ok()?;
+    route(table, local, authority.name, &path)
+}
+
+/// The lookup alone, of a host's name and a canonical path.
+pub fn look_up<'a>(table: &'a Table, local: SocketAddr, name: &str, path: &str) -> Option<&'a Arc<Route>> {
+    let mut scratch = SCRATCH;
+    let name = HostName::new(name, &mut scratch).ok()?;
+    route(table, local, Some(name), path)
+}
+
+fn route<'a>(
+    table: &'a Table,
+    local: SocketAddr,
+    name: Option<HostName<'_>>,
+    path: &str,
+) -> Option<&'a Arc<Route>> {
     let site = &table.listener(local)?.site;
-    site.find(authority.name, &path).rule().map(|rule| &rule.route)
+    site.find(name, path).rule().map(|rule| &rule.route)
 }

@@ -53,7 +53,7 @@ impl<'b, 'a> Using<'b, 'a> {
     }
 }
 
-/// Builds a host. `secured`: it has a certificate.
+/// Builds a host. `secured`: it has an entry in `spec.tls`, or a certificate.
 pub(super) fn build(host: &Host, claims: &[Claim<'_>], secured: bool, backends: &mut Backends<'_>) -> Built {
     let mut backends = Using::new(backends);
     let mut routes: BTreeMap<PathKey, Arc<Route>> = BTreeMap::new();

@@ -1,6 +1,5 @@
 //! TLS: certificate by server name, versions, ALPN, deadlines.
 
-use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -125,7 +124,7 @@ pub(crate) fn config(protocols: &[&str]) -> Arc<ClientConfig> {
 fn with_certificates(mut site: Site, certificates: &[(&str, &Arc<Certificate>)]) -> Site {
     let certificates = certificates.iter();
     let certificates = certificates.map(|(host, pair)| (Host::parse(host).unwrap(), Arc::clone(pair)));
-    site.certificates = certificates.collect::<BTreeMap<_, _>>();
+    site.certificates = certificates.collect();
     site
 }
 

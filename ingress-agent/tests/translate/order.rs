@@ -33,7 +33,7 @@ fn ingresses() -> impl Strategy<Value = Vec<String>> {
 /// All that a site does, as text.
 fn facts(model: &Model) -> Vec<String> {
     let mut facts = Vec::new();
-    for (host, routes) in &site(model).hosts {
+    for (host, routes) in site(model).hosts.iter() {
         facts.extend(
             routes
                 .routes
