@@ -118,8 +118,8 @@ pub(crate) fn memory_with(dir: &Path) -> usize {
             edit.make(round, &mut snapshot, &mut removed);
             agent.publish(&snapshot, |_, _, _| {});
         }
-        // As long as the allocator takes to give back what it no longer needs.
-        std::thread::sleep(Duration::from_millis(20));
+        // The allocator gives back what has not been needed for a second.
+        std::thread::sleep(Duration::from_millis(250));
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     drop((snapshot, agent));
