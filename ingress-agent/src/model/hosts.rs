@@ -17,7 +17,7 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 /// The most hosts per bucket, on average. A lookup compares as many hashes, a change copies as many hosts.
 const PER_BUCKET: usize = 4;
 
-/// Values by host pattern, in no order. A clone shares everything.
+/// Values by host pattern. A clone shares everything.
 #[derive(Clone)]
 pub struct HostMap<T> {
     /// As many as a power of two, by the low bits of the hash.
@@ -55,19 +55,21 @@ impl<T> HostMap<T> {
         self.len == 0
     }
 
-    /// Every host and its value, in an order that depends on nothing but the hosts.
+    /// Every host and its value, by the hosts' precedence. Sorts: for whoever tells or tests.
     pub fn iter(&self) -> impl Iterator<Item = (&Host, &T)> {
-        self.slots().map(|slot| (&slot.host, &slot.value))
+        let mut slots: Vec<_> = self.slots().collect();
+        slots.sort_by(|a, b| a.host.cmp(&b.host));
+        slots.into_iter().map(|slot| (&slot.host, &slot.value))
     }
 
-    /// Every host.
+    /// Every host, in the same order.
     pub fn keys(&self) -> impl Iterator<Item = &Host> {
-        self.slots().map(|slot| &slot.host)
+        self.iter().map(|(host, _)| host)
     }
 
     /// Every value, in the same order.
     pub fn values(&self) -> impl Iterator<Item = &T> {
-        self.slots().map(|slot| &slot.value)
+        self.iter().map(|(_, value)| value)
     }
 
     fn slots(&self) -> impl Iterator<Item = &Slot<T>> {
