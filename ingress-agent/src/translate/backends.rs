@@ -12,6 +12,9 @@ use crate::digest::ingress::Target;
 use crate::digest::{Cause, Endpoints, Fault, Ingress};
 use crate::model::{Backend, BackendId, BackendPort, Endpoint, EndpointState};
 
+/// There is no Service of that name.
+const MISSING: Cause = Cause::ServiceMissing;
+
 /// What the last snapshot's backends were.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
@@ -88,9 +91,7 @@ impl<'a> Backends<'a> {
 
 impl Resolved {
     fn is_missing(&self) -> bool {
-        self.fault
-            .as_ref()
-            .is_some_and(|fault| fault.cause == Cause::ServiceMissing)
+        self.fault.as_ref().is_some_and(|fault| fault.cause == MISSING)
     }
 }
 
@@ -129,7 +130,7 @@ fn find(id: &BackendId, index: &Index) -> Result<Vec<Endpoint>, Fault> {
         port,
     } = id;
     let Some(service) = index.service(namespace, name) else {
-        return Err(Fault::degraded(Cause::ServiceMissing, "")
+        return Err(Fault::degraded(MISSING, "")
             .found(format!("Service {namespace}/{name}, which does not exist"))
             .expected("a Service of the Ingress's namespace")
             .nearest(index.nearest_service(namespace, name))

@@ -51,7 +51,7 @@ fn openssl(world: &World, arguments: &[&str]) -> String {
 /// The certificate for a host, as `s_client` prints it.
 fn pem(world: &World, host: &str) -> String {
     let host = Host::parse(host).unwrap();
-    let certificate: &Certificate = &site(&world.model).certificates[&host];
+    let certificate: &Certificate = site(&world.model).certificates.get(&host).unwrap();
     let base64 = serde_json::to_value(k8s_openapi::ByteString(certificate.chain[0].clone())).unwrap();
     let lines = base64.as_str().unwrap().as_bytes().chunks(64);
     let lines: Vec<_> = lines.map(|line| std::str::from_utf8(line).unwrap()).collect();

@@ -113,7 +113,7 @@ fn facts(model: &Model) -> Vec<String> {
             "{:?} {} {:?} {:?}",
             listener.vip, listener.tls, site.default, site.certificates
         ));
-        for (host, found) in &site.hosts {
+        for (host, found) in site.hosts.iter() {
             let others = found
                 .routes
                 .iter()
