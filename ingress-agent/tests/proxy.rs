@@ -28,6 +28,8 @@ mod access;
 mod corpus;
 #[path = "proxy/failing.rs"]
 mod failing;
+#[path = "proxy/floods.rs"]
+mod floods;
 #[path = "proxy/h2.rs"]
 mod h2;
 #[path = "proxy/h2_limits.rs"]
@@ -42,6 +44,8 @@ mod retry;
 mod routing;
 #[path = "proxy/smuggling.rs"]
 mod smuggling;
+#[path = "proxy/stalls.rs"]
+mod stalls;
 #[path = "proxy/tls.rs"]
 mod tls;
 #[path = "proxy/tls_pod.rs"]

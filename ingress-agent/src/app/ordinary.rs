@@ -12,7 +12,7 @@ use super::stop::Stop;
 use crate::admin::{Admin, Board};
 use crate::config::RunArgs;
 use crate::model::Opening;
-use crate::proxy::{Options, Ordinary, Proxy};
+use crate::proxy::{Ordinary, Proxy};
 use crate::telemetry::Logs;
 
 /// Serves a folder's Ingresses until SIGTERM or SIGINT, then drains. Needs no privilege but for ports below 1024.
@@ -37,7 +37,7 @@ pub(super) async fn run(args: RunArgs, folder: PathBuf, logs: &Logs) -> Result<(
     };
     let mut publisher = Publisher::new(Arc::clone(&node), Some(openings), Arc::clone(&board));
     let model = publisher.translate(&snapshot);
-    let proxy = Arc::new(Proxy::start(listeners, Options::default())?);
+    let proxy = Arc::new(Proxy::start(listeners, args.limits.options())?);
     board.started(&proxy, None);
     if !publisher.route(&model, &proxy) {
         return Err(RunError::NotInEffect);

@@ -102,13 +102,18 @@ async fn respond(
     if let Some((_, protocol)) = &upgrade {
         header::upgrade(&mut parts.headers, protocol.clone());
     }
+    // The guard times those of HTTP/1.1.
+    let grace = (parts.version == Version::HTTP_2).then_some(client.worker.options.body);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
-    let (body, progress) = RequestBody::new(body, body_limit::bytes(policies.body_limit));
+    let (body, progress) = RequestBody::new(body, body_limit::bytes(policies.body_limit), grace);
     let calls = &policies.upstream;
     let (response, connection) =
         exchange(client, calls, targets, parts, body, progress.as_deref(), record).await?;
+    if let Some(progress) = &progress {
+        progress.answer_begins();
+    }
     let once = upgrade.is_some();
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some((client, protocol)) = upgrade
@@ -150,6 +155,7 @@ fn switched(
         pod,
         connection,
         idle,
+        websocket: protocol.as_bytes().eq_ignore_ascii_case(b"websocket"),
     })));
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *answer.headers_mut() = std::mem::take(response.headers_mut());

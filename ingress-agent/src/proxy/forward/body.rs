@@ -4,13 +4,15 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use crate::proxy::access::{End, Record};
+use crate::proxy::deadline::Deadline;
 use crate::proxy::guard::Refusal;
+use crate::proxy::guard::pace::Pace;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::upstream::Connection;
 
@@ -27,6 +29,33 @@ struct Streamed {
     progress: Rc<Progress>,
     /// How many bytes the route still allows.
     left: u64,
+    /// `None`: the guard times it.
+    pacer: Option<Pacer>,
+}
+
+/// Times a body of HTTP/2, whose bytes come in turns with those of others.
+#[derive(Debug)]
+struct Pacer {
+    pace: Pace,
+    /// How long it is waited for in any case.
+    grace: Duration,
+    /// Set with the first wait.
+    deadline: Option<Deadline>,
+}
+
+impl Pacer {
+    /// Nothing is there. Ready once the client is too slow.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let left = self.pace.wait(now, self.grace);
+        if left.is_zero() {
+            return Poll::Ready(());
+        }
+        let due = now + left;
+        let deadline = self.deadline.get_or_insert_with(|| Deadline::new(due));
+        deadline.set(due);
+        deadline.poll(cx)
+    }
 }
 
 /// Why a client's body ends before its end.
@@ -43,6 +72,7 @@ pub(in crate::proxy) enum BodyError {
 pub(in crate::proxy) struct Progress {
     last: Cell<Option<Instant>>,
     done: Cell<bool>,
+    answered: Cell<bool>,
     fault: Cell<Option<Refusal>>,
 }
 
@@ -55,6 +85,11 @@ impl Progress {
     /// Whether it was taken to its end.
     pub(in crate::proxy) fn is_done(&self) -> bool {
         self.done.get()
+    }
+
+    /// Its answer has begun: the rest may take its time.
+    pub(in crate::proxy) fn answer_begins(&self) {
+        self.answered.set(true);
     }
 
     /// Why the body was not read to its end, if that is the client's fault.
@@ -78,8 +113,13 @@ impl Streamed {
 }
 
 impl RequestBody {
-    /// A body of at most `limit` bytes.
-    pub(in crate::proxy) fn new(body: Incoming, limit: u64) -> (Self, Option<Rc<Progress>>) {
+    /// A body of at most `limit` bytes. One that nobody else times is waited for `grace` at least, and then comes
+    /// at its least rate until its answer begins.
+    pub(in crate::proxy) fn new(
+        body: Incoming,
+        limit: u64,
+        grace: Option<Duration>,
+    ) -> (Self, Option<Rc<Progress>>) {
         if body.is_end_stream() {
             return (Self::empty(), None);
         }
@@ -88,6 +128,11 @@ impl RequestBody {
             body,
             progress: Rc::clone(&progress),
             left: limit,
+            pacer: grace.map(|grace| Pacer {
+                pace: Pace::default(),
+                grace,
+                deadline: None,
+            }),
         };
         let streamed = Some(streamed);
         (Self { streamed }, Some(progress))
@@ -117,6 +162,9 @@ impl Body for RequestBody {
         match polled {
             Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
+                if let Some(pacer) = &mut streamed.pacer {
+                    pacer.pace.come(Instant::now, length);
+                }
                 Poll::Ready(Some(streamed.count(length).map(|()| frame)))
             }
             // Trailers are not passed on: hyper does not refuse framing fields among them.
@@ -125,7 +173,14 @@ impl Body for RequestBody {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                let timed = streamed.pacer.as_mut().filter(|_| !progress.answered.get());
+                if let Some(pacer) = timed {
+                    std::task::ready!(pacer.wait(cx));
+                    return Poll::Ready(Some(Err(streamed.refuse(Refusal::BodyTooSlow))));
+                }
+                Poll::Pending
+            }
         }
     }
 
@@ -308,10 +363,13 @@ impl Body for ResponseBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
-                record.bytes += u64::try_from(length).unwrap_or_default();
+                let length = u64::try_from(length).unwrap_or_default();
+                record.bytes += length;
+                record.client.note_body(Some(length));
             }
             Poll::Ready(Some(Err(_))) => record.end = End::UpstreamBroken,
-            Poll::Ready(None) | Poll::Pending => {}
+            Poll::Ready(None) => {}
+            Poll::Pending => record.client.note_body(None),
         }
         polled
     }
