@@ -10,6 +10,8 @@
 mod access;
 #[path = "agent/admin.rs"]
 mod admin;
+#[path = "agent/files.rs"]
+mod files;
 #[path = "agent/ordinary.rs"]
 mod ordinary;
 #[path = "agent/pod.rs"]

@@ -24,6 +24,10 @@ mod reference;
 
 #[path = "proxy/access.rs"]
 mod access;
+#[path = "proxy/caps.rs"]
+mod caps;
+#[path = "proxy/clients.rs"]
+mod clients;
 #[path = "proxy/corpus.rs"]
 mod corpus;
 #[path = "proxy/failing.rs"]

@@ -28,6 +28,11 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) fn start(more: &[&str]) -> Self {
+        Self::under(&[], more)
+    }
+
+    /// Started by another program, which becomes the agent.
+    pub(crate) fn under(starter: &[&str], more: &[&str]) -> Self {
         let pod = Pod::start();
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
@@ -49,8 +54,11 @@ impl Agent {
         fs::hard_link(built, &program)
             .or_else(|_| fs::copy(built, &program).map(drop))
             .unwrap();
-        let mut command = Command::new(program);
+        let program = program.to_str().unwrap();
+        let words: Vec<_> = starter.iter().chain(&[program]).copied().collect();
+        let mut command = Command::new(words.first().unwrap());
         command
+            .args(words.iter().skip(1))
             .args(["run", "--no-xdp", "--workers", "2", "--drain-timeout", "1s"])
             .arg("--source")
             .arg(format!("file:{}", manifests.display()))
@@ -110,10 +118,13 @@ impl Agent {
         String::from_utf8(answer).unwrap()
     }
 
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
     /// Asks it to end and waits until it has; whether it ended well.
     pub(crate) fn stop(&mut self) -> bool {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).unwrap();
         self.child.wait().unwrap().success()
     }
 }

