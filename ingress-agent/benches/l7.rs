@@ -30,6 +30,7 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
+    ingress_agent::memory::give_back();
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let backend = arguments.next().expect("the backend's address").parse().unwrap();
     let folder = PathBuf::from(arguments.next().expect("the certificate's folder"));

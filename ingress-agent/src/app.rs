@@ -15,5 +15,5 @@ mod publish;
 mod run;
 mod stop;
 
-pub use explain::{ExplainError, explain_folder};
+pub use explain::{ExplainError, explain_request};
 pub use run::{RunError, run};

@@ -23,7 +23,6 @@ mod guard;
 mod header;
 mod listener;
 mod open;
-mod path;
 mod policy;
 mod preamble;
 mod request_id;
@@ -42,7 +41,7 @@ mod worker;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures::future::join_all;
@@ -50,22 +49,26 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch as latest};
 use tokio::time::timeout;
 
+pub use access::{Captures, Side};
 pub use admission::Caps;
-pub use count::{BOUNDS_MICROS, CLASSES, Counts, Labels, Limited, METHODS, RouteCounts};
+pub use count::{BOUNDS_MICROS, CAUSES, CLASSES, Counts, Labels, Limited, METHODS, RouteCounts};
 pub use listener::{ListenError, Listeners, Ordinary, Sockets};
 pub use table::{Memo, Table, TableText};
 pub use tls::FallbackError;
+pub use upstream::{EndpointHealth, HealthState};
 pub use worker::WorkerError;
 
 use admission::Admission;
 use tls::{Handshakes, Tls};
 use worker::Command;
 
+/// Tasks polled between two looks for new events: a request takes a few, and a look is a system call.
+const POLLS: u32 = 256;
 /// A worker that takes longer to answer has stopped serving.
 const PULSE: Duration = Duration::from_millis(300);
 
 /// The proxy's limits towards clients; those towards pods are the routes' own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// From a request's first byte, or the connection's accept, to the end of its head.
     pub head: Duration,
@@ -81,6 +84,8 @@ pub struct Options {
     pub life: u64,
     /// How many connections and handshakes there may be.
     pub caps: Caps,
+    /// Header fields that the access log tells.
+    pub captures: Arc<Captures>,
 }
 
 impl Default for Options {
@@ -93,6 +98,7 @@ impl Default for Options {
             write: Duration::from_secs(30),
             life: 100_000,
             caps: Caps::default(),
+            captures: Arc::default(),
         }
     }
 }
@@ -162,7 +168,7 @@ impl Proxy {
                 tell: tell_end.clone(),
                 drained: false,
             };
-            let live = Arc::clone(&live);
+            let (live, options) = (Arc::clone(&live), options.clone());
             let share = worker::Share {
                 sockets,
                 balancers: Arc::clone(&balancers),
@@ -232,14 +238,35 @@ impl Proxy {
         sum
     }
 
+    /// Reads what the workers look requests up in.
+    pub fn read<T>(&self, read: impl FnOnce(&Table) -> T) -> T {
+        read(&self.live.load_full().table)
+    }
+
     /// What the workers look requests up in, in words.
     pub fn describe(&self) -> TableText {
         TableText::from(&self.live.load_full().table)
     }
 
+    /// How every endpoint of the table does, by address: one entry per address, TLS and server name.
+    pub fn endpoints(&self) -> Vec<EndpointHealth> {
+        let now = Instant::now();
+        let live = self.live.load_full();
+        let endpoints = live.table.endpoints();
+        endpoints.iter().map(|endpoint| endpoint.tell(now)).collect()
+    }
+
     /// What each worker has counted.
     pub fn counts(&self) -> &[Arc<Counts>] {
         &self.counts
+    }
+
+    /// Forgets the series of these objects, which are gone; sorted.
+    pub fn forget(&self, gone: &Arc<[Labels]>) {
+        for worker in &self.workers {
+            // One that has ended counts no more.
+            _ = worker.send(Command::Forget(Arc::clone(gone)));
+        }
     }
 
     /// When a worker ends that was not drained. Does not borrow the proxy.
@@ -276,6 +303,7 @@ fn work(
 ) -> Result<(), String> {
     let runtime = Builder::new_current_thread()
         .enable_all()
+        .event_interval(POLLS)
         .build_local(LocalOptions::default());
     let runtime = runtime.map_err(|error| format!("make a tokio runtime: {error}"))?;
     let ended = runtime.block_on(worker::run(live, options, share, commands));

@@ -10,7 +10,8 @@ pub(crate) const INGRESSES: usize = 10_000;
 /// How many stand in one file.
 const PER_FILE: usize = 100;
 
-const BASE: &str = "
+/// A class, and a pool for it.
+pub(crate) const BASE: &str = "
 apiVersion: networking.k8s.io/v1
 kind: IngressClass
 metadata: {name: ours}

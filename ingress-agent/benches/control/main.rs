@@ -2,7 +2,7 @@
 //!
 //! Prints JSON rows `{case, peer, metric, value, unit, rounds}`. Run by `cargo xtask bench control`, with
 //! `--rounds N`. The folder is ordinary Kubernetes YAML: 10,000 Ingresses, 5,000 Services of three endpoints,
-//! 1,000 certificates; it is temporary. Everything timed is also checked: the new route must be in the table.
+//! 1,000 certificates, another one 10,000 of these; they are temporary. Everything timed is also checked: the new route must be in the table.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@
     reason = "a bench fails by panicking, and prints its result"
 )]
 
+mod certificates;
 mod folder;
 mod lookup;
 mod recompute;
@@ -53,6 +54,7 @@ fn main() {
     for hosts in [10, 100_000] {
         rows.push(lookup::row(hosts, 7));
     }
+    rows.extend(certificates::rows(rounds));
     println!("{}", serde_json::to_string_pretty(&rows).unwrap());
 }
 

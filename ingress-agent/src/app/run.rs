@@ -17,8 +17,8 @@ use super::ordinary;
 use super::publish::Publisher;
 use super::stop::Stop;
 use crate::admin::{self, Admin, Board};
-use crate::config::{RunArgs, Source, Twice};
-use crate::proxy::{Ended, ListenError, Listeners, Proxy, StartError};
+use crate::config::{LimitArgs, LogArgs, RunArgs, Source, Twice};
+use crate::proxy::{Ended, ListenError, Listeners, Options, Proxy, StartError};
 use crate::source::file::{self, WatchError};
 use crate::telemetry::Logs;
 use crate::translate::Snapshot;
@@ -134,7 +134,7 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     let workers = args.workers.map_or_else(cores, usize::from);
     let listeners = Listeners::bind(workers)?;
     dataplane.set_listeners(listeners.v4_fd(), listeners.v6_fd())?;
-    let proxy = Arc::new(Proxy::start(listeners, args.limits.options())?);
+    let proxy = Arc::new(Proxy::start(listeners, options(&args.log, args.limits))?);
     board.started(&proxy, Some(dataplane.maps()));
     if !publisher.apply(&model, &proxy, &mut dataplane).await {
         return Err(RunError::NotInEffect);
@@ -154,7 +154,7 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     loop {
         tokio::select! {
             snapshot = source.next() => {
-                let model = publisher.translate(&*snapshot?);
+                let model = publisher.translate(&snapshot?);
                 publisher.apply(&model, &proxy, &mut dataplane).await;
             }
             _ = ticks.tick() => publisher.fit_segments(&proxy, &dataplane).await,
@@ -169,6 +169,14 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     drop(heartbeat);
     drain(&proxy, args.drain_timeout, &mut stop).await;
     Ok(())
+}
+
+/// The request path's settings, as the flags have them.
+pub(super) fn options(log: &LogArgs, limits: LimitArgs) -> Options {
+    Options {
+        captures: Arc::new(log.access_log_format.captures()),
+        ..limits.options()
+    }
 }
 
 /// Lets open requests finish, unless it is asked for a second time.

@@ -1,9 +1,11 @@
 //! What listens on a VIP, and the site behind it.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use super::{Certificate, Host, Route, Vip};
+use super::{Certificate, Host, Protocol, Route, Vip};
 
 /// A VIP, or an ordinary listener's address, and what answers there.
 #[derive(Clone, Debug)]
@@ -24,6 +26,24 @@ pub struct Opening {
     pub vip: Vip,
     /// Whether TLS is terminated here.
     pub tls: bool,
+}
+
+impl Opening {
+    /// At a port of every address, of both families. None: there is no port 0.
+    pub fn everywhere(port: u16, tls: bool) -> Vec<Self> {
+        let Some(port) = NonZeroU16::new(port) else {
+            return Vec::new();
+        };
+        let at = |address| Self {
+            vip: Vip {
+                address,
+                port,
+                protocol: Protocol::Tcp,
+            },
+            tls,
+        };
+        vec![at(Ipv4Addr::UNSPECIFIED.into()), at(Ipv6Addr::UNSPECIFIED.into())]
+    }
 }
 
 /// Everything that is answered behind the VIPs of a set of classes.

@@ -1,7 +1,8 @@
 //! A client's connection, as its requests see it.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,12 +12,15 @@ use http::HeaderValue;
 use super::access::Record;
 use super::header::Forwarded;
 use super::serve::Ends;
+use super::tls::Security;
 use super::tunnel::Tunnel;
 use super::watch::Watch;
 use super::worker::Worker;
 
 /// The port at which a balancer that says nothing else was dialled by TLS.
 const HTTPS: u16 = 443;
+/// Bytes of the longest address in words, an IPv4 one in IPv6 clothes.
+const LONGEST_ADDRESS: usize = 45;
 
 /// Who calls, where, and on which worker.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub(super) struct Client {
     pub(super) local: SocketAddr,
     /// Whether it came over TLS, to here or to a balancer in front.
     pub(super) tls: bool,
+    /// Of the connection itself.
+    pub(super) security: Security,
     pub(super) forwarded: Forwarded,
     pub(super) watch: Arc<Watch>,
     requests: Cell<u64>,
@@ -49,12 +55,12 @@ pub(super) struct Turn {
 }
 
 impl Client {
-    pub(super) fn new(worker: Rc<Worker>, ends: Ends, tls: bool, watch: Arc<Watch>) -> Self {
+    pub(super) fn new(worker: Rc<Worker>, ends: Ends, security: Security, watch: Arc<Watch>) -> Self {
         let Ends { peer, local, dialled } = ends;
         // A balancer that terminates TLS itself dials a plain listener and names the port it was dialled at.
-        let https = tls || (dialled != local && dialled.port() == HTTPS);
+        let https = security.is_tls() || (dialled != local && dialled.port() == HTTPS);
         let forwarded = Forwarded {
-            client: text(peer.ip().to_string()),
+            client: text(address(peer.ip())),
             port: HeaderValue::from(dialled.port()),
             scheme: HeaderValue::from_static(if https { "https" } else { "http" }),
         };
@@ -63,6 +69,7 @@ impl Client {
             peer,
             local,
             tls: https,
+            security,
             forwarded,
             watch,
             requests: Cell::new(0),
@@ -96,6 +103,13 @@ impl Client {
     /// The client has given a request up.
     pub(super) fn abandon(&self) {
         self.abandoned.set(self.abandoned.get().saturating_add(1));
+    }
+
+    /// Since when the connection is idle: all that was asked is answered, and the answers are written.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let is_idle = self.open.get() == 0 && self.asked() > 0 && self.watch.is_quiet();
+        // An idle connection's deadline is this one.
+        is_idle.then(|| self.watch.deadline()?.checked_sub(self.worker.options.idle))?
     }
 
     /// What the connection becomes once the answer is written.
@@ -151,6 +165,14 @@ impl Client {
             self.watch.expect_within(now, self.worker.options.idle);
         }
     }
+}
+
+/// An address in words, in memory that is allocated once.
+fn address(address: IpAddr) -> String {
+    let mut text = String::with_capacity(LONGEST_ADDRESS);
+    // Writing to a string does not fail.
+    _ = write!(text, "{address}");
+    text
 }
 
 /// Of an address, which has only bytes a field may have.

@@ -19,6 +19,7 @@ mod refusal;
 mod syntax;
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -37,6 +38,8 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r
 /// How much is read and thrown away after the last answer, so that the client can read it: closing a socket
 /// that holds unread bytes resets the connection.
 const LINGER_BYTES: usize = 64 * 1024;
+/// How much is read of a head that ends a rest; the others are read by hyper.
+const FIRST: usize = 4096;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// A client's connection whose requests are well framed.
@@ -198,6 +201,18 @@ impl<S: AsyncRead + Unpin> Guard<S> {
         Poll::Ready(Ok(true))
     }
 
+    /// Waits for the next head's first bytes, while nothing is held. What else there may be, such as the client's
+    /// end, the next read finds again.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [MaybeUninit::uninit(); FIRST];
+        let read = ready!(self.poll_held(cx, &mut ReadBuf::uninit(&mut scratch)));
+        self.watch.set_between(false);
+        if let Err(error) = read {
+            tracing::debug!(%error, "a connection broke while it was idle");
+        }
+        Poll::Ready(())
+    }
+
     /// Times a body. Once its answer has begun the client may take the time it needs.
     fn keep_pace(&mut self, waits: bool, read: usize) {
         if waits && !self.watch.is_answered() {
@@ -273,6 +288,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             } else {
                 this.poll_held(cx, buf)
             };
+            let between = polled.is_pending() && !in_body && this.held.is_empty();
+            this.watch.set_between(between);
             if in_body {
                 let read = (buf.filled().len() - before).max(this.ready);
                 this.keep_pace(polled.is_pending(), read);
@@ -286,6 +303,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.watch.set_flushed(false);
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 
@@ -294,6 +312,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.watch.set_flushed(false);
         Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 
@@ -302,7 +321,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        // hyper asks for it when it has nothing left to write.
+        ready!(Pin::new(&mut self.io).poll_flush(cx))?;
+        self.watch.set_flushed(true);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
+use foldhash::fast::RandomState;
 use tokio::sync::{Notify, watch};
 
 use super::watch::Watch;
@@ -17,7 +18,7 @@ const EVICTED: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Open {
     draining: Cell<bool>,
-    tasks: RefCell<HashMap<u64, Option<Task>>>,
+    tasks: RefCell<HashMap<u64, Option<Task>, RandomState>>,
     next: Cell<u64>,
     emptied: Notify,
     farewell: watch::Sender<bool>,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::authority::HostName;
+use super::error::ProxyError;
 use super::upstream::{Budget, Endpoint};
 use crate::model;
 
@@ -54,6 +55,15 @@ impl Upstream {
         self.ready.len() + self.draining.len()
     }
 
+    /// Why there is no endpoint to ask.
+    pub(super) fn nobody(&self) -> ProxyError {
+        if self.count() == 0 {
+            ProxyError::NoEndpoint
+        } else {
+            ProxyError::AllDown
+        }
+    }
+
     /// Requests under way at all of them.
     pub(super) fn in_flight(&self) -> u32 {
         let endpoints = self.ready.iter().chain(&self.draining);
@@ -85,6 +95,12 @@ impl<'a> Found<'a> {
 }
 
 impl Site {
+    /// Every rule, in no order.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        let hosts = self.hosts.iter().flat_map(|(_, paths)| paths.rules());
+        hosts.chain(&self.default)
+    }
+
     /// What answers. `path` is canonical.
     pub(super) fn find(&self, host: Option<HostName<'_>>, path: &str) -> Found<'_> {
         let host = self.hosts.find(host);

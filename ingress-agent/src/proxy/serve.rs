@@ -1,10 +1,11 @@
 //! One client's connection, from the accept to its end.
 
 mod h2;
+mod rest;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -30,7 +31,7 @@ use super::open::Place;
 use super::preamble::{self, Preamble};
 use super::stream::ClientStream;
 use super::table;
-use super::tls;
+use super::tls::{self, Security, Shown};
 use super::watch::Watch;
 use super::worker::Worker;
 
@@ -48,6 +49,15 @@ enum Leaving {
     Awaited,
     /// It ends after the request under way.
     Told,
+}
+
+/// Why hyper is not polled any further.
+enum Pause {
+    Ended(hyper::Result<()>),
+    /// Nothing is under way.
+    Rest,
+    /// The client has taken nothing of an answer for too long.
+    Stalled,
 }
 
 /// What is spoken at a VIP.
@@ -168,7 +178,7 @@ async fn speak(worker: Rc<Worker>, spoken: Spoken, stream: TcpStream, ends: Ends
     let watch = Arc::new(Watch::new(worker.options.head));
     let stream = ClientStream::new(stream, worker.options.write, Arc::clone(&watch));
     match spoken {
-        Spoken::Plain => requests(worker, stream, ends, false, place, watch).await,
+        Spoken::Plain => requests(worker, stream, ends, Security::Plain, place, watch).await,
         // Boxed, so that a plain connection's task is not as large as a TLS one's.
         Spoken::Tls(config) => Box::pin(serve_tls(worker, config, stream, ends, place, watch)).await,
     }
@@ -201,11 +211,13 @@ async fn serve_tls(
         Ok(Ok(stream)) => {
             add(&handshakes.ok, 1);
             watch.expect_within(Instant::now(), worker.options.head);
-            if stream.get_ref().1.alpn_protocol() == Some(tls::H2) {
-                let client = Client::new(worker, ends, true, watch);
+            let session = stream.get_ref().1;
+            let security = Security::Tls(shown(&worker, ends.local, session.server_name()));
+            if session.alpn_protocol() == Some(tls::H2) {
+                let client = Client::new(worker, ends, security, watch);
                 h2::serve(Rc::new(client), stream, place).await;
             } else {
-                requests(worker, stream, ends, true, place, watch).await;
+                requests(worker, stream, ends, security, place, watch).await;
             }
         }
         Ok(Err(error)) => {
@@ -217,6 +229,13 @@ async fn serve_tls(
             tracing::debug!(%peer, "a TLS handshake took too long");
         }
     }
+}
+
+/// The certificate that was shown to a client of the listener at `local`.
+fn shown(worker: &Worker, local: SocketAddr, server_name: Option<&str>) -> Option<Shown> {
+    let live = worker.live.load();
+    let listener = live.table.listener(local)?;
+    Shown::to(server_name, listener.certificates.as_deref()?)
 }
 
 fn spoken_at(worker: &Worker, local: SocketAddr) -> Option<Spoken> {
@@ -236,73 +255,97 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-async fn requests<S>(worker: Rc<Worker>, io: S, ends: Ends, tls: bool, place: Place, watch: Arc<Watch>)
-where
+async fn requests<S>(
+    worker: Rc<Worker>,
+    io: S,
+    ends: Ends,
+    security: Security,
+    place: Place,
+    watch: Arc<Watch>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = Limits {
         head: worker.options.head,
         body: worker.options.body,
     };
-    let io = Guard::new(io, tls, limits, Arc::clone(&watch));
-    let client = Rc::new(Client::new(Rc::clone(&worker), ends, tls, Arc::clone(&watch)));
-    let served = Rc::clone(&client);
-    let service = service_fn(move |request| forward::serve(Rc::clone(&served), request));
-    let mut connection = pin!(
-        http1::Builder::new()
-            .max_buf_size(BUFFER)
-            .pipeline_flush(false)
-            .serve_connection(TokioIo::new(io), service)
-            .with_upgrades()
-    );
+    let guard = Guard::new(io, security.is_tls(), limits, Arc::clone(&watch));
+    let client = Rc::new(Client::new(worker, ends, security, Arc::clone(&watch)));
+    // Boxed, so that it takes no memory while the connection rests.
+    let begin = |guard| {
+        let served = Rc::clone(&client);
+        let service = service_fn(move |request| forward::serve(Rc::clone(&served), request));
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(BUFFER).pipeline_flush(false);
+        let connection = builder.serve_connection(TokioIo::new(guard), service);
+        Box::pin(connection.with_upgrades())
+    };
+    let mut connection = begin(guard);
     let mut deadline = Deadline::new(watch.deadline().unwrap_or_else(Instant::now));
     let mut registered = false;
-    let mut leaving = Leaving::No;
-    let ended = poll_fn(|cx| {
-        if !std::mem::replace(&mut registered, true) {
-            place.register(cx.waker(), &watch);
-        }
-        loop {
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                return Poll::Ready(Some(ended));
+    let ended = loop {
+        let mut leaving = Leaving::No;
+        let pause = poll_fn(|cx| {
+            if !std::mem::replace(&mut registered, true) {
+                place.register(cx.waker(), &watch);
             }
-            // After the poll, so that a request that is already here is served; and never within a head.
-            if (worker.open.draining() || watch.is_evicted())
-                && leaving != Leaving::Told
-                && !watch.head_begun()
-            {
-                if client.asked() > 0 {
-                    leaving = Leaving::Told;
-                    connection.as_mut().graceful_shutdown();
-                    continue;
+            loop {
+                if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(Pause::Ended(ended));
                 }
-                // hyper would close at once, and the first request may be under way.
-                if leaving == Leaving::No {
-                    leaving = Leaving::Awaited;
-                    watch.expect_within(Instant::now(), LAST_HEAD);
+                // After the poll, so that a request that is already here is served; and never within a head.
+                let must_leave = client.worker.open.draining() || watch.is_evicted();
+                if must_leave && leaving != Leaving::Told && !watch.head_begun() {
+                    if client.asked() > 0 {
+                        leaving = Leaving::Told;
+                        connection.as_mut().graceful_shutdown();
+                        continue;
+                    }
+                    // hyper would close at once, and the first request may be under way.
+                    if leaving == Leaving::No {
+                        leaving = Leaving::Awaited;
+                        watch.expect_within(Instant::now(), LAST_HEAD);
+                    }
                 }
+                let Some(due) = watch.deadline() else {
+                    return Poll::Pending;
+                };
+                let rests_at = client.idle_since().map(|since| since + rest::MOMENT);
+                deadline.set(rests_at.unwrap_or(due).min(due));
+                if deadline.poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                if watch.gives_up() {
+                    return Poll::Ready(Pause::Stalled);
+                }
+                if rests_at.is_some_and(|at| at < due) && leaving == Leaving::No {
+                    return Poll::Ready(Pause::Rest);
+                }
+                watch.expire();
             }
-            let Some(due) = watch.deadline() else {
-                return Poll::Pending;
-            };
-            deadline.set(due);
-            if deadline.poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            if watch.gives_up() {
-                return Poll::Ready(None);
-            }
-            watch.expire();
+        });
+        match pause.await {
+            Pause::Ended(ended) => break Some(ended),
+            Pause::Stalled => break None,
+            Pause::Rest => {}
         }
-    });
-    let ended = ended.await;
+        // The guard alone is kept: the read buffer, which is empty, would hold its memory.
+        let Some(mut guard) = Pin::into_inner(connection)
+            .into_parts()
+            .map(|parts| parts.io.into_inner())
+        else {
+            break Some(Ok(()));
+        };
+        rest::rest(&client, &mut guard, &mut deadline).await;
+        connection = begin(guard);
+    };
     let tunnel = client.take_tunnel();
     match (ended, tunnel) {
         // Here, so that the connection keeps its place, which a drain waits for.
         (Some(Ok(())), Some((tunnel, record))) => Box::pin(tunnel.run(record)).await,
         (Some(Ok(())), None) => {}
         (Some(Err(error)), _) => tracing::debug!(peer = %ends.peer, %error, "a client's connection broke"),
-        (None, _) => stalled(&worker, ends.peer),
+        (None, _) => stalled(&client.worker, ends.peer),
     }
 }
 

@@ -13,11 +13,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use foldhash::quality::RandomState;
 use http::HeaderValue;
 
 use super::router::{Paths, Rule, Site, Upstream};
 use super::tls::Certificates;
-use super::upstream::{Budget, Endpoints, Target, Transport};
+use super::upstream::{Budget, Endpoint, Endpoints, Target, Transport};
 use crate::model::policy::UpstreamPolicy;
 use crate::model::{Action, Backend, EndpointState, Model, Route, VirtualHost};
 
@@ -27,8 +28,11 @@ pub use memo::Memo;
 /// Which listener, host and path leads where.
 #[derive(Debug, Default)]
 pub struct Table {
-    listeners: HashMap<SocketAddr, Listener>,
+    listeners: Places<Listener>,
 }
+
+/// Values by local address.
+pub(super) type Places<T> = HashMap<SocketAddr, T, RandomState>;
 
 /// What answers at one VIP.
 #[derive(Clone, Debug)]
@@ -42,6 +46,24 @@ impl Table {
     /// The listener at an accepted socket's local address.
     pub(super) fn listener(&self, local: SocketAddr) -> Option<&Listener> {
         at(&self.listeners, local)
+    }
+
+    /// All endpoints, by address; those that routes share, once.
+    pub(super) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        let mut sites = HashMap::new();
+        for Listener { site, .. } in self.listeners.values() {
+            sites.insert(Arc::as_ptr(site), site);
+        }
+        let mut endpoints = HashMap::new();
+        for rule in sites.values().flat_map(|site| site.rules()) {
+            let upstream = rule.upstream.iter();
+            for endpoint in upstream.flat_map(|upstream| upstream.ready.iter().chain(&upstream.draining)) {
+                endpoints.insert(Arc::as_ptr(endpoint), Arc::clone(endpoint));
+            }
+        }
+        let mut endpoints: Vec<_> = endpoints.into_values().collect();
+        endpoints.sort_by(|one, other| one.target.cmp(&other.target));
+        endpoints
     }
 
     pub(super) fn listeners(&self) -> impl Iterator<Item = (SocketAddr, &Listener)> {
@@ -60,7 +82,7 @@ impl From<&Model> for Table {
 
 /// What stands at a local address, or at the unspecified address of its family and port, as the kernel looks
 /// listeners up.
-pub(super) fn at<T>(places: &HashMap<SocketAddr, T>, local: SocketAddr) -> Option<&T> {
+pub(super) fn at<T>(places: &Places<T>, local: SocketAddr) -> Option<&T> {
     let every = || {
         let unspecified = match local.ip() {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -126,7 +148,7 @@ mod tests {
     #[test]
     fn the_address_itself_then_every_address_of_its_family() {
         let places = ["127.0.0.1:80", "0.0.0.0:80", "[::]:80"];
-        let places: HashMap<SocketAddr, &str> = places
+        let places: Places<&str> = places
             .map(|place| (place.parse().unwrap(), place))
             .into_iter()
             .collect();

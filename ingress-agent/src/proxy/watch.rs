@@ -36,6 +36,10 @@ pub(super) struct Watch {
     upgrade: OnceLock<u64>,
     switched: AtomicBool,
     answered: AtomicBool,
+    /// Whether hyper waits for a head of which nothing has come.
+    between: AtomicBool,
+    /// Whether all that hyper wrote has gone to the transport.
+    flushed: AtomicBool,
 }
 
 impl Watch {
@@ -55,6 +59,8 @@ impl Watch {
             upgrade: OnceLock::new(),
             switched: AtomicBool::new(false),
             answered: AtomicBool::new(false),
+            between: AtomicBool::new(false),
+            flushed: AtomicBool::new(false),
         };
         watch.expect_within(watch.opened, first_head);
         watch
@@ -175,6 +181,19 @@ impl Watch {
 
     pub(super) fn set_answered(&self, answered: bool) {
         self.answered.store(answered, Relaxed);
+    }
+
+    pub(super) fn set_between(&self, between: bool) {
+        self.between.store(between, Relaxed);
+    }
+
+    pub(super) fn set_flushed(&self, flushed: bool) {
+        self.flushed.store(flushed, Relaxed);
+    }
+
+    /// Whether nothing is under way in either direction.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.between.load(Relaxed) && self.flushed.load(Relaxed) && !self.head_begun()
     }
 
     /// Request `number` offers another protocol. The guard passes nothing after it until [`Watch::switch`].

@@ -16,7 +16,7 @@ use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{interval, sleep, timeout, timeout_at};
 
 use super::admission::{Admission, Handshaking};
-use super::count::{Counter, Counts};
+use super::count::{Counter, Counts, Labels};
 use super::listener::{ListenError, set_max_segment};
 use super::open::{Open, Requests};
 use super::request_id::RequestIds;
@@ -76,6 +76,8 @@ pub(super) enum Command {
         v6: u16,
         done: oneshot::Sender<Result<(), ListenError>>,
     },
+    /// To forget the series of these objects.
+    Forget(Arc<[Labels]>),
     /// To end, within this time.
     Drain {
         within: Duration,
@@ -163,6 +165,7 @@ pub(super) async fn run(
                 };
                 _ = done.send(listeners.iter().try_for_each(|listener| mss(listener)));
             }
+            Command::Forget(gone) => worker.counter.forget(&gone),
             Command::Drain { within, done } => {
                 let until = tokio::time::Instant::now() + within;
                 let ended = worker.requests.ended();

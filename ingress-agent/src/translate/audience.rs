@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::classes::Classes;
 use super::report::Findings;
 use super::vips::Binding;
-use crate::digest::{Fault, Selector};
+use crate::digest::{Cause, Fault, Selector};
 
 /// Every namespace has this label (Kubernetes 1.22), and a folder knows no other.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
@@ -55,7 +55,7 @@ pub(super) fn judge(bindings: &[Binding], classes: &Classes<'_>, findings: &mut 
             .filter(|audience| audience.classes.contains(class))
             .peekable();
         if served.peek().is_some() && !served.any(|audience| audience.admits(namespace)) {
-            let fault = Fault::refused("namespace-unserved", "metadata.namespace")
+            let fault = Fault::refused(Cause::NamespaceUnserved, "metadata.namespace")
                 .found(format!(
                     "`{namespace}`, which no VipPool of class `{class}` selects"
                 ))

@@ -9,7 +9,7 @@ use super::index::Index;
 use super::report::Findings;
 use super::{Entry, Snapshot};
 use crate::digest::ingress::Target;
-use crate::digest::{Endpoints, Fault, Ingress, Service};
+use crate::digest::{Cause, Endpoints, Fault, Ingress, Service};
 use crate::model::{Backend, BackendId, BackendPort, Endpoint, EndpointState};
 
 /// What the last snapshot's backends were, and what they were made of.
@@ -128,7 +128,7 @@ fn resolve(id: &BackendId, index: &Index<'_>, vips: &BTreeSet<IpAddr>) -> Resolv
 }
 
 fn endpoint_is_vip(id: &BackendId, address: SocketAddr) -> Fault {
-    Fault::degraded("endpoint-vip", "")
+    Fault::degraded(Cause::EndpointVip, "")
         .found(format!(
             "Service {}/{} with the endpoint {address}, which is a VIP",
             id.namespace, id.service
@@ -146,14 +146,14 @@ fn find(id: &BackendId, index: &Index<'_>) -> Result<Vec<Endpoint>, Fault> {
         port,
     } = id;
     let Some(service) = index.service(namespace, name) else {
-        return Err(Fault::degraded("service-missing", "")
+        return Err(Fault::degraded(Cause::ServiceMissing, "")
             .found(format!("Service {namespace}/{name}, which does not exist"))
             .expected("a Service of the Ingress's namespace")
             .nearest(index.nearest("Service", namespace, name))
             .change(format!("create the Service `{name}`, or correct the name")));
     };
     if let Some(external) = &service.value.external_name {
-        return Err(Fault::degraded("service-external-name", "")
+        return Err(Fault::degraded(Cause::ServiceExternalName, "")
             .found(format!(
                 "Service {namespace}/{name} of type ExternalName (`{external}`)"
             ))
@@ -181,7 +181,7 @@ fn find(id: &BackendId, index: &Index<'_>) -> Result<Vec<Endpoint>, Fault> {
             BackendPort::Number(number) => number.to_string(),
             BackendPort::Name(name) => format!("`{name}`"),
         };
-        return Err(Fault::degraded("service-port-missing", "")
+        return Err(Fault::degraded(Cause::ServicePortMissing, "")
             .found(format!("port {wanted}"))
             .expected(format!(
                 "a TCP port of Service {namespace}/{name}, which has {}",
@@ -191,7 +191,7 @@ fn find(id: &BackendId, index: &Index<'_>) -> Result<Vec<Endpoint>, Fault> {
     };
     let endpoints = merge(index.endpoints(namespace, name), &found.name);
     if endpoints.is_empty() {
-        return Err(Fault::degraded("no-endpoints", "")
+        return Err(Fault::degraded(Cause::NoEndpoints, "")
             .found(format!(
                 "Service {namespace}/{name} without a ready endpoint for its port {}",
                 found.number

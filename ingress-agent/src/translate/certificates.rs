@@ -14,7 +14,7 @@ use super::report::Findings;
 use super::{Entry, Snapshot};
 use crate::digest::ingress::Tls;
 use crate::digest::secret::Pair;
-use crate::digest::{Fault, Ingress};
+use crate::digest::{Cause, Fault, Ingress};
 use crate::model::{Certificate, Host};
 
 type Certificates = BTreeMap<Host, Arc<Certificate>>;
@@ -81,7 +81,7 @@ fn pair<'a>(
     let name = tls.secret.as_ref()?;
     let Some(secret) = index.secret(namespace, name) else {
         tell(
-            Fault::degraded("secret-missing", field)
+            Fault::degraded(Cause::SecretMissing, field)
                 .found(format!(
                     "Secret {namespace}/{name}, which does not exist or holds no `tls.crt`"
                 ))
@@ -101,7 +101,7 @@ fn pair<'a>(
             .first()
             .map(|fault| format!(" ({}: {})", fault.field, fault.found));
         tell(
-            Fault::degraded("secret-bad", field)
+            Fault::degraded(Cause::SecretBad, field)
                 .found(format!(
                     "Secret {namespace}/{name}, which cannot be used{}",
                     why.unwrap_or_default()
@@ -120,7 +120,7 @@ fn claim(chosen: &mut Certificates, host: &Host, pair: &Pair, tls: &Tls, tell: &
             free.insert(Arc::clone(&pair.certificate));
         }
         Slot::Occupied(taken) if taken.get().origin != pair.certificate.origin => tell(
-            Fault::degraded("certificate-taken", format!("spec.tls[{}].hosts", tls.index))
+            Fault::degraded(Cause::CertificateTaken, format!("spec.tls[{}].hosts", tls.index))
                 .found(format!(
                     "host `{host}`, for which an older Ingress names {}",
                     taken.get().origin
@@ -155,7 +155,7 @@ fn not_covering(tls: &Tls, host: &Host, pair: &Pair) -> Fault {
     } else {
         names.join(", ")
     };
-    Fault::degraded("certificate-name", format!("spec.tls[{}].hosts", tls.index))
+    Fault::degraded(Cause::CertificateName, format!("spec.tls[{}].hosts", tls.index))
         .found(format!(
             "host `{host}` with the certificate of {}, which is for {names}",
             pair.certificate.origin
@@ -185,12 +185,12 @@ pub(super) fn judge(snapshot: &Snapshot, findings: &mut Findings) {
 fn validity(pair: &Pair, now: i64) -> Option<Fault> {
     let (cause, found) = if now > pair.not_after {
         (
-            "tls-expired",
+            Cause::TlsExpired,
             format!("a certificate that expired {} ago", days(now - pair.not_after)),
         )
     } else if now < pair.not_before {
         (
-            "tls-early",
+            Cause::TlsEarly,
             format!(
                 "a certificate that is not valid for another {}",
                 days(pair.not_before - now)

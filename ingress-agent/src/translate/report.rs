@@ -85,6 +85,7 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Cause;
 
     #[test]
     fn a_finding_is_one_sentence() {
@@ -98,7 +99,7 @@ mod tests {
                 file: Arc::from("web.yaml"),
                 document: 2,
             }),
-            fault: Fault::refused("host", "spec.rules[0].host")
+            fault: Fault::refused(Cause::Host, "spec.rules[0].host")
                 .found("`a..b`")
                 .expected("a DNS name")
                 .so("the rule is not served")

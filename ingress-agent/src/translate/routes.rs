@@ -2,7 +2,8 @@
 //!
 //! Ingresses come by precedence, so whoever claims first owns: a host and path of one kind belongs to one
 //! Ingress, and every later claim is told whose it is. An Ingress's default backend serves what no rule of
-//! any Ingress matches: on the hosts of its own rules, and, of the first Ingress that has one, everywhere.
+//! any Ingress matches: on the hosts of its own rules, and, of the first Ingress that has one, everywhere but
+//! on hosts that its namespace closes.
 //! A host is built from its own claims and nothing else, and only when one of them changed.
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,11 +11,11 @@ use std::sync::Arc;
 
 use super::Entry;
 use super::backends::{Backends, Resolved};
-use super::host::{self, Built, Claim, Using};
+use super::host::{self, Around, Built, Claim, Using};
 use super::policies::Secured;
 use super::report::{Findings, Place};
 use crate::digest::annotation::Protection;
-use crate::digest::{Fault, Ingress};
+use crate::digest::{Cause, Fault, Ingress};
 use crate::model::{Action, Certificate, Host, Route, Site, VirtualHost};
 
 /// What the last snapshot made of a site, and of what.
@@ -30,7 +31,7 @@ pub(super) struct Memo {
 #[derive(Debug)]
 struct Kept {
     claims: Vec<Input>,
-    secured: bool,
+    around: Around,
     built: Built,
     round: u64,
 }
@@ -48,19 +49,28 @@ pub(super) fn build(
 ) -> Arc<Site> {
     let claims = claims(ingresses, findings);
     let secured = Secured::new(ingresses, &certificates);
+    let everywhere = defaults(ingresses)
+        .next()
+        .map(|entry| &entry.value.object.namespace);
     memo.round += 1;
     let mut changed: Vec<(&Host, Arc<VirtualHost>)> = Vec::new();
     for (host, claims) in claims {
-        let secured = secured.holds(host);
+        let around = Around {
+            secured: secured.holds(host),
+            rest_closed: claims.iter().any(|claim| {
+                let ingress = &claim.entry.value;
+                host::closes(ingress) && Some(&ingress.object.namespace) == everywhere
+            }),
+        };
         let kept = memo.hosts.get_mut(host);
-        let kept = match kept.filter(|kept| kept.is_current(&claims, secured, backends)) {
+        let kept = match kept.filter(|kept| kept.is_current(&claims, around, backends)) {
             Some(kept) => kept,
             None => {
-                let built = host::build(host, &claims, secured, backends);
+                let built = host::build(host, &claims, around, backends);
                 changed.push((host, Arc::clone(&built.host)));
                 let kept = Kept {
                     claims: claims.iter().map(input).collect(),
-                    secured,
+                    around,
                     built,
                     round: memo.round,
                 };
@@ -127,8 +137,8 @@ impl Memo {
 }
 
 impl Kept {
-    fn is_current(&self, claims: &[Claim<'_>], secured: bool, backends: &Backends<'_>) -> bool {
-        self.secured == secured
+    fn is_current(&self, claims: &[Claim<'_>], around: Around, backends: &Backends<'_>) -> bool {
+        self.around == around
             && self.claims.len() == claims.len()
             && self
                 .claims
@@ -164,6 +174,8 @@ fn claims<'a>(
             }
         }
     }
+    // A broken rule closes a host of its namespace's, and takes none from a wider one.
+    claims.retain(|_, claims| claims.iter().any(|claim| !claim.rule.refused));
     claims
 }
 
@@ -175,11 +187,8 @@ fn default(
 ) -> (Option<Arc<Route>>, Vec<Arc<Resolved>>) {
     let mut backends = Using::new(backends);
     let mut default: Option<Arc<Route>> = None;
-    for entry in ingresses {
+    for entry in defaults(ingresses) {
         let ingress = &entry.value;
-        if ingress.default_backend.is_none() || ingress.annotations.protection == Protection::NoRoutes {
-            continue;
-        }
         match &default {
             None => {
                 let route = host::default_route(ingress, false, false, &mut backends);
@@ -190,7 +199,7 @@ fn default(
             }
             Some(owner) if ingress.rules.is_empty() => {
                 let owner = &owner.origin;
-                let fault = Fault::refused("default-backend-taken", "spec.defaultBackend")
+                let fault = Fault::refused(Cause::DefaultBackendTaken, "spec.defaultBackend")
                     .found(format!(
                         "a default backend for everything, which {owner} has already"
                     ))
@@ -203,6 +212,18 @@ fn default(
         }
     }
     (default, backends.used)
+}
+
+/// The Ingresses with a default backend, by precedence.
+fn defaults<'a>(ingresses: &[&'a Entry<Ingress>]) -> impl Iterator<Item = &'a Entry<Ingress>> {
+    ingresses.iter().copied().filter(|entry| {
+        let Ingress {
+            default_backend,
+            annotations,
+            ..
+        } = &*entry.value;
+        default_backend.is_some() && annotations.protection != Protection::NoRoutes
+    })
 }
 
 /// Whether two routes are made of the same.

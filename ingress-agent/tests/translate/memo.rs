@@ -9,15 +9,15 @@ use proptest::prelude::*;
 use rcgen::KeyPair;
 use serde_json::json;
 
-use crate::memory::{base, entry, ingress, path, secret, service, slice};
+use crate::memory::{base, entry, ingress_in, path, secret, service, slice};
 
 /// A small world in which collisions are likely; what is not set does not exist.
 #[derive(Default)]
 struct World {
-    ingresses: [Option<Arc<Ingress>>; 5],
+    ingresses: [Option<Arc<Ingress>>; 6],
     services: [Option<Arc<Service>>; 3],
     slices: [Option<Arc<Endpoints>>; 3],
-    secret: Option<Arc<Secret>>,
+    secrets: [Option<Arc<Secret>>; 2],
 }
 
 impl World {
@@ -31,7 +31,7 @@ impl World {
             ingresses: entries(&self.ingresses),
             services: entries(&self.services),
             endpoints: entries(&self.slices),
-            secrets: entries(std::slice::from_ref(&self.secret)),
+            secrets: entries(&self.secrets),
             ..base()
         }
     }
@@ -43,7 +43,7 @@ enum Edit {
     Ingress(usize, Option<Web>),
     Service(usize, bool),
     Slice(usize, Option<u8>),
-    Secret(bool),
+    Secret(usize, Option<usize>),
 }
 
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ struct Web {
     path: usize,
     service: usize,
     annotation: usize,
-    tls: bool,
+    tls: Option<usize>,
     default: bool,
 }
 
@@ -61,8 +61,8 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
         0..4_usize,
         0..3_usize,
         0..4_usize,
-        0..5_usize,
-        any::<bool>(),
+        0..ANNOTATIONS.len(),
+        prop::option::of(0..4_usize),
         any::<bool>(),
     );
     let web = web.prop_map(|(host, path, service, annotation, tls, default)| Web {
@@ -74,38 +74,57 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
         default,
     });
     let edit = prop_oneof![
-        4 => (0..5_usize, prop::option::weighted(0.8, web)).prop_map(|(at, web)| Edit::Ingress(at, web)),
+        4 => (0..6_usize, prop::option::weighted(0.8, web)).prop_map(|(at, web)| Edit::Ingress(at, web)),
         1 => (0..3_usize, any::<bool>()).prop_map(|(at, there)| Edit::Service(at, there)),
         2 => (0..3_usize, prop::option::weighted(0.8, 0..3_u8)).prop_map(|(at, slice)| Edit::Slice(at, slice)),
-        1 => any::<bool>().prop_map(Edit::Secret),
+        1 => (0..2_usize, prop::option::of(0..3_usize)).prop_map(|(at, of)| Edit::Secret(at, of)),
     ];
     prop::collection::vec(edit, 1..20)
 }
 
 fn digest(name: &str, web: &Web) -> Arc<Ingress> {
     let host = ["a.test", "b.a.test", "*.a.test", ""][web.host];
-    let annotation = [
-        json!({}),
-        json!({"ingress-agent.dev/proxy-body-size": "2m"}),
-        json!({"ingress-agent.dev/use-regex": "true"}),
-        json!({"ingress-agent.dev/auth-type": "basic"}),
-        json!({"ingress-agent.dev/canary": "true"}),
-    ][web.annotation]
-        .clone();
+    let (key, value) = ANNOTATIONS[web.annotation];
+    let annotation = json!({ key: value });
     let service = format!("s{}", web.service);
     let paths = [path(["/", "/x", "/x/y"][web.path], &service)];
     let mut spec = json!({"rules": [{"host": host, "http": {"paths": paths}}]});
-    if web.tls {
-        spec["tls"] = json!([{"hosts": ["a.test"], "secretName": "t"}]);
+    if let Some(tls) = web.tls {
+        spec["tls"] = [
+            json!([{"hosts": ["a.test"], "secretName": "t0"}]),
+            json!([{"hosts": ["*.a.test", "b.a.test"], "secretName": "t1"}]),
+            json!([{"secretName": "t0"}, {"secretName": "t1"}]),
+            json!([{"hosts": ["a.test"]}]),
+        ][tls]
+            .clone();
     }
     if web.default {
         spec["defaultBackend"] = json!({"service": {"name": service, "port": {"number": 80}}});
     }
-    ingress(name, &annotation, spec)
+    // The last two are another tenant's, whose Services and Secrets are not there.
+    let namespace = if matches!(name, "i4" | "i5") {
+        "other"
+    } else {
+        "default"
+    };
+    ingress_in(namespace, name, &annotation, spec)
 }
 
+/// One of each sort.
+const ANNOTATIONS: [(&str, &str); 9] = [
+    ("x/y", "z"),
+    ("ingress-agent.dev/proxy-body-size", "2m"),
+    ("ingress-agent.dev/use-regex", "true"),
+    ("ingress-agent.dev/auth-type", "basic"),
+    ("ingress-agent.dev/canary", "true"),
+    ("ingress-agent.dev/force-ssl-redirect", "true"),
+    ("ingress-agent.dev/upstream-vhost", "$service_name.test"),
+    ("ingress-agent.dev/proxy-body-sise", "2m"),
+    ("kubernetes.io/ingress.class", "theirs"),
+];
+
 impl Edit {
-    fn apply(&self, world: &mut World, certified: &Arc<Secret>) {
+    fn apply(&self, world: &mut World, certified: &[[Arc<Secret>; 3]; 2]) {
         match self {
             Self::Ingress(at, web) => {
                 world.ingresses[*at] = web.as_ref().map(|web| digest(&format!("i{at}"), web));
@@ -117,7 +136,7 @@ impl Edit {
                 let address = |last: &u8| vec![format!("10.0.0.{}", last + 1)];
                 world.slices[*at] = last.as_ref().map(|last| slice(&format!("s{at}"), &address(last)));
             }
-            Self::Secret(there) => world.secret = there.then(|| Arc::clone(certified)),
+            Self::Secret(at, of) => world.secrets[*at] = of.map(|of| Arc::clone(&certified[*at][of])),
         }
     }
 }
@@ -127,7 +146,8 @@ proptest! {
 
     #[test]
     fn memoised_is_fresh(edits in edits()) {
-        let certified = secret("t", "a.test", &KeyPair::generate().unwrap());
+        let key = KeyPair::generate().unwrap();
+        let certified = ["t0", "t1"].map(|name| ["a.test", "*.a.test", "other.test"].map(|host| secret(name, host, &key)));
         let mut world = World::default();
         let mut translator = Translator::default();
         for edit in edits {
@@ -147,7 +167,7 @@ fn web(service: usize, host: usize) -> Web {
         path: 0,
         service,
         annotation: 0,
-        tls: false,
+        tls: None,
         default: false,
     }
 }

@@ -13,7 +13,11 @@ fn api<T: DeserializeOwned>(value: Value) -> T {
 }
 
 pub(crate) fn ingress(name: &str, annotations: &Value, spec: Value) -> Arc<Ingress> {
-    let metadata = json!({"name": name, "namespace": "default", "annotations": annotations});
+    ingress_in("default", name, annotations, spec)
+}
+
+pub(crate) fn ingress_in(namespace: &str, name: &str, annotations: &Value, spec: Value) -> Arc<Ingress> {
+    let metadata = json!({"name": name, "namespace": namespace, "annotations": annotations});
     digest::ingress::digest(api(json!({"metadata": metadata, "spec": spec})), None)
 }
 

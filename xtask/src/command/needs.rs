@@ -43,6 +43,14 @@ pub(crate) const L7: &[Need] = &[
         package: "wrk",
     },
     Need {
+        program: "h2load",
+        package: "nghttp2-client",
+    },
+    Need {
+        program: "curl",
+        package: "curl",
+    },
+    Need {
         program: "strace",
         package: "strace",
     },

@@ -3,22 +3,24 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
+
 use crate::model::Host;
 use crate::proxy::authority::HostName;
 
 /// Values by host pattern.
 #[derive(Debug)]
 pub(in crate::proxy) struct Hosts<T> {
-    exact: HashMap<Arc<str>, T>,
-    wildcard: HashMap<Arc<str>, T>,
+    exact: HashMap<Arc<str>, T, RandomState>,
+    wildcard: HashMap<Arc<str>, T, RandomState>,
     any: Option<T>,
 }
 
 impl<T> Default for Hosts<T> {
     fn default() -> Self {
         Self {
-            exact: HashMap::new(),
-            wildcard: HashMap::new(),
+            exact: HashMap::default(),
+            wildcard: HashMap::default(),
             any: None,
         }
     }

@@ -5,13 +5,11 @@ use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::sign::CertifiedKey;
-
-use super::{Listener, Table, compile_backend, compile_host, compile_route};
+use super::{Listener, Places, Table, compile_backend, compile_host, compile_route};
 use crate::model::policy::UpstreamPolicy;
 use crate::model::{self, Backend, Certificate, Model, VirtualHost};
 use crate::proxy::router::{Paths, Site, Upstream};
-use crate::proxy::tls::{self, Certificates};
+use crate::proxy::tls::{self, Certificates, Identity};
 use crate::proxy::upstream::{Endpoints, Transport};
 
 /// Compiles models one after the other and keeps what stays.
@@ -21,13 +19,14 @@ pub struct Memo {
     hosts: Kept<VirtualHost, Arc<Paths>>,
     upstreams: Kept<Backend, Arc<Upstream>, Transport>,
     endpoints: Endpoints,
-    keys: Kept<Certificate, Option<Arc<CertifiedKey>>>,
+    keys: Kept<Certificate, Option<Arc<Identity>>>,
 }
 
 impl Memo {
     /// Compiles `model`. What the model no longer holds is forgotten.
     pub fn table(&mut self, model: &Model) -> Table {
-        let mut listeners = HashMap::with_capacity(model.listeners.len());
+        let mut listeners = Places::default();
+        listeners.reserve(model.listeners.len());
         for listener in &model.listeners {
             let (site, certificates) = self.site(&listener.site);
             let address = SocketAddr::new(listener.vip.address, listener.vip.port.get());
@@ -76,7 +75,7 @@ impl Memo {
             .as_ref()
             .map(|route| compile_route(route, &mut upstream));
         let certificates = site.certificates.iter().filter_map(|(pattern, certificate)| {
-            let key = keys.get(certificate, tls::certified_key);
+            let key = keys.get(certificate, tls::identity);
             key.map(|key| (pattern.clone(), key))
         });
         let certificates = certificates.collect();

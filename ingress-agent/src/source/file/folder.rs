@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 
 use super::object::Digest;
 use super::{NODES_FILE, document};
-use crate::digest::{Fault, Nodes, Precedence, node};
+use crate::digest::{Cause, Fault, Nodes, Precedence, node};
 use crate::model::ObjectRef;
 use crate::translate::{Entry, Finding, Place, Snapshot};
 
@@ -277,7 +277,7 @@ impl Object {
 }
 
 fn unreadable(found: String, consequence: &'static str) -> Fault {
-    Fault::refused("file", "")
+    Fault::refused(Cause::File, "")
         .found(found)
         .expected("YAML or JSON")
         .so(consequence)

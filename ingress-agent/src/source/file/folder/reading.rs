@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{File, Object, Shape, about_file, kept, unreadable};
-use crate::digest::Fault;
+use crate::digest::{Cause, Fault};
 use crate::model::ObjectRef;
 use crate::source::file::document::{self, Document};
 use crate::source::file::locate;
@@ -107,7 +107,7 @@ impl<'a> Reading<'a> {
         self.file.shape = shape;
         let emptied = self.position == 0 && self.file.findings.is_empty() && self.file.foreign.is_empty();
         if emptied && !self.last.is_empty() {
-            let fault = Fault::degraded("file-empty", "")
+            let fault = Fault::degraded(Cause::FileEmpty, "")
                 .found("a file that has become empty")
                 .expected("objects, or no file")
                 .so(kept(true))

@@ -1,50 +1,54 @@
 //! Memory per idle connection: many connections that asked once and wait.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::place::HOST;
+use super::case::Case;
+use super::load::idle_load;
+use super::place::Place;
 use super::proxies::Proxy;
 
-const CONNECTIONS: usize = 2_000;
+const CONNECTIONS: usize = 500;
 /// Asked and closed before, so that what is allocated once is there.
-const WARM: usize = 100;
+const WARM: usize = 50;
+/// How long the connections stay, and when the memory is read: all have asked by then, and waited for a while.
+const STAY: u32 = 7;
+const READ: Duration = Duration::from_secs(6);
+
+/// Each connection asks one millisecond after the one before, and then not again.
+const ASK_ONCE: &str = "local asked = 0
+function delay()
+  asked = asked + 1
+  if asked > CONNECTIONS then return 3600000 end
+  return asked
+end
+";
 
 /// Resident bytes of the proxy's process per connection.
-pub(super) fn per_connection(proxy: &Proxy) -> Result<f64> {
-    drop(open(proxy, WARM)?);
+pub(super) fn per_connection(case: &Case, proxy: &Proxy, place: &Place) -> Result<f64> {
+    let stay = |connections: usize, seconds| {
+        let script = ASK_ONCE.replace("CONNECTIONS", &connections.to_string());
+        let script = place.write("ask-once.lua", &script)?;
+        let mut load = idle_load(case, proxy, &script, connections, seconds);
+        load.stdout(Stdio::piped()).spawn().context("start wrk")
+    };
+    stay(WARM, 1)?.wait().context("wait for wrk")?;
     sleep(Duration::from_millis(300));
     let before = resident(proxy.id())?;
-    let connections = open(proxy, CONNECTIONS)?;
-    sleep(Duration::from_millis(300));
-    let after = resident(proxy.id())?;
-    drop(connections);
-    Ok((after as f64 - before as f64) / CONNECTIONS as f64)
-}
-
-fn open(proxy: &Proxy, count: usize) -> Result<Vec<TcpStream>> {
-    (0..count).map(|_| ask_once(proxy)).collect()
-}
-
-fn ask_once(proxy: &Proxy) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect(proxy.plain).context("connect")?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes())?;
-    let mut answer = Vec::new();
-    let mut chunk = [0; 1024];
-    // The body is 63 times the same letter, which ends the answer.
-    while !answer.ends_with(&[b'x'; 63]) {
-        let count = stream.read(&mut chunk).context("read an answer")?;
-        ensure!(count > 0, "the connection ended instead of an answer");
-        answer.extend_from_slice(chunk.get(..count).unwrap_or_default());
-    }
-    ensure!(answer.starts_with(b"HTTP/1.1 200"), "an answer that is not 200");
-    Ok(stream)
+    let load = stay(CONNECTIONS, STAY)?;
+    sleep(READ);
+    let after = resident(proxy.id());
+    let output = load.wait_with_output().context("wait for wrk")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        said.contains(&format!(" {CONNECTIONS} requests in ")) && !said.contains("Non-2xx"),
+        "not every connection was answered once:\n{said}"
+    );
+    Ok((after? as f64 - before as f64) / CONNECTIONS as f64)
 }
 
 fn resident(id: u32) -> Result<u64> {

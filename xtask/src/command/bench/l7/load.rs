@@ -1,49 +1,23 @@
-//! One case of one proxy: a load by wrk, and what the proxy's process paid for it.
+//! One case of one proxy: a load, and what the proxy's process paid for it.
+//!
+//! wrk asks as fast as it can; h2load where HTTP/2 or a rate is wanted, which wrk does not have.
+
+mod h2load;
+mod wrk;
 
 use std::fs;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-use super::place::HOST;
+use super::case::{Ask, Case, FILL};
+use super::place::{HOST, Place};
 use super::proxies::{LOAD_CORE, Proxy};
 
-/// Connections at once.
-const CONNECTIONS: &str = "64";
 /// `USER_HZ`, the same on every machine this runs on (time(7)).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// A way to ask.
-#[derive(Debug)]
-pub(super) struct Case {
-    pub(super) name: &'static str,
-    tls: bool,
-    /// Whether every request has a connection of its own.
-    fresh: bool,
-}
-
-pub(super) const CASES: [Case; 4] = [
-    Case {
-        name: "plain keep-alive",
-        tls: false,
-        fresh: false,
-    },
-    Case {
-        name: "TLS keep-alive",
-        tls: true,
-        fresh: false,
-    },
-    Case {
-        name: "plain, new connection each",
-        tls: false,
-        fresh: true,
-    },
-    Case {
-        name: "TLS, new connection each",
-        tls: true,
-        fresh: true,
-    },
-];
+pub(super) use self::wrk::idle as idle_load;
 
 /// Of one run: microseconds per request, requests per second.
 #[derive(Clone, Copy, Debug)]
@@ -55,19 +29,30 @@ pub(super) struct Sample {
     pub(super) p99: f64,
 }
 
-/// What wrk says.
+/// What a load generator says: times in microseconds, the rate per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Said {
     pub(super) requests: u64,
-    rate: f64,
+    pub(super) rate: f64,
     p50: f64,
     p99: f64,
+    /// Of the answers, at least their bodies.
+    bytes: f64,
 }
 
-/// Asks for `seconds` and measures.
-pub(super) fn sample(case: &Case, proxy: &Proxy, seconds: u32) -> Result<Sample> {
+/// How long and how fast.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub(super) seconds: u32,
+    /// Requests per second of [`Ask::Paced`].
+    pub(super) rate: f64,
+}
+
+/// Asks for a while and measures.
+pub(super) fn sample(case: &Case, proxy: &Proxy, place: &Place, pace: Pace) -> Result<Sample> {
+    look_at_one(case, proxy)?;
     let before = cpu(proxy.id())?;
-    let said = ask(case, proxy, seconds)?;
+    let said = ask(case, proxy, place, pace)?;
     let after = cpu(proxy.id())?;
     let each = |ticks: u64| ticks as f64 / TICKS_PER_SECOND * 1e6 / said.requests as f64;
     Ok(Sample {
@@ -79,63 +64,72 @@ pub(super) fn sample(case: &Case, proxy: &Proxy, seconds: u32) -> Result<Sample>
     })
 }
 
-/// A load of `seconds`; every answer must be good.
-pub(super) fn ask(case: &Case, proxy: &Proxy, seconds: u32) -> Result<Said> {
-    let (scheme, address) = if case.tls {
-        ("https", proxy.tls)
-    } else {
-        ("http", proxy.plain)
-    };
-    let mut command = Command::new("taskset");
-    command.args(["-c", LOAD_CORE, "wrk", "-t1", "-c", CONNECTIONS, "--latency"]);
-    command.args(["-d", &format!("{seconds}s"), "-H", &format!("Host: {HOST}")]);
-    if case.fresh {
-        command.args(["-H", "Connection: close"]);
-    }
-    let output = command
-        .arg(format!("{scheme}://{address}/"))
-        .output()
-        .context("start wrk")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    ensure!(
-        output.status.success(),
-        "wrk ended with {}: {text}",
-        output.status
-    );
-    parse(&text)
-}
-
-fn parse(text: &str) -> Result<Said> {
-    if text.contains("Non-2xx") || text.contains("Socket errors") {
-        bail!("not every answer was good:\n{text}");
-    }
-    let word = |label: &str, index: usize| {
-        let mut lines = text.lines().map(str::trim);
-        let line = lines.find(|line| line.split_whitespace().any(|word| word == label));
-        line.and_then(|line| line.split_whitespace().nth(index))
-            .with_context(|| format!("wrk did not say `{label}`:\n{text}"))
-    };
-    let said = Said {
-        requests: word("requests", 0)?.parse().context("the number of requests")?,
-        rate: word("Requests/sec:", 1)?.parse().context("requests per second")?,
-        p50: microseconds(word("50%", 1)?)?,
-        p99: microseconds(word("99%", 1)?)?,
+/// A load; every answer must be good.
+pub(super) fn ask(case: &Case, proxy: &Proxy, place: &Place, pace: Pace) -> Result<Said> {
+    let said = match case.ask {
+        Ask::Kept | Ask::Fresh | Ask::Download => wrk::ask(case, proxy, pace)?,
+        Ask::Streams | Ask::Paced => h2load::ask(case, proxy, place, pace)?,
     };
     ensure!(said.requests > 0, "no request was answered");
+    // wrk rounds to three digits.
+    let least = said.requests as f64 * case.length() as f64 * 0.99;
+    ensure!(
+        said.bytes >= least,
+        "{} answers in {} bytes: not every body was whole",
+        said.requests,
+        said.bytes
+    );
     Ok(said)
 }
 
-/// `1.23ms` and its like.
-fn microseconds(text: &str) -> Result<f64> {
-    let (number, factor) = if let Some(number) = text.strip_suffix("us") {
-        (number, 1.0)
-    } else if let Some(number) = text.strip_suffix("ms") {
-        (number, 1e3)
+/// One answer, byte for byte: the generators count the others.
+fn look_at_one(case: &Case, proxy: &Proxy) -> Result<()> {
+    let http = if case.ask == Ask::Streams {
+        "--http2"
     } else {
-        (text.strip_suffix('s').context("a time without unit")?, 1e6)
+        "--http1.1"
     };
-    let number: f64 = number.parse().with_context(|| format!("the time {text:?}"))?;
-    Ok(number * factor)
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--fail", "--insecure", http])
+        .args(["--max-time", "10", "--connect-to"])
+        .arg(format!("::{}", case.address(proxy)))
+        .args(["--write-out", "%{stderr}%{http_version} %{http_code}"])
+        .arg(format!("{}://{HOST}{}", case.scheme(), case.path()))
+        .output()
+        .context("start curl")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let expected = if case.ask == Ask::Streams {
+        "2 200"
+    } else {
+        "1.1 200"
+    };
+    ensure!(said == expected, "curl was told {said:?} instead of {expected:?}");
+    ensure!(
+        output.stdout == FILL.repeat(case.length()).as_bytes(),
+        "a body of {} bytes that is not the pod's",
+        output.stdout.len()
+    );
+    Ok(())
+}
+
+/// A command on the load's core.
+fn on_load_core(program: &str) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", LOAD_CORE, program]);
+    command
+}
+
+/// What it printed; an error if it failed.
+fn printed(command: &mut Command, program: &str) -> Result<String> {
+    let output = command.output().with_context(|| format!("start {program}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(
+        output.status.success(),
+        "{program} ended with {}: {text}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(text)
 }
 
 /// User and kernel time of a process, in ticks (proc(5), `stat`, fields 14 and 15).
@@ -151,33 +145,8 @@ fn cpu(id: u32) -> Result<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    const SAID: &str = "  Latency Distribution\n     50%    1.39ms\n     75%    1.50ms\n     99%  900.00us\n  \
-                        87654 requests in 2.00s, 20.10MB read\nRequests/sec:  43821.10\n";
-
-    #[test]
-    fn what_wrk_says() {
-        let said = parse(SAID).unwrap();
-        assert_eq!(
-            (said.requests, said.rate, said.p50, said.p99),
-            (87_654, 43_821.1, 1_390.0, 900.0)
-        );
-    }
-
-    #[test]
-    fn one_bad_answer_is_no_figure() {
-        for bad in [
-            "  Non-2xx or 3xx responses: 1\n",
-            "  Socket errors: connect 0, read 1, write 0, timeout 0\n",
-        ] {
-            assert!(parse(&format!("{SAID}{bad}")).is_err());
-        }
-        assert!(parse("").is_err());
-    }
-
     #[test]
     fn our_own_cpu_time_is_readable() {
-        cpu(std::process::id()).unwrap();
+        super::cpu(std::process::id()).unwrap();
     }
 }
