@@ -1,11 +1,10 @@
 //! What listens on a VIP, and the site behind it.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use super::{Certificate, Host, Protocol, Route, Vip};
+use super::{Certificate, HostMap, Protocol, Route, Vip};
 
 /// A VIP, or an ordinary listener's address, and what answers there.
 #[derive(Clone, Debug)]
@@ -50,12 +49,12 @@ impl Opening {
 #[derive(Clone, Debug, Default)]
 pub struct Site {
     /// Hosts and their routes.
-    pub hosts: BTreeMap<Host, Arc<VirtualHost>>,
+    pub hosts: HostMap<Arc<VirtualHost>>,
     /// What answers when no host or no path matches; `None`: 404.
     pub default: Option<Arc<Route>>,
     /// Which certificate is shown for which server name; never keyed by `Host::Any`. A name that is not
     /// here gets the agent's default certificate.
-    pub certificates: BTreeMap<Host, Arc<Certificate>>,
+    pub certificates: HostMap<Arc<Certificate>>,
 }
 
 /// One host's routes.

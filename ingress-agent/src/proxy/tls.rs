@@ -18,9 +18,9 @@ use rustls_pki_types::{
 };
 
 use super::authority::{HostName, SCRATCH};
-use super::router::Hosts;
+use super::router;
 use super::table::{Places, Table};
-use crate::model::{Certificate, PrivateKey};
+use crate::model::{Certificate, HostMap, PrivateKey};
 
 pub use fallback::FallbackError;
 pub(super) use shown::{Security, Shown};
@@ -28,8 +28,8 @@ pub(super) use shown::{Security, Shown};
 /// HTTP/2's name in ALPN.
 pub(super) const H2: &[u8] = b"h2";
 
-/// Certificates by server name.
-pub(super) type Certificates = Hosts<Arc<Identity>>;
+/// Certificates by server name; `None`: one that cannot sign.
+pub(super) type Certificates = HostMap<Option<Arc<Identity>>>;
 
 /// A certificate with its key, and whose it is.
 #[derive(Debug)]
@@ -116,9 +116,15 @@ impl ResolvesServerCert for Chooser {
         let name = hello
             .server_name()
             .and_then(|name| HostName::new(name, &mut scratch).ok());
-        let found = name.and_then(|name| self.certificates.get(Some(name)));
+        let found = name.and_then(|name| find(&self.certificates, name));
         Some(Arc::clone(found.map_or(&self.fallback, |identity| &identity.key)))
     }
+}
+
+/// What a server name is shown; `None`: the default certificate.
+fn find<'a>(certificates: &'a Certificates, name: HostName<'_>) -> Option<&'a Arc<Identity>> {
+    let (_, identity) = router::find(certificates, Some(name))?;
+    identity.as_ref()
 }
 
 /// The pair as rustls signs with it. The model has checked it; should rustls refuse it all the same, that is

@@ -16,7 +16,7 @@ use super::authority::{HostName, SCRATCH};
 use super::error::ProxyError;
 use super::guard::{self, Refusal, h2};
 use super::policy::{body_limit, https_redirect};
-use super::router::{Rule, Upstream};
+use super::router::{self, Rule, Upstream};
 use super::table::{Listener, Table};
 use super::upstream::{EndpointHealth, HealthState};
 use super::wanted::Wanted;
@@ -91,14 +91,15 @@ pub fn trace(table: &Table, asked: &Asked<'_>) -> Trace {
         .and_then(|name| HostName::new(name, &mut scratch).ok());
     let certificate = certificates
         .zip(name)
-        .and_then(|(certificates, name)| certificates.find(Some(name)));
+        .and_then(|(certificates, name)| router::find(certificates, Some(name)))
+        .filter(|(_, identity)| identity.is_some());
     let tls = listener.map(|listener| listener.certificates.is_some());
     let over_h2 = (asked.http2 && tls == Some(true))
         .then(|| head_h2(asked))
         .flatten();
     let mut trace = Trace {
         tls,
-        certificate: certificate.map(|(pattern, _)| pattern.into()),
+        certificate: certificate.map(|(pattern, _)| pattern.clone()),
         version: if over_h2.is_some() {
             Version::HTTP_2
         } else {
@@ -134,7 +135,7 @@ fn follow(
     trace.stage = Stage::Rule;
     let found = listener.map(|listener| listener.site.find(authority.name, &path));
     let found = found.ok_or(ProxyError::NoRoute)?;
-    trace.host = found.host.map(Host::from);
+    trace.host = found.host.cloned();
     trace.is_default = found.is_default();
     let Rule { route, upstream, .. } = &**found.rule().ok_or(ProxyError::NoRoute)?;
     trace.rule = Some(Arc::clone(route));
@@ -229,10 +230,26 @@ fn judge_h2(mut parts: Parts) -> Result<Parts, ProxyError> {
     Ok(parts)
 }
 
-/// The lookup alone, as a request pays for it: authority and path in their one form, listener, host, path.
+/// The lookup as a request pays for it: authority and path in their one form, listener, host, path.
 pub fn find<'a>(table: &'a Table, local: SocketAddr, parts: &Parts) -> Option<&'a Arc<Route>> {
     let mut scratch = SCRATCH;
     let Wanted { authority, path } = Wanted::read(parts, &mut scratch).ok()?;
+    route(table, local, authority.name, &path)
+}
+
+/// The lookup alone, of a host's name and a canonical path.
+pub fn look_up<'a>(table: &'a Table, local: SocketAddr, name: &str, path: &str) -> Option<&'a Arc<Route>> {
+    let mut scratch = SCRATCH;
+    let name = HostName::new(name, &mut scratch).ok()?;
+    route(table, local, Some(name), path)
+}
+
+fn route<'a>(
+    table: &'a Table,
+    local: SocketAddr,
+    name: Option<HostName<'_>>,
+    path: &str,
+) -> Option<&'a Arc<Route>> {
     let site = &table.listener(local)?.site;
-    site.find(authority.name, &path).rule().map(|rule| &rule.route)
+    site.find(name, path).rule().map(|rule| &rule.route)
 }

@@ -1,6 +1,5 @@
 //! TLS: certificate by server name, versions, ALPN, deadlines.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,7 @@ use crate::recorder::Recorder;
 fn with_certificates(mut site: Site, certificates: &[(&str, &Arc<Certificate>)]) -> Site {
     let certificates = certificates.iter();
     let certificates = certificates.map(|(host, pair)| (Host::parse(host).unwrap(), Arc::clone(pair)));
-    site.certificates = certificates.collect::<BTreeMap<_, _>>();
+    site.certificates = certificates.collect();
     site
 }
 

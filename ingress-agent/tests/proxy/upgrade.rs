@@ -1,11 +1,10 @@
 //! A change of protocol: what is offered, what is taken, and the tunnel (spec H1-15 to H1-17, SL-6).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingress_agent::model::policy::{Policies, Timeouts, UpstreamPolicy};
-use ingress_agent::model::{Host, PathMatch, Site, VirtualHost};
+use ingress_agent::model::{Host, HostMap, PathMatch, Site, VirtualHost};
 use ingress_agent::proxy::DrainOutcome;
 
 use crate::bed::{Bed, route, site, with_policies};
@@ -223,7 +222,7 @@ fn a_tunnel_keeps_no_table() {
     });
     let forgotten = Arc::downgrade(&host);
     let mut bed = Bed::start(Site {
-        hosts: BTreeMap::from([(Host::parse("a.test").unwrap(), host)]),
+        hosts: HostMap::from_iter([(Host::parse("a.test").unwrap(), host)]),
         ..Site::default()
     });
     a.script([echo(TAKEN)]);

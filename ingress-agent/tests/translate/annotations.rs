@@ -13,7 +13,7 @@ fn policies<'a>(model: &'a Model, host: &str, path: &str) -> &'a Policies {
     } else {
         Host::parse(host).unwrap()
     };
-    let routes = &site(model).hosts[&host].routes;
+    let routes = &site(model).hosts.get(&host).unwrap().routes;
     &routes
         .iter()
         .find(|route| route.matches.path.path() == path)

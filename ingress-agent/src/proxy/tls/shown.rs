@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::Certificates;
+use super::{Certificates, find};
 use crate::proxy::authority::{HostName, SCRATCH};
 
 /// What a connection came over.
@@ -31,9 +31,7 @@ impl Security {
             return true;
         };
         *shown.name == *host.as_str()
-            || certificates
-                .get(Some(host))
-                .is_none_or(|identity| identity.namespace == shown.namespace)
+            || find(certificates, host).is_none_or(|identity| identity.namespace == shown.namespace)
     }
 }
 
@@ -51,7 +49,7 @@ impl Shown {
     pub(in crate::proxy) fn to(server_name: Option<&str>, certificates: &Certificates) -> Option<Self> {
         let mut scratch = SCRATCH;
         let name = HostName::new(server_name?, &mut scratch).ok()?;
-        let identity = certificates.get(Some(name))?;
+        let identity = find(certificates, name)?;
         Some(Self {
             name: name.as_str().into(),
             namespace: Arc::clone(&identity.namespace),
