@@ -8,6 +8,7 @@
 //! Threads: the proxy's workers, the heartbeat's, and this one, of lower priority, for everything else.
 
 mod explain;
+mod files;
 mod heartbeat;
 mod ordinary;
 mod publish;

@@ -3,6 +3,7 @@
 //! Precedence: flag, environment (`INGRESS_AGENT_...`), default. The keys of the agent's ConfigMap will
 //! stand between environment and default, and are the flags' names.
 
+mod limits;
 mod ordinary;
 
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,7 @@ use http::Method;
 
 use crate::explain::{Field, Url};
 
+pub use self::limits::LimitArgs;
 pub use self::ordinary::{OrdinaryArgs, Twice};
 use crate::telemetry::AccessFormat;
 
@@ -158,6 +160,9 @@ pub struct RunArgs {
     /// Where /livez, /readyz, /metrics and /debug are answered besides RUN_DIR/admin.sock: a loopback address.
     #[arg(long, env = "INGRESS_AGENT_ADMIN_LISTEN", value_name = "ADDRESS:PORT", value_parser = loopback)]
     pub admin_listen: Option<SocketAddr>,
+
+    #[command(flatten)]
+    pub limits: LimitArgs,
 
     #[command(flatten)]
     pub log: LogArgs,

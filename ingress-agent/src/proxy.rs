@@ -12,6 +12,7 @@
 //! proxy reads [`crate::model`] and knows neither Kubernetes nor the kernel's maps.
 
 mod access;
+mod admission;
 mod authority;
 mod client;
 mod count;
@@ -27,6 +28,7 @@ mod preamble;
 mod request_id;
 mod router;
 mod serve;
+mod stream;
 mod table;
 mod tls;
 pub mod trace;
@@ -48,13 +50,15 @@ use tokio::sync::{mpsc, oneshot, watch as latest};
 use tokio::time::timeout;
 
 pub use access::{Captures, Side};
-pub use count::{BOUNDS_MICROS, CAUSES, CLASSES, Counts, Labels, METHODS, RouteCounts};
+pub use admission::Caps;
+pub use count::{BOUNDS_MICROS, CAUSES, CLASSES, Counts, Labels, Limited, METHODS, RouteCounts};
 pub use listener::{ListenError, Listeners, Ordinary, Sockets};
 pub use table::{Memo, Table, TableText};
 pub use tls::FallbackError;
 pub use upstream::{EndpointHealth, HealthState};
 pub use worker::WorkerError;
 
+use admission::Admission;
 use tls::{Handshakes, Tls};
 use worker::Command;
 
@@ -63,7 +67,7 @@ const POLLS: u32 = 256;
 /// A worker that takes longer to answer has stopped serving.
 const PULSE: Duration = Duration::from_millis(300);
 
-/// The proxy's time limits towards clients; those towards pods are the routes' own.
+/// The proxy's limits towards clients; those towards pods are the routes' own.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// From a request's first byte, or the connection's accept, to the end of its head.
@@ -74,6 +78,12 @@ pub struct Options {
     pub body: Duration,
     /// A TLS handshake.
     pub handshake: Duration,
+    /// How long an answer may wait for the client to take some of it: a socket any byte, a stream of HTTP/2 16 KiB.
+    pub write: Duration,
+    /// Requests of a connection of HTTP/2; after them it is to come back on a new one.
+    pub life: u64,
+    /// How many connections and handshakes there may be.
+    pub caps: Caps,
     /// Header fields that the access log tells.
     pub captures: Arc<Captures>,
 }
@@ -85,6 +95,9 @@ impl Default for Options {
             idle: Duration::from_secs(75),
             body: Duration::from_secs(10),
             handshake: Duration::from_secs(5),
+            write: Duration::from_secs(30),
+            life: 100_000,
+            caps: Caps::default(),
             captures: Arc::default(),
         }
     }
@@ -146,6 +159,7 @@ impl Proxy {
         let (tell_end, ended) = latest::channel(None);
         let mut workers = Vec::new();
         let mut counts = Vec::new();
+        let admission = Arc::new(Admission::new(options.caps));
         let Sockets { sets, balancers } = listeners.into();
         for (index, sockets) in sets.into_iter().enumerate() {
             let (commands, received) = mpsc::unbounded_channel();
@@ -159,6 +173,7 @@ impl Proxy {
                 sockets,
                 balancers: Arc::clone(&balancers),
                 counts: Arc::default(),
+                admission: Arc::clone(&admission),
             };
             counts.push(Arc::clone(&share.counts));
             thread::Builder::new()

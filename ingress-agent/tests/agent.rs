@@ -26,6 +26,8 @@ mod change;
 mod edits;
 #[path = "agent/explain.rs"]
 mod explain;
+#[path = "agent/files.rs"]
+mod files;
 #[path = "agent/openmetrics.rs"]
 mod openmetrics;
 #[path = "agent/ordinary.rs"]

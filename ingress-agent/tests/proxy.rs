@@ -28,12 +28,18 @@ mod reference;
 
 #[path = "proxy/access.rs"]
 mod access;
+#[path = "proxy/caps.rs"]
+mod caps;
+#[path = "proxy/clients.rs"]
+mod clients;
 #[path = "proxy/corpus.rs"]
 mod corpus;
 #[path = "proxy/failing.rs"]
 mod failing;
 #[path = "proxy/faults.rs"]
 mod faults;
+#[path = "proxy/floods.rs"]
+mod floods;
 #[path = "proxy/h2.rs"]
 mod h2;
 #[path = "proxy/h2_limits.rs"]
@@ -56,6 +62,8 @@ mod routing;
 mod slow_body;
 #[path = "proxy/smuggling.rs"]
 mod smuggling;
+#[path = "proxy/stalls.rs"]
+mod stalls;
 #[path = "proxy/tls.rs"]
 mod tls;
 #[path = "proxy/tls_pod.rs"]

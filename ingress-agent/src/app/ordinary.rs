@@ -37,7 +37,7 @@ pub(super) async fn run(args: RunArgs, folder: PathBuf, logs: &Logs) -> Result<(
     };
     let mut publisher = Publisher::new(Arc::clone(&node), Some(openings), Arc::clone(&board));
     let model = publisher.translate(&snapshot);
-    let proxy = Arc::new(Proxy::start(listeners, options(&args.log))?);
+    let proxy = Arc::new(Proxy::start(listeners, options(&args.log, args.limits))?);
     board.started(&proxy, None);
     if !publisher.route(&model, &proxy) {
         return Err(RunError::NotInEffect);

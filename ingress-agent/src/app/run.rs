@@ -11,12 +11,13 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
+use super::files;
 use super::heartbeat::Heartbeat;
 use super::ordinary;
 use super::publish::Publisher;
 use super::stop::Stop;
 use crate::admin::{self, Admin, Board};
-use crate::config::{LogArgs, RunArgs, Source, Twice};
+use crate::config::{LimitArgs, LogArgs, RunArgs, Source, Twice};
 use crate::proxy::{Ended, ListenError, Listeners, Options, Proxy, StartError};
 use crate::source::file::{self, WatchError};
 use crate::telemetry::Logs;
@@ -98,6 +99,7 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     let Source::File(folder) = args.source.clone() else {
         return Err(RunError::SourceKube);
     };
+    files::take_all();
     if args.ordinary.no_xdp {
         return ordinary::run(args, folder, logs).await;
     }
@@ -132,7 +134,7 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     let workers = args.workers.map_or_else(cores, usize::from);
     let listeners = Listeners::bind(workers)?;
     dataplane.set_listeners(listeners.v4_fd(), listeners.v6_fd())?;
-    let proxy = Arc::new(Proxy::start(listeners, options(&args.log))?);
+    let proxy = Arc::new(Proxy::start(listeners, options(&args.log, args.limits))?);
     board.started(&proxy, Some(dataplane.maps()));
     if !publisher.apply(&model, &proxy, &mut dataplane).await {
         return Err(RunError::NotInEffect);
@@ -170,10 +172,10 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
 }
 
 /// The request path's settings, as the flags have them.
-pub(super) fn options(log: &LogArgs) -> Options {
+pub(super) fn options(log: &LogArgs, limits: LimitArgs) -> Options {
     Options {
         captures: Arc::new(log.access_log_format.captures()),
-        ..Options::default()
+        ..limits.options()
     }
 }
 

@@ -186,6 +186,20 @@ impl Collector for Traffic {
             "Requests under way now",
             begun.saturating_sub(self.sum(|worker| &worker.ended)),
         )?;
+        let limited = [
+            ("total", self.sum(|worker| &worker.limited.total)),
+            ("source", self.sum(|worker| &worker.limited.source)),
+            ("listener", self.sum(|worker| &worker.limited.listener)),
+            ("handshakes", self.sum(|worker| &worker.limited.handshakes)),
+            ("evicted", self.sum(|worker| &worker.limited.evicted)),
+            ("stalled", self.sum(|worker| &worker.limited.stalled)),
+            ("flooded", self.sum(|worker| &worker.limited.flooded)),
+        ];
+        writer.counters(
+            "connections_limited",
+            "Connections, and streams of HTTP/2, that a limit refused or ended, by limit",
+            limited.map(|(limit, count)| ([("limit", limit)], count)),
+        )?;
         writer.counters(
             "tls_handshakes",
             "TLS handshakes by how they ended",

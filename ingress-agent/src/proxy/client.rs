@@ -40,6 +40,18 @@ pub(super) struct Client {
     open: Cell<u64>,
     abandoned: Cell<u32>,
     tunnel: RefCell<Option<(Tunnel, Record)>>,
+    turn: Cell<Turn>,
+}
+
+/// What a stream of HTTP/2 did when it was last polled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Turn {
+    /// Its answer began.
+    pub(super) answered: bool,
+    /// The pod has nothing more to send for now.
+    pub(super) pod_waits: bool,
+    /// Bytes of the answer's body that were handed on.
+    pub(super) bytes: u64,
 }
 
 impl Client {
@@ -64,6 +76,7 @@ impl Client {
             open: Cell::new(0),
             abandoned: Cell::new(0),
             tunnel: RefCell::default(),
+            turn: Cell::default(),
         }
     }
 
@@ -109,9 +122,23 @@ impl Client {
         self.tunnel.borrow_mut().take()
     }
 
+    /// What was noted since this was last asked.
+    pub(super) fn take_turn(&self) -> Turn {
+        self.turn.take()
+    }
+
+    /// The answer whose turn it is waits for the pod, or hands these bytes on.
+    pub(super) fn note_body(&self, bytes: Option<u64>) {
+        let mut turn = self.turn.get();
+        turn.pod_waits = bytes.is_none();
+        turn.bytes += bytes.unwrap_or_default();
+        self.turn.set(turn);
+    }
+
     /// A request has arrived: the client owes nothing, unless the next one's head has begun.
     pub(super) fn request_begins(&self) {
         self.open.set(self.open.get() + 1);
+        self.watch.set_idle(false);
         self.watch.set_answered(false);
         if !self.watch.head_begun() {
             self.watch.expect_nothing();
@@ -120,6 +147,10 @@ impl Client {
 
     /// An answer begins: the rest of the request's body may take its time.
     pub(super) fn answer_begins(&self) {
+        self.turn.set(Turn {
+            answered: true,
+            ..Turn::default()
+        });
         self.watch.set_answered(true);
         if !self.watch.head_begun() {
             self.watch.expect_nothing();
@@ -130,6 +161,7 @@ impl Client {
     pub(super) fn request_ended(&self, now: Instant) {
         self.open.set(self.open.get() - 1);
         if self.open.get() == 0 && !self.watch.expects() {
+            self.watch.set_idle(true);
             self.watch.expect_within(now, self.worker.options.idle);
         }
     }

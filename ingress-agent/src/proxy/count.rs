@@ -52,6 +52,8 @@ pub struct Counts {
     pub ended: AtomicU64,
     /// TLS handshakes by how they ended.
     pub handshakes: Handshakes,
+    /// Connections that a limit ended or refused.
+    pub limited: Limited,
     answered: [AtomicU64; STATUSES],
     series: Mutex<Vec<(Labels, Arc<RouteCounts>)>>,
 }
@@ -67,6 +69,25 @@ pub struct Handshakes {
     pub late: AtomicU64,
 }
 
+/// Connections, and streams, that a limit ended or refused.
+#[derive(Debug, Default)]
+pub struct Limited {
+    /// Refused: there are as many as there may be.
+    pub total: AtomicU64,
+    /// Refused: of this source.
+    pub source: AtomicU64,
+    /// Refused: at this listener.
+    pub listener: AtomicU64,
+    /// Ended within its TLS handshake, for another.
+    pub handshakes: AtomicU64,
+    /// Idle, and ended for others.
+    pub evicted: AtomicU64,
+    /// The client took nothing of an answer for too long: connections, and streams of HTTP/2.
+    pub stalled: AtomicU64,
+    /// More frames of HTTP/2 than its requests and answers call for.
+    pub flooded: AtomicU64,
+}
+
 impl Default for Counts {
     fn default() -> Self {
         Self {
@@ -75,6 +96,7 @@ impl Default for Counts {
             begun: AtomicU64::default(),
             ended: AtomicU64::default(),
             handshakes: Handshakes::default(),
+            limited: Limited::default(),
             answered: std::array::from_fn(|_| AtomicU64::default()),
             series: Mutex::default(),
         }

@@ -105,16 +105,21 @@ async fn respond(
     if let Some((_, protocol)) = &upgrade {
         header::upgrade(&mut parts.headers, protocol.clone());
     }
+    // The guard times those of HTTP/1.1.
+    let grace = (parts.version == Version::HTTP_2).then_some(client.worker.options.body);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
-    let (body, upload) = RequestBody::new(body, body_limit::bytes(policies.body_limit));
+    let (body, upload) = RequestBody::new(body, body_limit::bytes(policies.body_limit), grace);
     let calls = &policies.upstream;
     let exchanged = exchange(client, calls, targets, parts, body, upload.as_ref(), record).await;
     if let Some(upload) = &upload {
         upload.settle();
     }
     let (response, connection) = exchanged?;
+    if let Some(upload) = &upload {
+        upload.answer_begins();
+    }
     let once = upgrade.is_some();
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some((client, protocol)) = upgrade
@@ -157,6 +162,7 @@ fn switched(
         pod,
         connection,
         idle,
+        websocket: protocol.as_bytes().eq_ignore_ascii_case(b"websocket"),
     })));
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *answer.headers_mut() = std::mem::take(response.headers_mut());

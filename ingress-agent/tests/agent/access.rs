@@ -167,7 +167,7 @@ fn dropped(agent: &Agent) -> f64 {
 #[test]
 fn a_reader_that_does_not_read_delays_nobody_and_lost_lines_are_counted() {
     let (read, write) = io::pipe().unwrap();
-    let mut agent = Agent::start_logging(&[], Some(write.into()));
+    let mut agent = Agent::start_logging(&[], write.into());
     // More than the pipe, a batch and the queue hold.
     storm(&agent, 15_000);
     let lost = dropped(&agent);
@@ -182,7 +182,7 @@ fn a_reader_that_does_not_read_delays_nobody_and_lost_lines_are_counted() {
 fn without_a_standard_output_requests_are_served_and_lines_are_lost() {
     let (read, write) = io::pipe().unwrap();
     drop(read);
-    let mut agent = Agent::start_logging(&[], Some(write.into()));
+    let mut agent = Agent::start_logging(&[], write.into());
     for _ in 0..3 {
         assert!(agent.exchange(get("/")).starts_with("HTTP/1.1 200 "));
     }

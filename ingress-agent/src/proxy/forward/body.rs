@@ -174,10 +174,13 @@ impl Body for ResponseBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
-                record.bytes += u64::try_from(length).unwrap_or_default();
+                let length = u64::try_from(length).unwrap_or_default();
+                record.bytes += length;
+                record.client.note_body(Some(length));
             }
             Poll::Ready(Some(Err(_))) => record.end = End::UpstreamBroken,
-            Poll::Ready(None) | Poll::Pending => {}
+            Poll::Ready(None) => {}
+            Poll::Pending => record.client.note_body(None),
         }
         polled
     }

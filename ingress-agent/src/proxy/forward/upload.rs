@@ -8,12 +8,14 @@ use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use crate::proxy::deadline::Deadline;
 use crate::proxy::guard::Refusal;
+use crate::proxy::guard::pace::Pace;
 
 /// What is kept of a body, in bytes and in pieces: each piece may keep the buffer that it came in.
 const KEPT_BYTES: usize = 64 * 1024;
@@ -34,7 +36,20 @@ pub(in crate::proxy) struct Upload {
     last: Cell<Option<Instant>>,
     done: Cell<bool>,
     starved: Cell<bool>,
+    answered: Cell<bool>,
     fault: Cell<Option<Refusal>>,
+    /// `None`: the guard times it.
+    pacer: RefCell<Option<Pacer>>,
+}
+
+/// Times a body of HTTP/2, whose bytes come in turns with those of others.
+#[derive(Debug)]
+struct Pacer {
+    pace: Pace,
+    /// How long it is waited for in any case.
+    grace: Duration,
+    /// Set with the first wait.
+    deadline: Option<Deadline>,
 }
 
 /// The pieces so far.
@@ -74,6 +89,29 @@ pub(in crate::proxy) enum BodyError {
     Superseded,
 }
 
+impl Pacer {
+    fn new(grace: Duration) -> Self {
+        Self {
+            pace: Pace::default(),
+            grace,
+            deadline: None,
+        }
+    }
+
+    /// Nothing is there. Ready once the client is too slow.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let left = self.pace.wait(now, self.grace);
+        if left.is_zero() {
+            return Poll::Ready(());
+        }
+        let due = now + left;
+        let deadline = self.deadline.get_or_insert_with(|| Deadline::new(due));
+        deadline.set(due);
+        deadline.poll(cx)
+    }
+}
+
 impl Kept {
     /// Keeps the next piece; nothing, if it is one too many.
     fn add(&mut self, piece: &Bytes) {
@@ -110,6 +148,11 @@ impl Upload {
     /// Whether its next piece was asked for and has not come: then it is the client that is waited for.
     pub(in crate::proxy) fn is_starved(&self) -> bool {
         self.starved.get()
+    }
+
+    /// Its answer has begun: the rest may take its time.
+    pub(in crate::proxy) fn answer_begins(&self) {
+        self.answered.set(true);
     }
 
     /// Why the body was not read to its end, if that is the client's fault.
@@ -163,6 +206,14 @@ impl Upload {
         Ok(())
     }
 
+    /// Nothing is there. Ready once the client is too slow, if that is for this to say.
+    fn poll_patience(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut *self.pacer.borrow_mut() {
+            Some(pacer) if !self.answered.get() => pacer.wait(cx),
+            _ => Poll::Pending,
+        }
+    }
+
     /// The next piece that the client sends; `None`: the end.
     fn poll_piece(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
         let mut incoming = self.incoming.borrow_mut();
@@ -171,12 +222,19 @@ impl Upload {
         };
         let polled = Pin::new(incoming).poll_frame(cx);
         self.starved.set(polled.is_pending());
+        if polled.is_pending() {
+            ready!(self.poll_patience(cx));
+            return Poll::Ready(Err(self.refuse(Refusal::BodyTooSlow)));
+        }
         // Trailers are not passed on: hyper does not refuse framing fields among them.
         let piece = match ready!(polled).transpose()? {
             Some(frame) => frame.into_data().ok(),
             None => None,
         };
         if let Some(piece) = &piece {
+            if let Some(pacer) = &mut *self.pacer.borrow_mut() {
+                pacer.pace.come(Instant::now, piece.len());
+            }
             self.count(piece)?;
             self.kept.borrow_mut().add(piece);
         }
@@ -216,8 +274,13 @@ impl Part {
 }
 
 impl RequestBody {
-    /// A body of at most `limit` bytes.
-    pub(in crate::proxy) fn new(body: Incoming, limit: u64) -> (Self, Option<Rc<Upload>>) {
+    /// A body of at most `limit` bytes. One that nobody else times is waited for `grace` at least, and then comes
+    /// at its least rate until its answer begins.
+    pub(in crate::proxy) fn new(
+        body: Incoming,
+        limit: u64,
+        grace: Option<Duration>,
+    ) -> (Self, Option<Rc<Upload>>) {
         if body.is_end_stream() {
             return (Self::empty(), None);
         }
@@ -230,7 +293,9 @@ impl RequestBody {
             last: Cell::default(),
             done: Cell::default(),
             starved: Cell::default(),
+            answered: Cell::default(),
             fault: Cell::default(),
+            pacer: RefCell::new(grace.map(Pacer::new)),
         });
         let part = Some(Part {
             upload: Rc::clone(&upload),

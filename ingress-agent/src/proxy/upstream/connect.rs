@@ -25,6 +25,9 @@ use crate::proxy::forward::RequestBody;
 
 pub(in crate::proxy) use self::tls::client_config;
 
+/// hyper's buffer per connection, of which an answer's head is a part; also the most that a client that does not
+/// read makes the agent hold of an answer.
+const BUFFER: usize = 64 * 1024;
 /// RFC 9438 and RFC 5681; the second may be chosen without privilege.
 const NEAR: [&[u8]; 2] = [b"cubic", b"reno"];
 
@@ -150,7 +153,10 @@ pub(super) async fn begin<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     address: SocketAddr,
     stream: T,
 ) -> Result<SendRequest<RequestBody>, ConnectError> {
-    let handshake = http1::Builder::new().handshake(TokioIo::new(stream)).await;
+    let handshake = http1::Builder::new()
+        .max_buf_size(BUFFER)
+        .handshake(TokioIo::new(stream))
+        .await;
     let (sender, connection) = handshake.map_err(|source| ConnectError::Handshake { address, source })?;
     spawn_local(async move {
         if let Err(error) = connection.with_upgrades().await {
