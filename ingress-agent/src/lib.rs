@@ -17,6 +17,7 @@ pub mod check;
 pub mod config;
 pub mod digest;
 pub mod explain;
+pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod proxy;

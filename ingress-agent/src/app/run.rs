@@ -10,12 +10,13 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
+use super::files;
 use super::heartbeat::Heartbeat;
 use super::ordinary;
 use super::publish::Publisher;
 use super::stop::Stop;
 use crate::admin::{self, Admin, Board};
-use crate::config::{RunArgs, Source, Twice};
+use crate::config::{LimitArgs, LogArgs, RunArgs, Source, Twice};
 use crate::proxy::{Ended, ListenError, Listeners, Options, Proxy, StartError};
 use crate::source::file::{self, WatchError};
 use crate::source::kube::{self, ConnectError, Scope};
@@ -30,6 +31,12 @@ const MSS_EVERY: Duration = Duration::from_secs(3);
 /// Why an agent does not start, or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// Nodes find one another by `nodes.yaml` only.
+    #[error(
+        "--source kube serves ordinary listeners only in this version: add --no-xdp --listen ADDRESS:PORT, or take \
+         --source file:DIR for VIPs"
+    )]
+    KubeWithXdp,
     /// The API server is not known.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -94,6 +101,10 @@ spec: {addresses: [192.0.2.10], classes: [NAME-OF-AN-INGRESSCLASS]}";
 
 /// Serves until SIGTERM or SIGINT, then drains. Must be called in a tokio runtime of its own.
 pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
+    if args.source == Source::Kube && !args.ordinary.no_xdp {
+        return Err(RunError::KubeWithXdp);
+    }
+    files::take_all();
     if args.ordinary.no_xdp {
         return ordinary::run(args, logs).await;
     }
@@ -130,7 +141,7 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     let workers = args.workers.map_or_else(cores, usize::from);
     let listeners = Listeners::bind(workers)?;
     dataplane.set_listeners(listeners.v4_fd(), listeners.v6_fd())?;
-    let proxy = Arc::new(Proxy::start(listeners, Options::default())?);
+    let proxy = Arc::new(Proxy::start(listeners, options(&args.log, args.limits))?);
     board.started(&proxy, Some(dataplane.maps()));
     if !publisher.apply(&model, &proxy, &mut dataplane).await {
         return Err(RunError::NotInEffect);
@@ -150,7 +161,7 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     loop {
         tokio::select! {
             snapshot = source.next() => {
-                let model = publisher.translate(&*snapshot?);
+                let model = publisher.translate(&snapshot?);
                 publisher.apply(&model, &proxy, &mut dataplane).await;
             }
             _ = ticks.tick() => publisher.fit_segments(&proxy, &dataplane).await,
@@ -165,6 +176,14 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     drop(heartbeat);
     drain(&proxy, args.drain_timeout, &mut stop).await;
     Ok(())
+}
+
+/// The request path's settings, as the flags have them.
+pub(super) fn options(log: &LogArgs, limits: LimitArgs) -> Options {
+    Options {
+        captures: Arc::new(log.access_log_format.captures()),
+        ..limits.options()
+    }
 }
 
 /// Lets open requests finish, unless it is asked for a second time.
@@ -193,7 +212,6 @@ impl Followed {
                 let scope = Scope {
                     node,
                     namespaces: args.watch_namespace.clone(),
-                    pools: !args.ordinary.no_xdp,
                 };
                 tokio::spawn(async move { Ok(kube::watch(client, scope, sender).await) })
             }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
-use kube::{CustomResource, CustomResourceExt as _};
+use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -47,11 +46,6 @@ pub struct VipPoolSpec {
     /// The namespaces whose objects are served here. Absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
-}
-
-/// The CustomResourceDefinition.
-pub fn definition() -> CustomResourceDefinition {
-    VipPool::crd()
 }
 
 /// A port of every address of the pool.

@@ -14,6 +14,8 @@ pub(super) enum ProxyError {
     Authority,
     #[error("the path has no canonical form")]
     Path,
+    #[error("the connection was opened for a host of another namespace")]
+    Misdirected,
     #[error("no route matches this host and path")]
     NoRoute,
     #[error("the route asks for what this agent does not honour")]
@@ -60,6 +62,7 @@ impl ProxyError {
                 Refusal::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             },
             Self::Authority | Self::Path | Self::RequestBody => StatusCode::BAD_REQUEST,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::NotHonoured | Self::NoEndpoint | Self::AllDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Connect | Self::Upstream => StatusCode::BAD_GATEWAY,

@@ -39,9 +39,11 @@ pub(super) struct Hop<'a> {
 
 /// Makes a client's fields the pod's. `new_id` gives a request id when the client sent none that is fit.
 pub(super) fn request(headers: &mut HeaderMap, hop: Hop<'_>, new_id: impl FnOnce() -> HeaderValue) {
-    let original_for = headers.get(X_FORWARDED_FOR).cloned();
-    let original_host = headers.get(X_FORWARDED_HOST).cloned();
-    remove(headers, is_request_only);
+    let names = unwanted(headers, is_request_only);
+    // Of the names found, so that a request without them pays for no lookup.
+    let original = |name| headers.get(names.iter().find(|found| **found == name)?).cloned();
+    let (original_for, original_host) = (original(X_FORWARDED_FOR), original(X_FORWARDED_HOST));
+    remove(headers, names);
     // More than the usual client's fields and ours together hold, so that the map grows once.
     headers.reserve(10);
     headers.insert(X_FORWARDED_HOST, hop.host.clone());
@@ -75,22 +77,27 @@ pub(super) fn upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
 
 /// Removes from a pod's answer what concerns its own connection only.
 pub(super) fn response(headers: &mut HeaderMap) {
-    remove(headers, is_hop_by_hop);
+    let names = unwanted(headers, is_hop_by_hop);
+    remove(headers, names);
 }
 
-/// Removes the fields that `unwanted` names and those that Connection nominates. Host and Content-Length stay
-/// whoever nominates them: without them the message would be another.
-fn remove(headers: &mut HeaderMap, unwanted: fn(&str) -> bool) {
+/// The fields that `is_unwanted` names, Connection among them, and those that Connection nominates. Host and
+/// Content-Length stay whoever nominates them: without them the message would be another.
+fn unwanted(headers: &HeaderMap, is_unwanted: fn(&str) -> bool) -> Vec<HeaderName> {
     let mut names: Vec<HeaderName> = Vec::new();
-    for name in headers.keys().filter(|name| unwanted(name.as_str())) {
+    for name in headers.keys().filter(|name| is_unwanted(name.as_str())) {
         names.push(name.clone());
     }
-    if headers.contains_key(header::CONNECTION) {
+    if names.contains(&header::CONNECTION) {
         let nominated = headers.get_all(header::CONNECTION).iter();
         let nominated = nominated.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
         let nominated = nominated.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
         names.extend(nominated.filter(|name| !matches!(*name, header::HOST | header::CONTENT_LENGTH)));
     }
+    names
+}
+
+fn remove(headers: &mut HeaderMap, names: Vec<HeaderName>) {
     for name in names {
         headers.remove(name);
     }

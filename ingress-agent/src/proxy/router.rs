@@ -14,15 +14,15 @@ use http::HeaderValue;
 use super::authority::HostName;
 use super::error::ProxyError;
 use super::upstream::{Budget, Endpoint};
-use crate::model;
+use crate::model::{self, Host, HostMap};
 
-pub(super) use hosts::{Hosts, Pattern};
+pub(super) use hosts::find;
 pub(super) use paths::Paths;
 
 /// A site, compiled.
 #[derive(Debug, Default)]
 pub(super) struct Site {
-    pub(super) hosts: Hosts<Arc<Paths>>,
+    pub(super) hosts: HostMap<Arc<Paths>>,
     pub(super) default: Option<Arc<Rule>>,
 }
 
@@ -75,7 +75,7 @@ impl Upstream {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found<'a> {
     /// The host pattern that matched.
-    pub(super) host: Option<Pattern<'a>>,
+    pub(super) host: Option<&'a Host>,
     /// That host's best rule for the path.
     own: Option<&'a Arc<Rule>>,
     /// The site's.
@@ -103,7 +103,7 @@ impl Site {
 
     /// What answers. `path` is canonical.
     pub(super) fn find(&self, host: Option<HostName<'_>>, path: &str) -> Found<'_> {
-        let host = self.hosts.find(host);
+        let host = find(&self.hosts, host);
         Found {
             host: host.map(|(pattern, _)| pattern),
             own: host.and_then(|(_, paths)| paths.get(path)),

@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use foldhash::quality::RandomState;
 use http::HeaderValue;
 
 use super::router::{Paths, Rule, Site, Upstream};
@@ -27,8 +28,11 @@ pub use memo::Memo;
 /// Which listener, host and path leads where.
 #[derive(Debug, Default)]
 pub struct Table {
-    listeners: HashMap<SocketAddr, Listener>,
+    listeners: Places<Listener>,
 }
+
+/// Values by local address.
+pub(super) type Places<T> = HashMap<SocketAddr, T, RandomState>;
 
 /// What answers at one VIP.
 #[derive(Clone, Debug)]
@@ -78,7 +82,7 @@ impl From<&Model> for Table {
 
 /// What stands at a local address, or at the unspecified address of its family and port, as the kernel looks
 /// listeners up.
-pub(super) fn at<T>(places: &HashMap<SocketAddr, T>, local: SocketAddr) -> Option<&T> {
+pub(super) fn at<T>(places: &Places<T>, local: SocketAddr) -> Option<&T> {
     let every = || {
         let unspecified = match local.ip() {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -144,7 +148,7 @@ mod tests {
     #[test]
     fn the_address_itself_then_every_address_of_its_family() {
         let places = ["127.0.0.1:80", "0.0.0.0:80", "[::]:80"];
-        let places: HashMap<SocketAddr, &str> = places
+        let places: Places<&str> = places
             .map(|place| (place.parse().unwrap(), place))
             .into_iter()
             .collect();

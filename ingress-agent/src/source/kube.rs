@@ -44,8 +44,6 @@ pub struct Scope {
     pub node: Arc<str>,
     /// The namespaces whose objects are read; empty: all.
     pub namespaces: Vec<String>,
-    /// Whether VipPools are read: without XDP they mean nothing, and need not even be defined.
-    pub pools: bool,
 }
 
 /// Sends what the cluster holds, then a new snapshot whenever a digest has changed. Ends only by being dropped.

@@ -54,9 +54,9 @@ impl<'b, 'a> Using<'b, 'a> {
 }
 
 /// What the rest of the site says about a host.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Around {
-    /// It has a certificate.
+    /// It has an entry in `spec.tls`, or a certificate.
     pub(super) secured: bool,
     /// What the site's default backend would answer on it is closed.
     pub(super) rest_closed: bool,

@@ -73,8 +73,12 @@ impl Findings {
         });
     }
 
-    pub(super) fn extend<'a>(&mut self, findings: impl Iterator<Item = &'a Finding>) {
-        self.0.extend(findings.cloned());
+    pub(super) fn insert(&mut self, finding: Finding) {
+        self.0.insert(finding);
+    }
+
+    pub(super) fn extend<'a>(&mut self, findings: impl IntoIterator<Item = &'a Finding>) {
+        self.0.extend(findings.into_iter().cloned());
     }
 
     pub(super) fn finish(self) -> Report {

@@ -1,4 +1,5 @@
-//! Edits under load: 200 of routes, certificates, endpoints and classes, and no request fails.
+//! Edits under load: 200 of routes, certificates, endpoints and classes, and no request fails, no tunnel and no
+//! download breaks (spec SL-6).
 //!
 //! `LEDGER_REQUESTS` sets how many requests are sent at least (200,000 by default).
 
@@ -9,11 +10,10 @@ mod world;
 
 use std::env;
 use std::sync::Arc;
-use std::time::Instant;
 
 use world::{Edit, World};
 
-use crate::ledger::{Cause, Load, Target, Trust};
+use crate::ledger::{Cause, Download, Load, Target, Trust, Tunnel};
 
 /// Edits in all.
 const EDITS: usize = 200;
@@ -32,16 +32,20 @@ fn no_edit_fails_a_request() {
         tls: Some(trust),
         connections: 4,
         per_connection: 50,
-        ..Load::at(world.agent.tls)
+        ..Load::at(world.edits.agent.tls)
+    };
+    let h2 = Load {
+        connections: 6,
+        ..secure.clone()
     };
     let fresh = Load {
         connections: 2,
         per_connection: 1,
-        ..Load::at(world.agent.plain)
+        ..Load::at(world.edits.agent.plain)
     };
     let plain = Load {
         connections: 10,
-        ..Load::at(world.agent.plain)
+        ..Load::at(world.edits.agent.plain)
     };
     let (all, secured) = (world.targets.all(), world.targets.secured());
     let book = Arc::clone(&world.book);
@@ -49,9 +53,20 @@ fn no_edit_fails_a_request() {
         plain.start(&book, &all),
         fresh.start(&book, &all),
         secure.start(&book, &secured),
+        h2.start_h2(&book, &secured),
     ];
+    // Over routes that are edited too, and to pods that stay.
+    let hosts = ["steady", "moved", "scaled", "bystander"].map(|tenant| format!("{tenant}.test"));
+    let address = world.edits.agent.plain;
+    let mut tunnels: Vec<_> = hosts
+        .iter()
+        .cycle()
+        .take(50)
+        .map(|host| Tunnel::open(address, host))
+        .collect();
+    let downloads =
+        ["steady.test", "moved.test", "bystander.test"].map(|host| Download::begin(address, host));
     let requests = requests();
-    let begin = Instant::now();
     let sent = || loads.iter().map(|load| load.sent()).sum::<u64>();
     let failed = || loads.iter().map(|load| load.failed()).sum::<u64>();
     for number in 0..EDITS {
@@ -61,15 +76,21 @@ fn no_edit_fails_a_request() {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         world.edit(Edit::of(number));
+        tunnels[number % 50].assert_open(number as u64);
     }
     while sent() < requests && failed() == 0 {
         std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    tunnels.iter_mut().for_each(|tunnel| tunnel.assert_open(1));
+    world.end_downloads();
+    for download in downloads {
+        assert!(download.finish() > 10);
     }
     let ledgers = loads.map(|load| load.finish());
     for ledger in &ledgers {
         println!("{ledger}");
     }
-    println!("{EDITS} edits in {:.1?}, {}", begin.elapsed(), world.took());
+    println!("{}", world.edits.took());
     ledgers.iter().for_each(|ledger| ledger.assert_clean());
 }
 
@@ -79,7 +100,7 @@ fn a_harmful_edit_is_told_by_cause() {
     let mut world = World::start();
     let book = Arc::clone(&world.book);
     let steady = Target::get("steady", "steady.test", "/", &["steady"]);
-    let running = Load::at(world.agent.plain).start(&book, &[steady]);
+    let running = Load::at(world.edits.agent.plain).start(&book, &[steady]);
     running.wait_for(100);
     world.lose_the_only_endpoint();
     let ledger = running.finish_after(500);
@@ -93,7 +114,7 @@ fn a_harmful_edit_is_told_by_cause() {
     let mut world = World::start();
     let book = Arc::clone(&world.book);
     let target = Target::get("other", "moved.test", "/", &["a"]);
-    let ledger = Load::at(world.agent.plain)
+    let ledger = Load::at(world.edits.agent.plain)
         .start(&book, &[target])
         .finish_after(100);
     assert_eq!(
@@ -101,5 +122,5 @@ fn a_harmful_edit_is_told_by_cause() {
         [&Cause::WrongBackend],
         "{ledger}"
     );
-    assert!(world.agent.stop());
+    assert!(world.edits.agent.stop());
 }

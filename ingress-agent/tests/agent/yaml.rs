@@ -1,7 +1,4 @@
-//! Kubernetes YAML, as users write it, and as they change it.
-
-use std::fs;
-use std::path::{Path, PathBuf};
+//! Kubernetes YAML, as users write it.
 
 use crate::ledger::Pod;
 
@@ -77,16 +74,4 @@ pub(crate) fn secret(namespace: &str, name: &str, chain: &str, key: &str) -> Str
         indent(chain),
         indent(key)
     )
-}
-
-/// Replaces a file of the folder whole, as editors and `kubectl` do.
-pub(crate) fn replace(folder: &Path, name: &str, text: &str) {
-    let new = folder.join(".new");
-    fs::write(&new, text).unwrap();
-    fs::rename(new, folder.join(name)).unwrap();
-}
-
-/// Where an agent of these tests reads its manifests.
-pub(crate) fn folder(agent: &crate::process::Agent) -> PathBuf {
-    agent.path("manifests")
 }

@@ -221,3 +221,30 @@ fn a_slow_pod_gets_less() {
         assert!(of_b > 0, "{balance:?}");
     }
 }
+
+/// Two workers keep 128 connections each to one pod; what a burst needed beyond that is closed.
+#[test]
+fn idle_connections_to_a_pod_are_bounded() {
+    let a = Recorder::start("a");
+    let bed = Bed::start(site(&[("a.test", "/", &[a.address()])]));
+    a.script(vec![Answer::After(Duration::from_millis(500)); 400]);
+    let mut clients: Vec<_> = (0..400).map(|_| bed.connect()).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    }
+    for client in &mut clients {
+        assert_eq!(client.reply().unwrap().status, 200);
+    }
+    assert!(a.connections() > 256, "{} at once", a.connections());
+    let start = Instant::now();
+    while a.open_connections() > 256 {
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{}",
+            a.open_connections()
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+    thread::sleep(Duration::from_millis(200));
+    assert!(a.open_connections() > 128, "kept: {}", a.open_connections());
+}

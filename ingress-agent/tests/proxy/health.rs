@@ -1,6 +1,6 @@
 //! What is known of every endpoint, and what it leads to: who is out of use, how long, and what then answers.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -118,6 +118,7 @@ fn a_pod_that_answers_others_stays_in_use() {
     a.script([Answer::Hang]);
     let mut slow = bed.connect();
     slow.send(POST);
+    wait_until("it hangs", || health(&bed, a.address()).in_flight == 1);
     thread::scope(|scope| {
         let slow = scope.spawn(|| slow.reply().unwrap().status);
         while !slow.is_finished() {
@@ -148,4 +149,23 @@ fn a_silent_pod_is_tried_when_there_is_no_other() {
     assert!(silent(), "its probe was reset");
     a.always(None);
     assert_eq!(client.get("a.test", "/").text(), "a");
+}
+
+/// OP-9: what takes connections and closes them has seen nothing, so that not even a POST is lost.
+#[test]
+fn a_pod_that_closes_what_it_takes_is_out_of_use() {
+    let a = Recorder::start("a");
+    let closing = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closing.local_addr().unwrap();
+    thread::spawn(move || closing.incoming().for_each(drop));
+    let bed = Bed::start(site(&[("a.test", "/", &[a.address(), address])]));
+    let mut client = bed.connect();
+    let mut rounds = 0;
+    wait_until("it is out of use", || {
+        rounds += 1;
+        assert_eq!(client.get("a.test", "/").text(), "a");
+        health(&bed, address).state == HealthState::Silent
+    });
+    assert!(rounds >= 3, "{rounds}");
+    assert_eq!(client.send(POST).reply().unwrap().text(), "a");
 }

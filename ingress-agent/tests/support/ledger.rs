@@ -25,6 +25,8 @@
 mod book;
 #[path = "ledger/client.rs"]
 mod client;
+#[path = "ledger/h2.rs"]
+mod h2;
 #[path = "ledger/load.rs"]
 mod load;
 #[path = "ledger/message.rs"]
@@ -35,9 +37,12 @@ mod pod;
 mod target;
 #[path = "ledger/trust.rs"]
 mod trust;
+#[path = "ledger/tunnel.rs"]
+mod tunnel;
 
 pub(crate) use book::{Book, Cause, Ledger};
 pub(crate) use load::{Load, Running};
 pub(crate) use pod::{Fault, Pod};
 pub(crate) use target::{Expected, Target};
 pub(crate) use trust::Trust;
+pub(crate) use tunnel::{Download, Tunnel};

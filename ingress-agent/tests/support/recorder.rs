@@ -118,11 +118,6 @@ impl Recorder {
         *self.shared.always.lock().unwrap() = answer;
     }
 
-    /// Takes no further connection; those that are there go on.
-    pub(crate) fn refuse(&self) {
-        self.stop_accepting();
-    }
-
     /// Connections that the proxy has not closed.
     pub(crate) fn open_connections(&self) -> usize {
         self.shared.open.load(Ordering::Relaxed)

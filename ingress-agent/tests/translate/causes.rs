@@ -12,13 +12,18 @@ use crate::folder::{BASE, folder};
 
 /// Causes that no manifest beside a base can have, or not in words that stay: the file and the test that each
 /// has instead.
-const ELSEWHERE: [(Cause, &str, &str); 4] = [
+const ELSEWHERE: [(Cause, &str, &str); 5] = [
     (
         Cause::FileEmpty,
         "watching.rs",
         "an_emptied_file_keeps_its_objects_until_it_is_deleted",
     ),
     (Cause::Nodes, "causes.rs", "a_nodes_file_that_describes_no_fleet"),
+    (
+        Cause::PoolNodeAddress,
+        "vips.rs",
+        "what_a_pool_cannot_hand_out_is_told",
+    ),
     (
         Cause::TlsEarly,
         "certificates.rs",

@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use xtask::control_plane::Binaries;
 use xtask::recipe::Tools;
 
 use self::leftovers::Leftovers;
@@ -102,6 +103,9 @@ fn prepare() -> Result<()> {
         }
     }
     Tools::find_or_install(&mut |line| eprintln!("{line}"))?;
+    if needs::is_root() {
+        Binaries::find_or_build(&mut |line| eprintln!("{line}"))?;
+    }
     eprintln!("all here");
     Ok(())
 }

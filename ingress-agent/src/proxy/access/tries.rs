@@ -6,12 +6,16 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
+use crate::proxy::count::Cause;
+
 /// The tries so far. One that is enough allocates nothing.
 #[derive(Debug, Default)]
 pub(in crate::proxy) struct Tries {
     ended: Vec<Ended>,
     /// The one under way, since when, or the one whose answer the client gets.
     last: Option<(SocketAddr, Instant)>,
+    /// Why they failed, in their order; the last may not have.
+    causes: Vec<Cause>,
 }
 
 /// A try that another followed.
@@ -52,6 +56,18 @@ impl Tries {
                 took,
             });
         }
+    }
+
+    /// The one under way has failed; `None`: by the client's fault.
+    pub(in crate::proxy) fn blame(&mut self, cause: Option<Cause>) {
+        self.causes.extend(cause);
+    }
+
+    /// Why the tries failed that others followed, and why the last one did, if it did.
+    pub(super) fn causes(&self) -> (&[Cause], Option<Cause>) {
+        let before = self.count().saturating_sub(1).min(self.causes.len());
+        let (retried, last) = self.causes.split_at(before);
+        (retried, last.first().copied())
     }
 
     /// How many there were.
@@ -104,9 +120,12 @@ mod tests {
         let mut tries = Tries::default();
         assert_eq!((tries.count(), tries.tell(Some(503), 9, at(0))), (0, None));
         tries.begin(endpoint(1), at(0));
+        tries.blame(Some(Cause::Timeout));
+        assert_eq!(tries.causes(), (&[][..], Some(Cause::Timeout)));
         tries.fail(Some(StatusCode::GATEWAY_TIMEOUT), at(1001));
         tries.begin(endpoint(2), at(1001));
         assert_eq!(tries.count(), 2);
+        assert_eq!(tries.causes(), (&[Cause::Timeout][..], None));
         let told = tries.tell(Some(200), 12, at(1005)).unwrap();
         assert_eq!(told.addresses, "10.0.0.1:80, 10.0.0.2:80");
         assert_eq!(told.statuses, "504, 200");

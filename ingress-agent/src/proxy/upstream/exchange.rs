@@ -2,13 +2,14 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
 use http::request::Parts;
 use http::{Request, Response};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 
 use super::answers::Seen;
 use super::balance::Tried;
@@ -21,7 +22,7 @@ use crate::model::policy::{Balance, Timeouts, UpstreamPolicy};
 use crate::proxy::access::Record;
 use crate::proxy::client::Client;
 use crate::proxy::error::ProxyError;
-use crate::proxy::forward::{Progress, RequestBody};
+use crate::proxy::forward::{RequestBody, Upload};
 use crate::proxy::router::Upstream;
 
 /// The head of an answer, and where the rest comes from.
@@ -36,11 +37,14 @@ pub(in crate::proxy) async fn exchange(
     targets: &Upstream,
     parts: Parts,
     body: RequestBody,
-    progress: Option<&Progress>,
+    upload: Option<&Rc<Upload>>,
     record: &mut Record,
 ) -> Result<Exchanged, ProxyError> {
-    let replayable = may_replay(&parts.method, &policy.retry) && body.is_end_stream();
+    let replayable = may_replay(&parts.method, &policy.retry);
     let replay = replayable.then(|| parts.clone());
+    if let Some(upload) = upload.filter(|_| replayable) {
+        upload.keep();
+    }
     let mut request = Request::from_parts(parts, body);
     let mut began = Instant::now();
     let mut tries = Tries::new(&policy.retry, replayable, targets.count(), began);
@@ -58,7 +62,7 @@ pub(in crate::proxy) async fn exchange(
             client,
             endpoint,
             timeouts: &policy.timeouts,
-            progress,
+            upload: upload.map(|upload| &**upload),
             began,
             seen: endpoint.answers().seen(),
         };
@@ -81,15 +85,19 @@ pub(in crate::proxy) async fn exchange(
                 (failure, unsent, error.status(), Err(error))
             }
         };
+        record.tries.blame(failure.cause());
         began = Instant::now();
         if !tries.another(failure, began) {
             return answer;
         }
-        request = match (unsent, &replay) {
-            (Some(request), _) => request,
-            (None, Some(parts)) => Request::from_parts(parts.clone(), RequestBody::empty()),
-            (None, None) => return answer,
+        let again = || {
+            let body = upload.map_or_else(|| Some(RequestBody::empty()), Upload::again);
+            Some(Request::from_parts(replay.clone()?, body?))
         };
+        let Some(next) = unsent.or_else(again) else {
+            return answer;
+        };
+        request = next;
         let Some(next) = balancer.pick(targets, policy.balance, &tried, began) else {
             return answer;
         };
@@ -112,7 +120,7 @@ struct Attempt<'a> {
     client: &'a Client,
     endpoint: &'a Arc<Endpoint>,
     timeouts: &'a Timeouts,
-    progress: Option<&'a Progress>,
+    upload: Option<&'a Upload>,
     began: Instant,
     /// What the endpoint had answered then.
     seen: Seen,
@@ -173,7 +181,7 @@ impl Attempt<'_> {
                 let failure = if timed_out {
                     Failure::ConnectTimeout
                 } else {
-                    Failure::Connect
+                    Failure::Connect(error.cause())
                 };
                 Err((failure, Some(request)))
             }
@@ -184,12 +192,14 @@ impl Attempt<'_> {
     fn blame(&self, failure: Failure) {
         let why = match failure {
             Failure::Timeout if !self.endpoint.has_answered(self.seen) => "it answers nobody in time",
-            Failure::Lost if self.endpoint.answers().lose() => "its connections end without an answer",
+            Failure::Lost | Failure::Unsent if self.endpoint.answers().lose() => {
+                "its connections end without an answer"
+            }
             Failure::Timeout
             | Failure::Lost
-            | Failure::Connect
-            | Failure::ConnectTimeout
             | Failure::Unsent
+            | Failure::Connect(_)
+            | Failure::ConnectTimeout
             | Failure::Broken
             | Failure::Status
             | Failure::Body(_) => return,
@@ -213,15 +223,15 @@ impl Attempt<'_> {
         let mut sent = pin!(connection.sender.try_send_request(request));
         let deadline = &mut connection.deadline;
         // When the pod's time is up, by what has happened until now; `None`: it is the client that is waited for.
-        let due = || match self.progress {
-            Some(progress) if progress.is_starved() => None,
-            Some(progress) if progress.is_done() => Some(progress.last().unwrap_or(began) + read),
-            Some(progress) => Some(progress.last().unwrap_or(began) + send),
+        let due = || match self.upload {
+            Some(upload) if upload.is_starved() => None,
+            Some(upload) if upload.is_done() => Some(upload.last().unwrap_or(began) + read),
+            Some(upload) => Some(upload.last().unwrap_or(began) + send),
             None => Some(began + read),
         };
         // What the body does wakes nobody here, so that the look at it must not come after its deadline.
         let look_again = read.min(send);
-        deadline.set(began + self.progress.map_or(read, |_| look_again));
+        deadline.set(began + self.upload.map_or(read, |_| look_again));
         let answer = poll_fn(|cx| {
             if let Poll::Ready(answer) = sent.as_mut().poll(cx) {
                 return Poll::Ready(Some(answer));
@@ -248,7 +258,7 @@ impl Attempt<'_> {
                 let failure = if unsent.is_some() {
                     Failure::Unsent
                 } else if error.is_user() {
-                    let fault = self.progress.and_then(Progress::fault);
+                    let fault = self.upload.and_then(Upload::fault);
                     Failure::Body(fault.or_else(|| self.client.watch.broken_body()))
                 } else if error.is_parse() {
                     Failure::Broken

@@ -5,7 +5,8 @@
 //! it connects. One that was silent takes connections all along, so it is asked `OPTIONS *`, which RFC 9110
 //! section 9.3.7 has for this: whatever it answers, it answers.
 //!
-//! An endpoint that answers probes and then no request either is left alone for longer each time.
+//! An endpoint that answers probes and then no request either is left alone for longer each time. One that ends the
+//! connection instead of an answer may do so only with `OPTIONS *`: it is in use again after a while, on trial.
 
 use std::fmt::Display;
 use std::rc::Rc;
@@ -25,7 +26,7 @@ use crate::proxy::worker::Worker;
 
 /// From one probe to the next; a probe that takes as long has failed.
 const EVERY: Duration = Duration::from_secs(1);
-/// The longest that an endpoint is left alone that keeps failing after its probes.
+/// The longest that an endpoint is left alone that keeps failing after its probes, and the time to a trial.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// An endpoint's probes so far.
@@ -43,8 +44,8 @@ pub(super) struct Probes {
 enum ProbeError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    #[error("ask it for its options: {0}")]
-    Ask(#[from] hyper::Error),
+    #[error("it ended the connection instead of an answer: {0}")]
+    Ended(#[from] hyper::Error),
     #[error("it said nothing within {EVERY:?}")]
     Silent,
 }
@@ -67,6 +68,16 @@ impl Probes {
     }
 }
 
+impl ProbeError {
+    /// Whether an endpoint that has been out of use for this long is given requests all the same.
+    fn permits_trial(&self, out: Duration) -> bool {
+        match self {
+            Self::Ended(_) => out >= LONGEST,
+            Self::Connect(_) | Self::Silent => false,
+        }
+    }
+}
+
 /// Takes an endpoint out of use, by an ejected state.
 pub(super) fn eject(worker: &Rc<Worker>, endpoint: &Arc<Endpoint>, state: HealthState, why: &dyn Display) {
     let now = Instant::now();
@@ -79,6 +90,7 @@ pub(super) fn eject(worker: &Rc<Worker>, endpoint: &Arc<Endpoint>, state: Health
 }
 
 async fn probe(worker: Rc<Worker>, endpoint: Weak<Endpoint>, first: Instant) {
+    let ejected = Instant::now();
     let mut every = interval_at(first.into(), EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -87,23 +99,25 @@ async fn probe(worker: Rc<Worker>, endpoint: Weak<Endpoint>, first: Instant) {
             return;
         };
         endpoint.probed(Instant::now());
-        let error = match try_out(&worker, &endpoint).await {
-            Ok(connection) => {
-                tracing::info!(endpoint = %endpoint.target.address, "an endpoint is in use again");
-                endpoint.heal(Instant::now());
-                if let Some(connection) = connection {
-                    worker.registry.keep(&endpoint, connection);
+        let connection = match try_out(&worker, &endpoint).await {
+            Ok(connection) => connection,
+            Err(error) if error.permits_trial(ejected.elapsed()) => None,
+            Err(error) => {
+                tracing::debug!(%error, "an endpoint stays out of use");
+                if let ProbeError::Connect(error) = &error
+                    && !error.is_own()
+                {
+                    endpoint.eject(HealthState::Unreachable, Instant::now());
                 }
-                return;
+                continue;
             }
-            Err(error) => error,
         };
-        tracing::debug!(%error, "an endpoint stays out of use");
-        if let ProbeError::Connect(error) = &error
-            && !error.is_own()
-        {
-            endpoint.eject(HealthState::Unreachable, Instant::now());
+        tracing::info!(endpoint = %endpoint.target.address, "an endpoint is in use again");
+        endpoint.heal(Instant::now());
+        if let Some(connection) = connection {
+            worker.registry.keep(&endpoint, connection);
         }
+        return;
     }
 }
 
@@ -130,6 +144,7 @@ async fn try_out(worker: &Worker, endpoint: &Endpoint) -> Result<Option<Box<Conn
 #[cfg(test)]
 mod tests {
     use super::super::answers::Answers;
+    use super::super::connect::begin;
     use super::*;
 
     #[test]
@@ -160,5 +175,20 @@ mod tests {
         assert_eq!(pauses, [0, 2, 4, 8, 10, 10, 10]);
         answers.add();
         assert_eq!(relapse(), 1, "it has answered a request since");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn only_who_ends_the_probe_himself_is_tried_without_an_answer() {
+        let test = async {
+            let (stream, pod) = tokio::io::duplex(64);
+            let mut sender = begin(([127, 0, 0, 1], 1).into(), stream).await.unwrap();
+            drop(pod);
+            let ended = sender.send_request(Request::new(RequestBody::empty())).await;
+            let ended = ProbeError::from(ended.unwrap_err());
+            assert!(!ended.permits_trial(LONGEST - Duration::from_millis(1)));
+            assert!(ended.permits_trial(LONGEST));
+            assert!(!ProbeError::Silent.permits_trial(LONGEST));
+        };
+        tokio::task::LocalSet::new().run_until(test).await;
     }
 }

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
+
 use super::connect::Connection;
 use super::endpoint::Endpoint;
 
@@ -21,7 +23,7 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(in crate::proxy) struct Registry {
     /// By the endpoint's allocation, which is its address and transport, as no two alike live at once. The
     /// pool's weak reference keeps it from becoming another's.
-    pools: RefCell<HashMap<*const Endpoint, Pool>>,
+    pools: RefCell<HashMap<*const Endpoint, Pool, RandomState>>,
     count: Cell<usize>,
 }
 
@@ -98,3 +100,6 @@ impl Registry {
         self.count.set(count);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,11 +31,6 @@ const PAGE: u32 = 2000;
 pub(super) struct Kind<T>(Vec<Arc<Mutex<Shelf<T>>>>);
 
 impl<T: PartialEq> Kind<T> {
-    /// A kind that is not watched.
-    pub(super) fn none() -> Self {
-        Self(Vec::new())
-    }
-
     /// Whether it was listed once, everywhere.
     pub(super) fn is_listed(&self) -> bool {
         self.0.iter().all(|shelf| lock(shelf).is_listed())

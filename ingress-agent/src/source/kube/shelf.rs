@@ -1,6 +1,6 @@
 //! The objects of one kind, as digests.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) type Key = (Arc<str>, Arc<str>);
 #[derive(Debug)]
 pub(super) struct Shelf<T> {
     kind: &'static str,
-    objects: HashMap<Key, Held<T>>,
+    objects: BTreeMap<Key, Held<T>>,
     /// The names that the list under way has brought so far.
     listing: Option<HashSet<Key>>,
     listed: bool,
@@ -42,7 +42,7 @@ impl<T> Shelf<T> {
     pub(super) fn new(kind: &'static str) -> Self {
         Self {
             kind,
-            objects: HashMap::new(),
+            objects: BTreeMap::new(),
             listing: None,
             listed: false,
         }

@@ -13,8 +13,7 @@ use tokio::time::Instant;
 
 use super::Scope;
 use super::kind::{Kind, Watches};
-use crate::digest::vippool::VipPool;
-use crate::digest::{self, Class, Endpoints, Ingress, Nodes, Pool, Service};
+use crate::digest::{self, Class, Endpoints, Ingress, Nodes, Service};
 use crate::translate::Snapshot;
 
 /// All kinds but Secrets.
@@ -25,7 +24,6 @@ pub(super) struct Shelves {
     classes: Kind<Class>,
     services: Kind<Service>,
     endpoints: Kind<Endpoints>,
-    pools: Kind<Pool>,
     /// Ended when this is dropped.
     _tasks: JoinSet<()>,
 }
@@ -46,11 +44,6 @@ impl Shelves {
             classes: watches.cluster::<IngressClass, _>("IngressClass", digest::class::digest),
             services: watches.namespaced::<ApiService, _>("Service", digest::service::digest),
             endpoints: watches.namespaced::<EndpointSlice, _>("EndpointSlice", digest::endpoints::digest),
-            pools: if scope.pools {
-                watches.cluster::<VipPool, _>("VipPool", digest::vippool::digest)
-            } else {
-                Kind::none()
-            },
             _tasks: tasks,
         }
     }
@@ -61,7 +54,6 @@ impl Shelves {
             && self.classes.is_listed()
             && self.services.is_listed()
             && self.endpoints.is_listed()
-            && self.pools.is_listed()
     }
 
     /// When objects that lists lack are let go of next.
@@ -71,7 +63,6 @@ impl Shelves {
             self.classes.next_expiry(),
             self.services.next_expiry(),
             self.endpoints.next_expiry(),
-            self.pools.next_expiry(),
         ];
         expiries.into_iter().flatten().min()
     }
@@ -90,7 +81,6 @@ impl Shelves {
         self.classes.enter(now, &mut snapshot.classes, findings);
         self.services.enter(now, &mut snapshot.services, findings);
         self.endpoints.enter(now, &mut snapshot.endpoints, findings);
-        self.pools.enter(now, &mut snapshot.pools, findings);
         snapshot
     }
 }

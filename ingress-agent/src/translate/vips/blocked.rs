@@ -51,10 +51,12 @@ impl Blocked {
         });
         let pools = self.pools.iter().filter_map(|(name, others)| {
             let shared = others.iter().find_map(overlap)?;
-            let whose = format!(
-                "{} to {}, which VipPool {name} has already",
-                shared.first, shared.last
-            );
+            let shared = if shared.first == shared.last {
+                shared.first.to_string()
+            } else {
+                format!("{} to {}", shared.first, shared.last)
+            };
+            let whose = format!("{shared}, which VipPool {name} has already");
             Some(blocked_address(
                 Cause::PoolOverlap,
                 whose,

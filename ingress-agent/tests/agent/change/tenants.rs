@@ -44,10 +44,7 @@ pub(super) fn files(
     let own = |tenant: &str, names: &[&str]| service(tenant, tenant, names);
     let secret =
         |tenant: &str, pair: &Issued| yaml::secret(tenant, &format!("{tenant}.test"), &pair.chain, &pair.key);
-    let classes = yaml::class("ours", true) + &yaml::class("foreign", false);
     vec![
-        ("class.yaml", classes),
-        ("marker.yaml", own("marker", &["marker"])),
         ("steady.yaml", own("steady", &["steady"])),
         ("steady-route.yaml", route("ours", "steady", false, "steady")),
         ("shop.yaml", own("shop", &["shop-0", "shop-1"])),

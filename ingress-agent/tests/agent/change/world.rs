@@ -1,17 +1,16 @@
 //! How users edit what is served.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::tenants::{self, Targets};
+use crate::address::own_address;
 use crate::authority::{Authority, Issued};
+use crate::edits::Edits;
 use crate::ledger::{Book, Expected, Pod, Target, Trust};
-use crate::pod::own_address;
-use crate::process::Agent;
 use crate::yaml::{self, State};
 
 /// An edit of one file.
@@ -62,7 +61,7 @@ impl Edit {
 type Name = fn(&Targets) -> &Arc<Target>;
 
 pub(super) struct World {
-    pub(super) agent: Agent,
+    pub(super) edits: Edits,
     pub(super) book: Arc<Book>,
     pub(super) authority: Authority,
     /// Told which certificates may be shown.
@@ -75,8 +74,6 @@ pub(super) struct World {
     pair: Issued,
     /// How often each kind of edit was made.
     rounds: BTreeMap<&'static str, usize>,
-    revision: usize,
-    times: Vec<Duration>,
 }
 
 impl World {
@@ -85,12 +82,9 @@ impl World {
         let pods = tenants::pods(&book, address);
         let pair = authority.issue("shop.test");
         let moved = authority.issue("moved.test");
-        let mut files = tenants::files(&pods, &pair, &moved);
-        for (name, text) in &mut files {
-            text.push_str(&marker(name, 0));
-        }
+        let files = tenants::files(&pods, &pair, &moved);
         Self {
-            agent: Agent::serving(&files, &["--access-log-format", "off"]),
+            edits: Edits::of(&files, &pods["marker"]),
             book,
             authority,
             trust: None,
@@ -102,22 +96,7 @@ impl World {
                 .into(),
             pair,
             rounds: BTreeMap::new(),
-            revision: 0,
-            times: Vec::new(),
         }
-    }
-
-    /// How long edits took to take effect.
-    pub(super) fn took(&self) -> String {
-        let mut times = self.times.clone();
-        times.sort();
-        let at = |share: usize| times[(times.len() - 1) * share / 100];
-        format!(
-            "in effect after p50 {:.1?} p99 {:.1?} max {:.1?}",
-            at(50),
-            at(99),
-            at(100)
-        )
     }
 
     /// Makes an edit, and returns once it has surely taken effect.
@@ -167,7 +146,7 @@ impl World {
                 };
                 let text = tenants::moved_to(new);
                 tenants::expect(&self.targets.moved, &[old, new]);
-                self.put("moved-route.yaml", &text);
+                self.edits.put("moved-route.yaml", &text);
                 tenants::expect(&self.targets.moved, &[new]);
             }
             Edit::Scale => {
@@ -177,7 +156,7 @@ impl World {
                 let pods: Vec<_> = new.iter().map(|name| (&self.pods[*name], State::Ready)).collect();
                 let text = yaml::service("scaled", "scaled", &pods);
                 tenants::expect(&self.targets.scaled, &[old, new].concat());
-                self.put("scaled.yaml", &text);
+                self.edits.put("scaled.yaml", &text);
                 tenants::expect(&self.targets.scaled, new);
             }
             Edit::Certificate => self.rotate(),
@@ -202,9 +181,14 @@ impl World {
         }
     }
 
-    /// An edit that no request survives.
+    pub(super) fn end_downloads(&self) {
+        self.pods.values().for_each(Pod::end_downloads);
+    }
+
+    /// An edit that no request to `steady` survives.
     pub(super) fn lose_the_only_endpoint(&mut self) {
-        self.put("steady.yaml", &yaml::service("steady", "steady", &[]));
+        self.edits
+            .put("steady.yaml", &yaml::service("steady", "steady", &[]));
     }
 
     fn rotate(&mut self) {
@@ -217,9 +201,8 @@ impl World {
         };
         expect(&[&self.pair, &new]);
         let text = yaml::secret("shop", "shop.test", &new.chain, &new.key);
-        let old = std::mem::replace(&mut self.pair, new);
-        self.put("shop-secret.yaml", &text);
-        drop(old);
+        self.pair = new;
+        self.edits.put("shop-secret.yaml", &text);
         let shown = &self.pair.der[..];
         self.trust
             .iter()
@@ -244,7 +227,7 @@ impl World {
     fn put_shop(&mut self) {
         let pods = self.shop.iter().map(|(name, state)| (&self.pods[name], *state));
         let text = yaml::service("shop", "shop", &pods.collect::<Vec<_>>());
-        self.put("shop.yaml", &text);
+        self.edits.put("shop.yaml", &text);
     }
 
     fn kill(&self, name: &str) {
@@ -255,39 +238,12 @@ impl World {
     fn comes_or_goes(&mut self, target: Name, pod: &str, is_there: bool, file: &str, text: &str) {
         let target = Arc::clone(target(&self.targets));
         target.expect(Expected::missing_or_from(&[pod]));
-        self.put(file, text);
+        self.edits.put(file, text);
         target.expect(if is_there {
             Expected::from(&[pod])
         } else {
             Expected::missing()
         });
-    }
-
-    /// Writes a file and waits until it is in effect, which a route of the same file shows.
-    fn put(&mut self, file: &str, text: &str) {
-        self.revision += 1;
-        let text = format!("{text}{}", marker(file, self.revision));
-        let begin = Instant::now();
-        let folder = yaml::folder(&self.agent);
-        if self.revision.is_multiple_of(2) {
-            yaml::replace(&folder, file, &text);
-        } else {
-            fs::write(folder.join(file), &text).unwrap();
-        }
-        let request = format!(
-            "GET /{} HTTP/1.1\r\nHost: {file}.marker\r\nConnection: close\r\n\r\n",
-            self.revision
-        );
-        loop {
-            let answer = self.agent.exchange(&request);
-            if answer.starts_with("HTTP/1.1 200 ") {
-                break;
-            }
-            assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
-            assert!(begin.elapsed() < Duration::from_secs(20), "{}", self.agent.log());
-            thread::sleep(Duration::from_millis(2));
-        }
-        self.times.push(begin.elapsed());
     }
 
     fn round(&mut self, kind: &'static str) -> usize {
@@ -300,14 +256,4 @@ impl World {
     fn toggle(&mut self, kind: &'static str) -> bool {
         self.round(kind).is_multiple_of(2)
     }
-}
-
-fn marker(file: &str, revision: usize) -> String {
-    yaml::ingress(
-        "ours",
-        "marker",
-        &format!("{file}.marker"),
-        false,
-        &[(&format!("/{revision}"), "marker")],
-    )
 }

@@ -1,21 +1,56 @@
-//! One connection of a load.
+//! A client of HTTP/1.1.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::thread;
+use std::time::Instant;
 
 use rustls::{ClientConnection, HandshakeKind, StreamOwned};
 use rustls_pki_types::ServerName;
 
 use super::book::{Cause, Ledger};
-use super::load::Load;
+use super::load::{Clerk, Load, Shared};
 use super::message::{Broken, Message};
 
+/// Sends requests, one after the other, until the load ends. Over TLS each host has a connection of its own.
+pub(super) fn run(shared: &Shared) -> Ledger {
+    let load = &shared.load;
+    let mut clerk = Clerk::new(shared);
+    let mut connections = HashMap::new();
+    loop {
+        let due = clerk.due();
+        let pause = due.map(|due| due.saturating_duration_since(Instant::now()));
+        pause.into_iter().for_each(thread::sleep);
+        let Some(turn) = clerk.next(due) else {
+            return clerk.close();
+        };
+        let host = if load.tls.is_some() {
+            &*turn.target.host
+        } else {
+            ""
+        };
+        let connection = match connections.remove(host) {
+            Some(connection) => Ok(connection),
+            None => Connection::open(load, &turn.target.host, &mut clerk.ledger),
+        };
+        let answer = connection.and_then(|mut connection| {
+            let answer = connection.exchange(&turn.target.request(turn.id))?;
+            if connection.carried < load.per_connection && !answer.closes {
+                connections.insert(host.to_owned(), connection);
+            }
+            Ok(answer)
+        });
+        clerk.enter(&turn, answer);
+    }
+}
+
 /// A connection to the agent.
-pub(super) struct Connection {
+struct Connection {
     stream: Stream,
     unread: Vec<u8>,
     /// Requests it has carried.
-    pub(super) carried: usize,
+    carried: usize,
 }
 
 enum Stream {
@@ -25,7 +60,7 @@ enum Stream {
 
 impl Connection {
     /// Connects, with TLS where the load has it.
-    pub(super) fn open(load: &Load, host: &str, ledger: &mut Ledger) -> Result<Self, (Cause, String)> {
+    fn open(load: &Load, host: &str, ledger: &mut Ledger) -> Result<Self, (Cause, String)> {
         ledger.connections += 1;
         let stream = TcpStream::connect_timeout(&load.address, load.timeout);
         let stream = stream.map_err(|error| (connect_cause(&error), error.to_string()))?;
@@ -57,7 +92,7 @@ impl Connection {
     }
 
     /// Sends a request and reads its answer.
-    pub(super) fn exchange(&mut self, request: &str) -> Result<Message, (Cause, String)> {
+    fn exchange(&mut self, request: &str) -> Result<Message, (Cause, String)> {
         self.carried += 1;
         // What fails here is seen better by the reading: there may be an answer.
         let written = self.stream.write_all(request.as_bytes());
@@ -75,13 +110,6 @@ impl Connection {
             )
         })
     }
-
-    /// Whether the agent will close it after this answer.
-    pub(super) fn ends_with(answer: &Message) -> bool {
-        answer
-            .field("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
-    }
 }
 
 fn is_late(error: &io::Error) -> bool {
@@ -96,7 +124,7 @@ fn connect_cause(error: &io::Error) -> Cause {
     }
 }
 
-fn handshake_cause(error: &io::Error) -> Cause {
+pub(super) fn handshake_cause(error: &io::Error) -> Cause {
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref());
     match of_tls {
         Some(rustls::Error::InvalidCertificate(_)) => Cause::Certificate,

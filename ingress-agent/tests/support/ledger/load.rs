@@ -1,6 +1,5 @@
 //! The clients of a load.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,9 +7,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::book::{Book, Cause, Ledger};
-use super::client::Connection;
-use super::target::Target;
+use super::message::Message;
+use super::target::{Expected, Target};
 use super::trust::Trust;
+use super::{client, h2};
 
 /// How requests are sent.
 #[derive(Clone, Debug)]
@@ -44,7 +44,30 @@ impl Load {
 
     /// Starts it: the targets in turn, until [`Running::finish`].
     pub(crate) fn start(self, book: &Arc<Book>, targets: &[Arc<Target>]) -> Running {
-        let shared = Arc::new(Shared {
+        let shared = self.shared(book, targets);
+        let clients = (0..shared.load.connections).map(|_| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || client::run(&shared))
+        });
+        Running {
+            clients: clients.collect(),
+            shared,
+        }
+    }
+
+    /// As [`Load::start`], over HTTP/2: one connection per host, and as many requests under way as the load has
+    /// connections.
+    pub(crate) fn start_h2(self, book: &Arc<Book>, targets: &[Arc<Target>]) -> Running {
+        let shared = self.shared(book, targets);
+        let clients = Arc::clone(&shared);
+        Running {
+            clients: vec![thread::spawn(move || h2::run(&clients))],
+            shared,
+        }
+    }
+
+    fn shared(self, book: &Arc<Book>, targets: &[Arc<Target>]) -> Arc<Shared> {
+        Arc::new(Shared {
             load: self,
             book: Arc::clone(book),
             targets: targets.to_vec(),
@@ -53,15 +76,7 @@ impl Load {
             sent: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
-        });
-        let clients = (0..shared.load.connections).map(|_| {
-            let shared = Arc::clone(&shared);
-            thread::spawn(move || Client::new(&shared).run())
-        });
-        Running {
-            clients: clients.collect(),
-            shared,
-        }
+        })
     }
 }
 
@@ -71,8 +86,8 @@ pub(crate) struct Running {
     clients: Vec<JoinHandle<Ledger>>,
 }
 
-struct Shared {
-    load: Load,
+pub(super) struct Shared {
+    pub(super) load: Load,
     book: Arc<Book>,
     targets: Vec<Arc<Target>>,
     begin: Instant,
@@ -125,89 +140,87 @@ impl Drop for Running {
     }
 }
 
-struct Client<'a> {
+/// Keeps the ledger of one client, or of one stream.
+pub(super) struct Clerk<'a> {
     shared: &'a Shared,
-    /// Over TLS by host; in clear one for all.
-    connections: HashMap<String, Connection>,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     /// Ids, whether they may come twice, and whether they were answered well.
     sent: Vec<(u64, bool, bool)>,
 }
 
-impl<'a> Client<'a> {
-    fn new(shared: &'a Shared) -> Self {
+/// A request that is to be sent.
+pub(super) struct Turn<'a> {
+    pub(super) id: u64,
+    pub(super) target: &'a Target,
+    /// What is right now, before it is sent.
+    pub(super) before: Arc<Expected>,
+    due: Instant,
+}
+
+impl<'a> Clerk<'a> {
+    pub(super) fn new(shared: &'a Shared) -> Self {
         Self {
             shared,
-            connections: HashMap::new(),
             ledger: Ledger::default(),
             sent: Vec::new(),
         }
     }
 
-    fn run(mut self) -> Ledger {
-        while let Some(due) = self.wait() {
-            let id = self.shared.book.next();
-            let turn = usize::try_from(id).unwrap() % self.shared.targets.len();
-            let target = &self.shared.targets[turn];
-            self.ledger.sent += 1;
-            self.shared.sent.fetch_add(1, Ordering::Relaxed);
-            let result = self.send(target, id);
-            self.sent.push((id, target.is_idempotent(), result.is_ok()));
-            match result {
-                Ok(()) => self.ledger.ok += 1,
-                Err((cause, words)) => {
-                    self.shared.failed.fetch_add(1, Ordering::Relaxed);
-                    let Target {
-                        method, host, path, ..
-                    } = &**target;
-                    let at = due.duration_since(self.shared.begin);
-                    self.ledger.fail(cause, || {
-                        format!(
-                            "{id} {method} {host}{path} at {at:.1?}: {words}; {:?}",
-                            target.expected()
-                        )
-                    });
-                }
-            }
-            self.ledger.slowest = self.ledger.slowest.max(due.elapsed());
+    /// When the next request is due; `None`: now.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let rate = self.shared.load.rate?;
+        let turn = self.shared.due.fetch_add(1, Ordering::Relaxed);
+        Some(self.shared.begin + Duration::from_secs_f64(turn as f64 / rate))
+    }
+
+    /// The next request, which now is sent; `None`: no more.
+    pub(super) fn next(&mut self, due: Option<Instant>) -> Option<Turn<'a>> {
+        if self.shared.stopped.load(Ordering::Relaxed) {
+            return None;
         }
-        self.look_for_repetitions();
-        self.ledger
+        let id = self.shared.book.next();
+        let turn = usize::try_from(id).unwrap() % self.shared.targets.len();
+        let target = &self.shared.targets[turn];
+        self.ledger.sent += 1;
+        self.shared.sent.fetch_add(1, Ordering::Relaxed);
+        Some(Turn {
+            id,
+            target,
+            before: target.expected(),
+            due: due.unwrap_or_else(Instant::now),
+        })
     }
 
-    /// Until a request is due, and when it was; `None`: no more.
-    fn wait(&self) -> Option<Instant> {
-        let now = Instant::now();
-        let due = match self.shared.load.rate {
-            None => now,
-            Some(rate) => {
-                let turn = self.shared.due.fetch_add(1, Ordering::Relaxed);
-                self.shared.begin + Duration::from_secs_f64(turn as f64 / rate)
+    /// How it ended.
+    pub(super) fn enter(&mut self, turn: &Turn<'_>, answer: Result<Message, (Cause, String)>) {
+        let Turn {
+            id,
+            target,
+            before,
+            due,
+        } = turn;
+        let judged = answer.and_then(|answer| {
+            let judged = target.judge(before, &answer, *id);
+            judged.map_err(|cause| (cause, format!("{} {:?}", answer.status, answer.body)))
+        });
+        self.sent.push((*id, target.is_idempotent(), judged.is_ok()));
+        match judged {
+            Ok(()) => self.ledger.ok += 1,
+            Err((cause, words)) => {
+                self.shared.failed.fetch_add(1, Ordering::Relaxed);
+                let at = due.duration_since(self.shared.begin);
+                self.ledger.fail(cause, || {
+                    let expected = target.expected();
+                    format!("{id} {target} at {at:.1?}: {words}; {expected:?}")
+                });
             }
-        };
-        thread::sleep(due.saturating_duration_since(now));
-        let stopped = self.shared.stopped.load(Ordering::Relaxed);
-        (!stopped).then_some(due)
-    }
-
-    fn send(&mut self, target: &Target, id: u64) -> Result<(), (Cause, String)> {
-        let load = &self.shared.load;
-        let before = target.expected();
-        let key = if load.tls.is_some() { &*target.host } else { "" };
-        let mut connection = match self.connections.remove(key) {
-            Some(connection) => connection,
-            None => Connection::open(load, &target.host, &mut self.ledger)?,
-        };
-        let answer = connection.exchange(&target.request(id))?;
-        if connection.carried < load.per_connection && !Connection::ends_with(&answer) {
-            self.connections.insert(key.to_owned(), connection);
         }
-        let judged = target.judge(&before, &answer, id);
-        judged.map_err(|cause| (cause, format!("{} {:?}", answer.status(), answer.body)))
+        self.ledger.slowest = self.ledger.slowest.max(due.elapsed());
     }
 
-    fn look_for_repetitions(&mut self) {
-        for &(id, idempotent, ok) in &self.sent {
+    /// Adds what the pods got.
+    pub(super) fn close(mut self) -> Ledger {
+        for (id, idempotent, ok) in self.sent {
             if self.shared.book.count(id) < 2 {
                 continue;
             }
@@ -221,5 +234,6 @@ impl<'a> Client<'a> {
                 self.ledger.fail(Cause::Duplicate, || id.to_string());
             }
         }
+        self.ledger
     }
 }

@@ -7,6 +7,10 @@ use std::io::{self, Read};
 pub(super) struct Message {
     /// All lines, as they came.
     head: String,
+    /// An answer's; 0 if it has none.
+    pub(super) status: u16,
+    /// Whether the connection ends with it.
+    pub(super) closes: bool,
     pub(super) body: String,
 }
 
@@ -32,8 +36,12 @@ impl Message {
         let head = std::mem::replace(unread, body);
         let mut message = Self {
             head: String::from_utf8_lossy(&head).into_owned(),
-            body: String::new(),
+            ..Self::answer(0, String::new())
         };
+        let status = message.head.split(' ').nth(1);
+        message.status = status.and_then(|status| status.parse().ok()).unwrap_or(0);
+        let connection = message.field("connection");
+        message.closes = connection.is_some_and(|value| value.eq_ignore_ascii_case("close"));
         let length = message.field("content-length");
         let length = length.and_then(|length| length.parse().ok()).unwrap_or(0);
         while unread.len() < length {
@@ -45,10 +53,14 @@ impl Message {
         Ok(message)
     }
 
-    /// An answer's status; 0 if it has none.
-    pub(super) fn status(&self) -> u16 {
-        let status = self.head.split(' ').nth(1);
-        status.and_then(|status| status.parse().ok()).unwrap_or(0)
+    /// An answer that was read by other means.
+    pub(super) fn answer(status: u16, body: String) -> Self {
+        Self {
+            head: String::new(),
+            status,
+            closes: false,
+            body,
+        }
     }
 
     /// A request's target.

@@ -22,6 +22,8 @@ pub(crate) enum Fault {
     Hang,
     /// It ends the connection with a reset once the request's head has come.
     Reset,
+    /// It takes no further connection, and closes each that is there after an answer.
+    Refuse,
 }
 
 /// A running pod. Its answer's body is `ID TENANT-OF-THE-REQUEST TENANT-OF-THE-POD NAME`. It takes upgrades to
@@ -75,6 +77,9 @@ impl Pod {
     /// What it does wrong from now on.
     pub(crate) fn fail(&self, fault: Fault) {
         *self.shared.fault.lock().unwrap() = fault;
+        if fault == Fault::Refuse {
+            self.refuse();
+        }
     }
 
     /// Requests whose heads it got.
@@ -89,6 +94,15 @@ impl Pod {
 
     /// Ends as a killed process does: every connection is closed, and no other is taken.
     pub(crate) fn kill(&self) {
+        self.refuse();
+        let streams = self.shared.streams.lock().unwrap();
+        for stream in streams.iter().filter_map(Weak::upgrade) {
+            // The agent may have closed it.
+            _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn refuse(&self) {
         let Some(accepting) = self.accepting.lock().unwrap().take() else {
             return;
         };
@@ -96,11 +110,6 @@ impl Pod {
         // Wakes the accepting thread, with whose end nothing listens.
         _ = TcpStream::connect(self.address);
         _ = accepting.join();
-        let streams = self.shared.streams.lock().unwrap();
-        for stream in streams.iter().filter_map(Weak::upgrade) {
-            // The agent may have closed it.
-            _ = stream.shutdown(Shutdown::Both);
-        }
     }
 }
 
@@ -139,8 +148,14 @@ impl Shared {
             if let Ok(id) = id.parse() {
                 self.book.write(id);
             }
-            match *self.fault.lock().unwrap() {
-                Fault::None => {}
+            let fault = *self.fault.lock().unwrap();
+            let last = if fault == Fault::Refuse {
+                "Connection: close\r\n"
+            } else {
+                ""
+            };
+            match fault {
+                Fault::None | Fault::Refuse => {}
                 Fault::Hang => continue,
                 Fault::Reset => return socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)),
             }
@@ -157,8 +172,12 @@ impl Shared {
             let tenant = request.field("x-ledger-tenant").unwrap_or("none");
             let body = format!("{id} {tenant} {} {}", self.tenant, self.name);
             let length = body.len();
-            stream
-                .write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes())?;
+            stream.write_all(
+                format!("HTTP/1.1 200 OK\r\n{last}Content-Length: {length}\r\n\r\n{body}").as_bytes(),
+            )?;
+            if !last.is_empty() {
+                break;
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What is asked for, and who may answer.
 
+use std::fmt::{self, Display, Formatter};
 use std::sync::{Arc, RwLock};
 
 use super::book::Cause;
@@ -48,7 +49,7 @@ impl Expected {
 
     /// Whether this answer to request `id` of `tenant` is right.
     fn judge(&self, answer: &Message, tenant: &str, id: u64) -> Result<(), Cause> {
-        match answer.status() {
+        match answer.status {
             404 if self.missing => return Ok(()),
             200 => {}
             400..500 => return Err(Cause::Status4xx),
@@ -113,7 +114,16 @@ impl Target {
         self.method == "GET"
     }
 
-    /// The request, with its id.
+    /// The body of the request with this id.
+    pub(super) fn body(&self, id: u64) -> String {
+        if self.is_idempotent() {
+            String::new()
+        } else {
+            format!("body of {id}")
+        }
+    }
+
+    /// The request with this id, in HTTP/1.1.
     pub(super) fn request(&self, id: u64) -> String {
         let Self {
             method,
@@ -122,14 +132,19 @@ impl Target {
             path,
             ..
         } = self;
-        let (length, body) = if self.is_idempotent() {
-            (String::new(), String::new())
-        } else {
-            let body = format!("body of {id}");
-            (format!("Content-Length: {}\r\n", body.len()), body)
+        let body = self.body(id);
+        let length = match body.len() {
+            0 => String::new(),
+            length => format!("Content-Length: {length}\r\n"),
         };
         format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nX-Ledger-Id: {id}\r\nX-Ledger-Tenant: {tenant}\r\n{length}\r\n{body}"
         )
+    }
+}
+
+impl Display for Target {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {}{}", self.method, self.host, self.path)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::CertificateDer;
 
 /// What a host may show, by host. One that is not there may show whatever the CA has signed for it.
@@ -19,12 +19,21 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Trusts one CA. `resume`: sessions are resumed, by tickets.
+    /// Trusts one CA, speaks TLS 1.3 and 1.2. `resume`: sessions are resumed, by tickets.
     pub(crate) fn in_ca(ca: &CertificateDer<'static>, resume: bool) -> Arc<Self> {
+        Self::speaking(rustls::ALL_VERSIONS, ca, resume)
+    }
+
+    /// As [`Trust::in_ca`], in these versions.
+    pub(crate) fn speaking(
+        versions: &[&'static SupportedProtocolVersion],
+        ca: &CertificateDer<'static>,
+        resume: bool,
+    ) -> Arc<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(ca.clone()).unwrap();
         let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();

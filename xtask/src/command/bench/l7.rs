@@ -11,6 +11,11 @@
 //! processes end with this one.
 //!
 //! Ours is the agent's L7 path alone (`ingress-agent/benches/l7.rs`) with one worker, built as it is shipped.
+//! A keep-alive request of ours is two recvfrom(2), two writev(2) and a few hundredths of epoll_wait(2) (`--profile`
+//! prints them). In user space it takes 37,000 instructions (callgrind, h2load, two fields): serving side with all of the
+//! service 24,000, calling side 13,000. Of these memcpy has 2,800, the pod's head parsed 7,600, the client's head parsed
+//! 3,500 and judged by the guard 3,200, fields inserted 2,400, the request's copy for another try 2,700 and its end 1,100,
+//! memory 3,000, the record's end 1,700. Four fifths of the time are the kernel's.
 //! The rate of "70 % load" is 70 % of what the slowest of ours, nginx and HAProxy sustains over kept connections.
 
 mod build;

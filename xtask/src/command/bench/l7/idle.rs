@@ -12,9 +12,9 @@ use super::load::idle_load;
 use super::place::Place;
 use super::proxies::Proxy;
 
-const CONNECTIONS: usize = 2_000;
+const CONNECTIONS: usize = 500;
 /// Asked and closed before, so that what is allocated once is there.
-const WARM: usize = 100;
+const WARM: usize = 50;
 /// How long the connections stay, and when the memory is read: all have asked by then, and waited for a while.
 const STAY: u32 = 7;
 const READ: Duration = Duration::from_secs(6);

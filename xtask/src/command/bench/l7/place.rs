@@ -9,6 +9,9 @@ use anyhow::{Context, Result};
 /// The name everything is asked for.
 pub(super) const HOST: &str = "h1.test";
 
+/// Before the number of the process whose folder it is.
+const PREFIX: &str = "ingress-bench-l7-";
+
 /// A folder of our own under the system's temporary one.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -18,7 +21,8 @@ pub(super) struct Place {
 impl Place {
     /// Makes the folder, with a certificate for [`HOST`] on the curve P-256: `c.pem`, `k.pem`, `both.pem`.
     pub(super) fn new() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("ingress-bench-l7-{}", std::process::id()));
+        remove_left_behind();
+        let folder = std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id()));
         fs::create_dir(&folder).with_context(|| format!("make {}", folder.display()))?;
         let place = Self { folder };
         let made = rcgen::generate_simple_self_signed([HOST.to_owned()]).context("make a certificate")?;
@@ -38,6 +42,18 @@ impl Place {
 
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+}
+
+/// Removes the folders of benches that were killed.
+fn remove_left_behind() {
+    for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            // What cannot be removed is a few files in the temporary folder.
+            drop(fs::remove_dir_all(entry.path()));
+        }
     }
 }
 

@@ -12,6 +12,8 @@ use super::load::{self, Pace};
 use super::place::Place;
 use super::proxies::Proxy;
 
+/// Long enough for the connections' own calls to be few among the requests'.
+const SECONDS: u32 = 3;
 /// How long strace takes to attach, at most.
 const ATTACH: Duration = Duration::from_millis(500);
 
@@ -25,7 +27,7 @@ pub(super) struct Calls {
 
 pub(super) fn per_request(proxy: &Proxy, place: &Place) -> Result<Calls> {
     let pace = Pace {
-        seconds: 1,
+        seconds: SECONDS,
         rate: 0.0,
     };
     // Connections to the pod are made before counting.
