@@ -1,6 +1,7 @@
 //! What `kubectl` does is what clients see.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::cluster::{Cluster, ingress, service};
@@ -97,4 +98,28 @@ fn nothing_is_recomputed_while_nothing_changes() {
     cluster.kubectl(&["annotate", "service", "red", "note=b"]);
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(in_effect(agent.log()), before, "{}", agent.log());
+}
+
+/// Runs an agent that is to refuse; what it says.
+fn refusal(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_ingress-agent"))
+        .args(["run", "--source", "kube"])
+        .args(arguments)
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn what_cannot_be_had_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = directory.path().to_str().unwrap();
+    let no_server = refusal(&["--no-xdp", "--listen", "127.0.0.1:18080", "--run-dir", run]);
+    assert!(no_server.contains("no API server is known"), "{no_server}");
+    assert!(no_server.contains("KUBECONFIG"), "{no_server}");
+    let with_xdp = refusal(&["--interface", "lo", "--run-dir", run]);
+    assert!(with_xdp.contains("--no-xdp --listen"), "{with_xdp}");
 }
