@@ -22,6 +22,7 @@ mod forward;
 mod guard;
 mod header;
 mod listener;
+mod notice;
 mod open;
 mod policy;
 mod preamble;
@@ -39,13 +40,14 @@ mod watch;
 mod worker;
 
 use std::io;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures::future::join_all;
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, oneshot, watch as latest};
 use tokio::time::timeout;
 
@@ -59,6 +61,7 @@ pub use upstream::{EndpointHealth, HealthState};
 pub use worker::WorkerError;
 
 use admission::Admission;
+use notice::Notice;
 use tls::{Handshakes, Tls};
 use worker::Command;
 
@@ -110,6 +113,8 @@ pub enum StartError {
     Tls(#[from] FallbackError),
     #[error("start the thread of worker {worker}: {source}")]
     Thread { worker: usize, source: io::Error },
+    #[error("make the tokio runtime of worker {worker}: {source}")]
+    Runtime { worker: usize, source: io::Error },
 }
 
 /// What a drain did.
@@ -157,17 +162,15 @@ impl Proxy {
         let tls = Tls::new()?;
         let live = Arc::new(ArcSwap::from_pointee(Live::default()));
         let (tell_end, ended) = latest::channel(None);
+        let (fail, failed) = channel();
         let mut workers = Vec::new();
+        let mut shares = Vec::new();
         let mut counts = Vec::new();
         let admission = Arc::new(Admission::new(options.caps));
         let Sockets { sets, balancers } = listeners.into();
         for (index, sockets) in sets.into_iter().enumerate() {
             let (commands, received) = mpsc::unbounded_channel();
-            let notice = Notice {
-                worker: index,
-                tell: tell_end.clone(),
-                drained: false,
-            };
+            let notice = Notice::new(index, tell_end.clone());
             let (live, options) = (Arc::clone(&live), options.clone());
             let share = worker::Share {
                 sockets,
@@ -176,14 +179,39 @@ impl Proxy {
                 admission: Arc::clone(&admission),
             };
             counts.push(Arc::clone(&share.counts));
+            let (hand_over, handed) = oneshot::channel();
+            shares.push((hand_over, share));
+            let fail = fail.clone();
             thread::Builder::new()
                 .name(format!("proxy-{index}"))
-                .spawn(move || notice.watch(|| work(live, options, share, received)))
+                .spawn(move || {
+                    notice.watch(|| match runtime() {
+                        Ok(runtime) => {
+                            drop(fail);
+                            work(&runtime, live, options, handed, received)
+                        }
+                        Err(source) => {
+                            let worker = index;
+                            // The receiver waits for every worker.
+                            _ = fail.send(StartError::Runtime { worker, source });
+                            Ok(())
+                        }
+                    });
+                })
                 .map_err(|source| StartError::Thread {
                     worker: index,
                     source,
                 })?;
             workers.push(commands);
+        }
+        drop(fail);
+        // Every worker has what it needs before the first accepts: its connections may take all files there are.
+        if let Ok(error) = failed.recv() {
+            return Err(error);
+        }
+        for (hand_over, share) in shares {
+            // A worker that has ended by now is told by `ended`.
+            _ = hand_over.send(share);
         }
         Ok(Self {
             live,
@@ -294,78 +322,24 @@ impl Proxy {
     }
 }
 
-/// The thread of a worker.
-fn work(
-    live: Arc<ArcSwap<Live>>,
-    options: Options,
-    share: worker::Share,
-    commands: mpsc::UnboundedReceiver<Command>,
-) -> Result<(), String> {
-    let runtime = Builder::new_current_thread()
+fn runtime() -> io::Result<LocalRuntime> {
+    Builder::new_current_thread()
         .enable_all()
         .event_interval(POLLS)
-        .build_local(LocalOptions::default());
-    let runtime = runtime.map_err(|error| format!("make a tokio runtime: {error}"))?;
+        .build_local(LocalOptions::default())
+}
+
+/// What a worker's thread does once it has its share; without one, where another could not be started, nothing.
+fn work(
+    runtime: &LocalRuntime,
+    live: Arc<ArcSwap<Live>>,
+    options: Options,
+    share: oneshot::Receiver<worker::Share>,
+    commands: mpsc::UnboundedReceiver<Command>,
+) -> Result<(), String> {
+    let Ok(share) = share.blocking_recv() else {
+        return Ok(());
+    };
     let ended = runtime.block_on(worker::run(live, options, share, commands));
     ended.map_err(|error| error.to_string())
-}
-
-/// Tells when a worker's thread ends, also when it panics.
-struct Notice {
-    worker: usize,
-    tell: latest::Sender<Option<Ended>>,
-    drained: bool,
-}
-
-impl Notice {
-    fn watch(mut self, work: impl FnOnce() -> Result<(), String>) {
-        match work() {
-            Ok(()) => self.drained = true,
-            Err(reason) => self.tell(&reason),
-        }
-    }
-
-    fn tell(&mut self, reason: &str) {
-        self.drained = true;
-        let ended = Ended {
-            worker: self.worker,
-            reason: reason.into(),
-        };
-        // The receiver lives as long as the proxy; without it nobody needs to know.
-        _ = self.tell.send(Some(ended));
-    }
-}
-
-impl Drop for Notice {
-    fn drop(&mut self) {
-        if !self.drained {
-            self.tell("it panicked");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(work: impl FnOnce() -> Result<(), String> + Send + 'static) -> Option<Ended> {
-        let (tell, told) = latest::channel(None);
-        let notice = Notice {
-            worker: 3,
-            tell,
-            drained: false,
-        };
-        // A panic is the thread's result, and expected.
-        _ = thread::spawn(move || notice.watch(work)).join();
-        told.borrow().clone()
-    }
-
-    #[test]
-    fn a_worker_that_ends_is_told_unless_it_was_drained() {
-        assert!(told(|| Ok(())).is_none());
-        let ended = told(|| Err("no runtime".to_owned())).unwrap();
-        assert_eq!(ended.to_string(), "worker 3 ended: no runtime");
-        let ended = told(|| panic!("on purpose")).unwrap();
-        assert_eq!(ended.to_string(), "worker 3 ended: it panicked");
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing is shared with other workers on a request's way but the table, behind one pointer.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ const QUIET: Duration = Duration::from_millis(500);
 const QUIET_LIMIT: Duration = Duration::from_secs(3);
 /// How long no connection is accepted after the kernel had no resources for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// It has resources again once it had them for this long; told at the begin and at the end, not at each failure.
+const ACCEPT_EPISODE: Duration = Duration::from_secs(10);
 
 /// How long a tunnel that is cut at a drain's end has to tell its client.
 const FAREWELL: Duration = Duration::from_millis(250);
@@ -203,14 +206,24 @@ async fn accept(
         let peer = peer.ip().to_canonical();
         balancers.iter().any(|range| range.contains(&peer))
     };
+    let failed: Cell<Option<Instant>> = Cell::default();
     let accept_one = async || match listener.accept().await {
         Ok((stream, peer)) => {
+            if failed.get().is_some_and(|last| last.elapsed() >= ACCEPT_EPISODE) {
+                failed.set(None);
+                tracing::info!("accept4: connections are accepted again");
+            }
             let place = worker.open.enter();
             let balanced = is_balancer(peer);
             spawn_local(serve::serve(Rc::clone(&worker), stream, peer, balanced, place));
         }
         Err(error) => {
-            tracing::warn!(%error, "accept4: a connection was not accepted");
+            let now = Instant::now();
+            let before = failed.replace(Some(now));
+            if before.is_none_or(|last| now - last >= ACCEPT_EPISODE) {
+                let local = listener.local_addr().ok();
+                tracing::warn!(%error, ?local, "accept4: connections are not accepted");
+            }
             sleep(ACCEPT_PAUSE).await;
         }
     };

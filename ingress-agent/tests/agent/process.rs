@@ -134,7 +134,8 @@ impl Agent {
 
     /// Sends bytes on a connection of their own and returns all that comes back.
     pub(crate) fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
-        let mut stream = TcpStream::connect(self.plain).unwrap();
+        let connected = TcpStream::connect(self.plain);
+        let mut stream = connected.unwrap_or_else(|error| panic!("{error}:\n{}", self.log()));
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         // It may have been reset by then.
         _ = stream.write_all(bytes.as_ref());

@@ -10,6 +10,7 @@ use ingress_agent::proxy::{Caps, Limited, Options};
 use crate::bed::{Bed, site};
 use crate::raw::Raw;
 use crate::recorder::Recorder;
+use crate::rest::RESTED;
 
 const NONE: Caps = Caps {
     total: 0,
@@ -103,6 +104,16 @@ fn a_connection_beyond_a_cap_is_reset() {
 /// SL-5: at nine tenths of all there may be, who has been idle for longest goes, and nobody whose request is open.
 #[test]
 fn the_oldest_idle_connection_makes_room() {
+    oldest_makes_room(Duration::ZERO);
+}
+
+/// Also one that hyper has let go of.
+#[test]
+fn the_oldest_rested_connection_makes_room() {
+    oldest_makes_room(RESTED);
+}
+
+fn oldest_makes_room(rest: Duration) {
     let a = Recorder::start("a");
     let bed = bed(&a, Caps { total: 20, ..NONE });
     let mut busy = bed.connect();
@@ -114,6 +125,7 @@ fn the_oldest_idle_connection_makes_room() {
         })
         .collect();
     assert_eq!(count(&bed, |limited| limited.evicted.load(Relaxed)), 0);
+    std::thread::sleep(rest);
     // The cap is never met: each newcomer has one place made for it.
     let mut late: Vec<_> = (0..12)
         .map(|_| {

@@ -10,7 +10,7 @@ use crate::recorder::{Answer, Recorder};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 /// Longer than a connection is idle before it rests.
-const RESTED: Duration = Duration::from_millis(1500);
+pub(crate) const RESTED: Duration = Duration::from_millis(1500);
 
 #[test]
 fn a_rested_connection_serves_what_comes() {
