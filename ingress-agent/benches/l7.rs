@@ -11,7 +11,6 @@
     reason = "a bench fails by panicking, and prints its result"
 )]
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
@@ -19,8 +18,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ingress_agent::model::{
-    Action, Backend, BackendId, BackendPort, Certificate, Endpoint, EndpointState, Host, Listener, Model,
-    ObjectRef, PathMatch, Policies, PrivateKey, Protocol, Route, RouteMatch, Site, Vip, VirtualHost,
+    Action, Backend, BackendId, BackendPort, Certificate, Endpoint, EndpointState, Host, HostMap, Listener,
+    Model, ObjectRef, PathMatch, Policies, PrivateKey, Protocol, Route, RouteMatch, Site, Vip, VirtualHost,
 };
 use ingress_agent::proxy::{Listeners, Options, Proxy, Table};
 use rustls_pki_types::pem::PemObject;
@@ -66,9 +65,9 @@ fn main() {
     });
     let host = Host::parse("h1.test").unwrap();
     let site = Arc::new(Site {
-        hosts: BTreeMap::from([(host.clone(), Arc::new(VirtualHost { routes: vec![route] }))]),
+        hosts: HostMap::from_iter([(host.clone(), Arc::new(VirtualHost { routes: vec![route] }))]),
         default: None,
-        certificates: BTreeMap::from([(host, certificate)]),
+        certificates: HostMap::from_iter([(host, certificate)]),
     });
     let listeners = Listeners::bind(1).unwrap();
     let port = NonZeroU16::new(listeners.port().unwrap()).unwrap();

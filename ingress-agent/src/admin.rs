@@ -1,10 +1,12 @@
 //! What the agent says of itself, to whoever asks on this machine: `/livez`, `/readyz`, `/metrics` and
-//! `/debug/{model,plan,table}`, on a unix socket of the agent's user and, where asked for, on a loopback address.
+//! `/debug/{model,plan,table,endpoints,explain}`, on a unix socket of the agent's user and, where asked for, on a
+//! loopback address.
 //!
 //! In: a [`Board`], which the control thread keeps up to date. Out: text and JSON, without a secret or a key. It
 //! runs on the control thread's runtime, changes nothing, and the request path never waits for it.
 
 mod board;
+mod explain;
 mod model;
 mod plan;
 mod socket;
@@ -31,14 +33,15 @@ use tokio::time::timeout;
 
 use crate::metrics;
 
-pub use self::board::Board;
-pub use self::socket::SocketError;
+pub use self::board::{Board, Served};
+pub use self::socket::{SOCKET, SocketError};
 
 /// A connection's one request and answer must be over within this time.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Connections served at once; further ones wait.
 const AT_ONCE: usize = 16;
-const PATHS: &str = "/livez\n/readyz\n/metrics\n/debug/model\n/debug/plan\n/debug/table\n";
+const PATHS: &str = "/livez\n/readyz\n/metrics\n/debug/model\n/debug/plan\n/debug/table\n/debug/endpoints\n\
+                     /debug/explain?url=URL\n";
 
 /// The admin's listeners; they close with this value.
 #[derive(Debug)]
@@ -144,6 +147,9 @@ async fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Byt
         "/readyz" => state(board.ready()),
         "/metrics" => match metrics::text(&board.control, board.proxy(), board.maps()) {
             Ok(metrics) => {
+                if let (Some(proxy), Some(model)) = (board.proxy(), board.model()) {
+                    metrics::forget(proxy, &model);
+                }
                 let mut response = text(StatusCode::OK, metrics);
                 let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
                 let headers = response.headers_mut();
@@ -158,6 +164,11 @@ async fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Byt
             "no plan: none is in effect yet, or the agent serves without XDP",
         ),
         "/debug/table" => json(board.proxy().map(|proxy| proxy.describe()), "no table yet"),
+        "/debug/endpoints" => json(board.proxy().map(|proxy| proxy.endpoints()), "no table yet"),
+        "/debug/explain" => match explain::answer(request.uri().query(), board).await {
+            Ok(explanation) => json(Some(explanation), ""),
+            Err((status, why)) => text(status, format!("{why}\n")),
+        },
         _ => text(StatusCode::NOT_FOUND, format!("there is:\n{PATHS}")),
     }
 }

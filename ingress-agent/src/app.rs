@@ -8,11 +8,12 @@
 //! Threads: the proxy's workers, the heartbeat's, and this one, of lower priority, for everything else.
 
 mod explain;
+mod files;
 mod heartbeat;
 mod ordinary;
 mod publish;
 mod run;
 mod stop;
 
-pub use explain::{ExplainError, explain_folder};
+pub use explain::{ExplainError, explain_request};
 pub use run::{RunError, run};

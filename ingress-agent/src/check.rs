@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::digest::Verdict;
+use crate::digest::{Cause, Verdict};
 use crate::model::ObjectRef;
 use crate::source::file;
 use crate::translate::{Finding, Place, Snapshot, judged, translate};
@@ -91,13 +91,14 @@ impl Verdicts {
         }
         let (slices, secrets) = (!snapshot.endpoints.is_empty(), !snapshot.secrets.is_empty());
         for finding in report.findings {
-            let absent = match finding.fault.cause {
-                "no-endpoints" if !slices => Some("EndpointSlices"),
-                "secret-missing" if !secrets => Some("Secrets of type kubernetes.io/tls"),
-                _ => None,
-            };
-            match absent {
-                Some(kind) => notes.push(format!(
+            let cause = finding.fault.cause;
+            let unjudged = [
+                (Cause::NoEndpoints, slices, "EndpointSlices"),
+                (Cause::SecretMissing, secrets, "Secrets of type kubernetes.io/tls"),
+            ];
+            let mut unjudged = unjudged.iter().filter(|(of, judged, _)| *of == cause && !judged);
+            match unjudged.next() {
+                Some((.., kind)) => notes.push(format!(
                     "the folder holds no {kind}: what refers to them is not judged"
                 )),
                 None => {

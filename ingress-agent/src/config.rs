@@ -3,6 +3,7 @@
 //! Precedence: flag, environment (`INGRESS_AGENT_...`), default. The keys of the agent's ConfigMap will
 //! stand between environment and default, and are the flags' names.
 
+mod limits;
 mod ordinary;
 
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,7 @@ use http::Method;
 
 use crate::explain::{Field, Url};
 
+pub use self::limits::LimitArgs;
 pub use self::ordinary::{OrdinaryArgs, Twice};
 use crate::telemetry::AccessFormat;
 
@@ -42,12 +44,14 @@ pub enum Command {
     /// Serves: loads the eBPF programs, follows the source, answers requests. Ends on SIGTERM, drained.
     #[command(after_long_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
-    /// Says what the agent would make of a folder of manifests. Exit status 1 when an object is refused, 2
+    /// Says what the agent would make of a folder of manifests: of each object whether it is accepted, degraded
+    /// (it works, but not as written) or refused, and what to change. Exit status 1 when an object is refused, 2
     /// when there is no verdict.
     #[command(after_long_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
     /// Says which rule answers a URL and why, each step from VIP to endpoint, or the step that fails and
-    /// what repairs it. Exit status 1 when neither an endpoint nor a redirect answers.
+    /// what repairs it: of the agent that runs here or, with -f, of a folder of manifests. Exit status 1 when
+    /// neither an endpoint nor a redirect answers, 2 when there is no explanation.
     #[command(after_long_help = EXPLAIN_EXAMPLES)]
     Explain(Box<ExplainArgs>),
     /// Prints the pinned eBPF maps in words. Works beside a running agent, and after one has ended.
@@ -55,6 +59,8 @@ pub enum Command {
     /// Takes down what an ended agent left serving: XDP and sk_lookup links, pinned maps, VIP routes.
     Unload(PlaceArgs),
 }
+
+const RUN_DIR: &str = "/run/ingress-agent";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -75,14 +81,30 @@ keep flowing; `ingress-agent unload` takes everything down.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
-  ingress-agent check -f deploy/examples
-  ingress-agent check --strict --json -f deploy/examples
-  kubectl get ingress,ingressclass,svc,endpointslices,secrets -A -o yaml > all/cluster.yaml && ingress-agent check -f all";
+  A folder of manifests, object by object
+    ingress-agent check -f deploy/examples
+
+  In CI: also what works, but not as written, fails; one JSON document for the next tool
+    ingress-agent check --strict --json -f deploy/examples
+
+  A cluster as it is
+    kubectl get ingress,ingressclass,svc,endpointslices,secrets -A -o yaml > all/cluster.yaml && ingress-agent check -f all
+
+Objects of other classes are not judged, nor what refers to EndpointSlices or Secrets where the folder has none of them.";
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
-  ingress-agent explain https://shop.example.com/cart -f deploy/examples
-  ingress-agent explain http://192.0.2.10/ --header 'Host: shop.example.com' -f deploy/examples --json";
+  What the agent that runs here does with a request, and how the pods do that would answer it
+    ingress-agent explain https://shop.example.com/cart
+
+  The same of a folder of manifests, before anything runs
+    ingress-agent explain https://shop.example.com/cart -f deploy/examples
+
+  An upload to a VIP by its address; JSON for the next tool
+    ingress-agent explain http://192.0.2.10/upload --method POST --header 'Host: shop.example.com' \\
+      --header 'Content-Length: 5000000' -f deploy/examples --json
+
+A folder without a VipPool is read as `run --no-xdp --listen` does: a listener at the URL's port, for all our classes.";
 
 /// Flags of `run`.
 #[derive(Args, Debug)]
@@ -140,6 +162,9 @@ pub struct RunArgs {
     pub admin_listen: Option<SocketAddr>,
 
     #[command(flatten)]
+    pub limits: LimitArgs,
+
+    #[command(flatten)]
     pub log: LogArgs,
 }
 
@@ -180,9 +205,13 @@ pub struct ExplainArgs {
     #[arg(value_name = "URL")]
     pub url: Url,
 
-    /// The folder of manifests, as --source file:DIR takes it.
+    /// A folder of manifests, as --source file:DIR takes it, instead of a running agent.
     #[arg(short = 'f', long = "folder", value_name = "DIR")]
-    pub folder: PathBuf,
+    pub folder: Option<PathBuf>,
+
+    /// Where the agent that is asked has its admin socket: its --run-dir.
+    #[arg(long, env = "INGRESS_AGENT_RUN_DIR", value_name = "DIR", default_value = RUN_DIR)]
+    pub run_dir: PathBuf,
 
     /// The request's method.
     #[arg(long, value_name = "METHOD", default_value = "GET")]
@@ -195,6 +224,11 @@ pub struct ExplainArgs {
     /// The client's address: its family chooses among a name's VIPs.
     #[arg(long, value_name = "ADDRESS")]
     pub client: Option<IpAddr>,
+
+    /// As a client that has no HTTP/2. Without it the client has, and uses it over TLS wherever it has words for
+    /// the request.
+    #[arg(long = "http1.1")]
+    pub http1: bool,
 
     /// Prints JSON: {url, steps: [{step, ok, object, field, value, why, change}], answer}.
     #[arg(long)]
@@ -219,7 +253,7 @@ pub struct PlaceArgs {
         long,
         env = "INGRESS_AGENT_RUN_DIR",
         value_name = "DIR",
-        default_value = "/run/ingress-agent"
+        default_value = RUN_DIR
     )]
     pub run_dir: PathBuf,
 }
@@ -241,7 +275,8 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 
     /// How requests are logged, to standard output: ingress-nginx (its log-format-upstream), json, off, or a text
-    /// with its variables, such as '$remote_addr $request_uri $status'.
+    /// with its variables, such as '$remote_addr $http_x_tenant $status'; one that begins with `escape=json ` is
+    /// escaped as JSON's strings are.
     #[arg(
         long,
         env = "INGRESS_AGENT_ACCESS_LOG_FORMAT",

@@ -6,6 +6,7 @@
 //! of it can still be served. One kind per file; no clients, no clock, no other object is looked at.
 
 pub mod annotation;
+pub mod cause;
 pub mod class;
 pub mod endpoints;
 pub mod fault;
@@ -24,6 +25,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::model::ObjectRef;
 
+pub use cause::Cause;
 pub use class::Class;
 pub use endpoints::Endpoints;
 pub use fault::{Fault, Verdict};

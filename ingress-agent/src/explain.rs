@@ -7,8 +7,14 @@
 //! ```
 //!
 //! Pure: no socket, no folder, no clock. What the data plane does comes from [`crate::proxy::trace`]; here it is
-//! only told, with the object and the field it comes from. Words about faults are `translate`'s own.
+//! only told, with the object and the field it comes from. Words about faults are `translate`'s own. The same
+//! code answers of a folder and of a running agent, whose table knows besides how its endpoints do.
 
+mod endpoints;
+mod fault;
+mod host;
+mod policies;
+mod query;
 mod request;
 mod routing;
 mod step;
@@ -18,13 +24,14 @@ mod transport;
 use std::net::SocketAddr;
 
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::model::{Action, EndpointState, Model};
+use crate::model::{Action, Model};
 use crate::proxy::Table;
 use crate::proxy::trace::{Trace, trace};
 use crate::translate::{Report, Snapshot};
 
+pub use query::QueryError;
 pub use request::{Field, Request, RequestError, Url};
 pub use step::{Step, StepName};
 
@@ -39,10 +46,23 @@ pub struct Subject<'a> {
     pub report: &'a Report,
     /// The model, as workers read it.
     pub table: &'a Table,
+    /// Where it is from.
+    pub basis: Basis,
+}
+
+/// Where a state of the objects is from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Basis {
+    /// A running agent serves it: how its endpoints do is known.
+    Agent,
+    /// A folder.
+    Folder,
+    /// A folder without a VipPool: ordinary listeners are assumed at the port that is asked for.
+    Assumed,
 }
 
 /// What would become of a request.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Explanation {
     /// As it was asked.
     pub url: String,
@@ -53,12 +73,12 @@ pub struct Explanation {
 }
 
 /// How a request ends.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub enum Answer {
     /// One of these endpoints answers.
     Forwarded {
-        /// By address. Those that are terminating are here only when no other is.
+        /// By address. Those that are terminating, or out of use, are here only when no other is.
         endpoints: Vec<SocketAddr>,
     },
     /// The agent sends the client elsewhere.
@@ -129,15 +149,9 @@ fn answer(trace: &Trace) -> Answer {
         };
     }
     match trace.rule.as_ref().map(|rule| &rule.action) {
-        Some(Action::Forward(backend)) => {
-            let of = |state| backend.endpoints.iter().filter(move |one| one.state == state);
-            let ready = of(EndpointState::Ready).map(|one| one.address);
-            let mut endpoints: Vec<_> = ready.collect();
-            if endpoints.is_empty() {
-                endpoints.extend(of(EndpointState::Draining).map(|one| one.address));
-            }
-            Answer::Forwarded { endpoints }
-        }
+        Some(Action::Forward(backend)) => Answer::Forwarded {
+            endpoints: endpoints::called(backend, &trace.endpoints),
+        },
         // Without a rule, or with one that refuses, the trace holds the refusal.
         Some(Action::Refuse) | None => answered(StatusCode::NOT_FOUND, "no route matches this host and path"),
     }

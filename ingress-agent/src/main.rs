@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use ingress_agent::app;
 use ingress_agent::check::{self, Options, Outcome};
-use ingress_agent::config::{CheckArgs, Cli, Command, RunArgs};
+use ingress_agent::config::{CheckArgs, Cli, Command, ExplainArgs, RunArgs};
 use ingress_agent::{memory, telemetry, xdp};
 use tokio::runtime::{Builder, Runtime};
 
@@ -41,13 +41,7 @@ fn command(command: Command) -> Result<ExitCode> {
     match command {
         Command::Run(args) => run(*args)?,
         Command::Check(args) => return Ok(check(&args)),
-        Command::Explain(args) => {
-            return Ok(if app::explain_folder(*args, &mut io::stdout().lock())? {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
-        }
+        Command::Explain(args) => return explain(*args),
         Command::Maps(args) => {
             let description = xdp::describe::describe(&args.pins.pin_dir)?;
             write!(io::stdout(), "{description}").context("standard output")?;
@@ -74,6 +68,19 @@ fn check(args: &CheckArgs) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Exit status 2 where there is no explanation.
+fn explain(args: ExplainArgs) -> Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    Ok(match runtime()?.block_on(app::explain_request(args, &mut out)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(2)
+        }
+    })
 }
 
 /// One thread for all control work: the request path has threads of its own.

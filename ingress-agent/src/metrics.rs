@@ -5,20 +5,28 @@
 //! reason, a VIP or a node. It counts nothing itself.
 
 mod control;
+mod inventory;
 mod kernel;
+mod process;
 mod traffic;
 
 use std::fmt;
 use std::sync::Arc;
 
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, MetricEncoder, NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::model::Model;
 use crate::proxy::Proxy;
 use crate::xdp::maps::Maps;
 
+pub(crate) use self::control::since_1970;
 pub use self::control::{Control, Seconds};
+pub use self::inventory::Inventory;
 
 /// The first word of every name.
 const PREFIX: &str = "ingress_agent";
@@ -38,8 +46,23 @@ pub fn text(
         registry.register_collector(Box::new(kernel::Kernel::of(maps)));
     }
     let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry)?;
+    encode_registry(&mut text, &registry)?;
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(process::Process {
+        started: control.started,
+    }));
+    encode_registry(&mut text, &registry)?;
+    encode_eof(&mut text)?;
     Ok(text)
+}
+
+/// Forgets the series of objects that are in no route of `model` any more, so that they are bounded. To be called
+/// after [`text`], which tells them a last time.
+pub fn forget(proxy: &Proxy, model: &Model) {
+    let gone = traffic::Traffic::of(proxy).gone(model);
+    if !gone.is_empty() {
+        proxy.forget(&gone.into());
+    }
 }
 
 /// Writes one metric after the other.
@@ -65,7 +88,7 @@ impl Writer<'_> {
         metric.encode_counter::<NoLabelSet, _, u64>(&count, None)
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         metric.encode_gauge(&value)
     }
@@ -74,7 +97,7 @@ impl Writer<'_> {
         &mut self,
         name: &str,
         help: &str,
-        series: impl IntoIterator<Item = (S, u64)>,
+        series: impl IntoIterator<Item = (S, impl EncodeGaugeValue)>,
     ) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in series {

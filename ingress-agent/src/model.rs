@@ -15,6 +15,7 @@
 pub mod backend;
 pub mod certificate;
 pub mod host;
+pub mod hosts;
 pub mod listener;
 pub mod object;
 pub mod path;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 pub use backend::{Backend, BackendId, BackendPort, Endpoint, EndpointState};
 pub use certificate::{Certificate, PrivateKey};
 pub use host::Host;
+pub use hosts::HostMap;
 pub use listener::{Listener, Opening, Site, VirtualHost};
 pub use object::ObjectRef;
 pub use path::{PathMatch, PathSummary};

@@ -12,6 +12,7 @@
 //! proxy reads [`crate::model`] and knows neither Kubernetes nor the kernel's maps.
 
 mod access;
+mod admission;
 mod authority;
 mod client;
 mod count;
@@ -22,12 +23,12 @@ mod guard;
 mod header;
 mod listener;
 mod open;
-mod path;
 mod policy;
 mod preamble;
 mod request_id;
 mod router;
 mod serve;
+mod stream;
 mod table;
 mod tls;
 pub mod trace;
@@ -40,7 +41,7 @@ mod worker;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures::future::join_all;
@@ -48,12 +49,16 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch as latest};
 use tokio::time::timeout;
 
-pub use count::{BOUNDS_MICROS, CLASSES, Counts, Labels, METHODS, RouteCounts};
+pub use access::{Captures, Side};
+pub use admission::Caps;
+pub use count::{BOUNDS_MICROS, CAUSES, CLASSES, Counts, Labels, Limited, METHODS, RouteCounts};
 pub use listener::{ListenError, Listeners, Ordinary, Sockets};
 pub use table::{Memo, Table, TableText};
 pub use tls::FallbackError;
+pub use upstream::{EndpointHealth, HealthState};
 pub use worker::WorkerError;
 
+use admission::Admission;
 use tls::{Handshakes, Tls};
 use worker::Command;
 
@@ -62,8 +67,8 @@ const POLLS: u32 = 256;
 /// A worker that takes longer to answer has stopped serving.
 const PULSE: Duration = Duration::from_millis(300);
 
-/// The proxy's time limits towards clients; those towards pods are the routes' own.
-#[derive(Clone, Copy, Debug)]
+/// The proxy's limits towards clients; those towards pods are the routes' own.
+#[derive(Clone, Debug)]
 pub struct Options {
     /// From a request's first byte, or the connection's accept, to the end of its head.
     pub head: Duration,
@@ -73,6 +78,14 @@ pub struct Options {
     pub body: Duration,
     /// A TLS handshake.
     pub handshake: Duration,
+    /// How long an answer may wait for the client to take some of it: a socket any byte, a stream of HTTP/2 16 KiB.
+    pub write: Duration,
+    /// Requests of a connection of HTTP/2; after them it is to come back on a new one.
+    pub life: u64,
+    /// How many connections and handshakes there may be.
+    pub caps: Caps,
+    /// Header fields that the access log tells.
+    pub captures: Arc<Captures>,
 }
 
 impl Default for Options {
@@ -82,6 +95,10 @@ impl Default for Options {
             idle: Duration::from_secs(75),
             body: Duration::from_secs(10),
             handshake: Duration::from_secs(5),
+            write: Duration::from_secs(30),
+            life: 100_000,
+            caps: Caps::default(),
+            captures: Arc::default(),
         }
     }
 }
@@ -142,6 +159,7 @@ impl Proxy {
         let (tell_end, ended) = latest::channel(None);
         let mut workers = Vec::new();
         let mut counts = Vec::new();
+        let admission = Arc::new(Admission::new(options.caps));
         let Sockets { sets, balancers } = listeners.into();
         for (index, sockets) in sets.into_iter().enumerate() {
             let (commands, received) = mpsc::unbounded_channel();
@@ -150,11 +168,12 @@ impl Proxy {
                 tell: tell_end.clone(),
                 drained: false,
             };
-            let live = Arc::clone(&live);
+            let (live, options) = (Arc::clone(&live), options.clone());
             let share = worker::Share {
                 sockets,
                 balancers: Arc::clone(&balancers),
                 counts: Arc::default(),
+                admission: Arc::clone(&admission),
             };
             counts.push(Arc::clone(&share.counts));
             thread::Builder::new()
@@ -219,14 +238,35 @@ impl Proxy {
         sum
     }
 
+    /// Reads what the workers look requests up in.
+    pub fn read<T>(&self, read: impl FnOnce(&Table) -> T) -> T {
+        read(&self.live.load_full().table)
+    }
+
     /// What the workers look requests up in, in words.
     pub fn describe(&self) -> TableText {
         TableText::from(&self.live.load_full().table)
     }
 
+    /// How every endpoint of the table does, by address: one entry per address, TLS and server name.
+    pub fn endpoints(&self) -> Vec<EndpointHealth> {
+        let now = Instant::now();
+        let live = self.live.load_full();
+        let endpoints = live.table.endpoints();
+        endpoints.iter().map(|endpoint| endpoint.tell(now)).collect()
+    }
+
     /// What each worker has counted.
     pub fn counts(&self) -> &[Arc<Counts>] {
         &self.counts
+    }
+
+    /// Forgets the series of these objects, which are gone; sorted.
+    pub fn forget(&self, gone: &Arc<[Labels]>) {
+        for worker in &self.workers {
+            // One that has ended counts no more.
+            _ = worker.send(Command::Forget(Arc::clone(gone)));
+        }
     }
 
     /// When a worker ends that was not drained. Does not borrow the proxy.

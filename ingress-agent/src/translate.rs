@@ -15,7 +15,9 @@ mod certificates;
 mod classes;
 mod host;
 mod index;
+mod middle;
 mod policies;
+mod readings;
 pub mod report;
 mod routes;
 pub mod snapshot;
@@ -30,6 +32,7 @@ use audience::Audience;
 use backends::Backends;
 use classes::Classes;
 use index::Index;
+use readings::Readings;
 use report::Findings;
 pub use report::{Finding, Place, Report};
 pub use snapshot::{Entry, Snapshot};
@@ -45,8 +48,14 @@ pub fn translate(snapshot: &Snapshot) -> (Model, Report) {
 
 /// Translates snapshots one after the other, each to the very model and report that [`translate`] gives,
 /// and reuses what stays: a host, a backend or a site of which nothing changed keeps its allocation.
+///
+/// What does not change is not looked at, but for its pointer: a round finds the objects that are others than
+/// in the last snapshot, and from them the hosts to build. Of 10,000 Ingresses, 5,000 Services and 1,000
+/// certificates a walk through everything took 23 to 53 ms, this takes 0.5 to 3 (`cargo xtask bench control`).
 #[derive(Debug, Default)]
 pub struct Translator {
+    index: Index,
+    readings: Readings,
     backends: backends::Memo,
     sites: BTreeMap<Audience, routes::Memo>,
 }
@@ -69,18 +78,14 @@ impl Translator {
         assign: impl FnOnce(&'a Snapshot, &Classes<'a>, &mut Findings) -> Vips,
     ) -> (Model, Report) {
         let mut findings = Findings::default();
-        let index = Index::new(snapshot);
+        let touched = self.index.update(snapshot);
         let classes = Classes::new(snapshot);
-        findings.extend(
-            snapshot
-                .findings
-                .iter()
-                .filter(|finding| !classes.are_others(&finding.object)),
-        );
+        findings.extend(classes.judged(&snapshot.findings));
+        let changes = self.readings.update(&classes, &self.index, &touched.secrets);
         let vips = assign(snapshot, &classes, &mut findings);
         let addresses = vips.pools.iter().flat_map(|pool| &pool.vips);
         let addresses = addresses.map(|vip| vip.address).collect();
-        let mut backends = Backends::new(&index, addresses, &mut self.backends);
+        let mut backends = Backends::new(&self.index, addresses, &touched.services, &mut self.backends);
         let mut last = std::mem::take(&mut self.sites);
         let mut sites: BTreeMap<&Audience, Arc<Site>> = BTreeMap::new();
         let unserved = vips.unserved(&classes);
@@ -92,14 +97,17 @@ impl Translator {
             .chain(&unserved)
         {
             if !sites.contains_key(audience) {
-                let mut memo = last.remove(audience).unwrap_or_default();
-                let ingresses: Vec<_> = classes.ingresses_of(audience).collect();
-                let certificates = certificates::choose(&ingresses, &index, &mut findings);
-                let site = routes::build(&ingresses, certificates, &mut backends, &mut memo, &mut findings);
+                let (mut memo, changes) = match last.remove(audience) {
+                    Some(memo) => (memo, changes.of(audience)),
+                    None => (routes::Memo::default(), self.readings.all_of(audience)),
+                };
+                let site = memo.update(&changes, &mut backends, &mut findings);
                 self.sites.insert(audience.clone(), memo);
                 sites.insert(audience, site);
             }
         }
+        drop(last);
+        backends.forget_unused();
         let listeners = vips.bindings.iter().filter_map(|binding| {
             let site = sites.get(&binding.audience)?;
             Some(Listener {
@@ -109,9 +117,9 @@ impl Translator {
             })
         });
         let listeners = listeners.collect();
-        audience::judge(&vips.bindings, &classes, &mut findings);
+        audience::judge(&vips.bindings, &self.readings, &mut findings);
         certificates::judge(snapshot, &mut findings);
-        backends::judge(snapshot, &classes, &index, &mut findings);
+        backends::judge(snapshot, &self.readings, &self.index, &mut findings);
         let model = Model {
             pools: vips.pools,
             listeners,
@@ -124,9 +132,12 @@ impl Translator {
 /// The objects of a snapshot that are ours to judge: our classes and their Ingresses, and VipPools.
 pub fn judged(snapshot: &Snapshot) -> impl Iterator<Item = (&ObjectRef, Option<&Place>)> {
     let classes = Classes::new(snapshot);
-    let ingresses: Vec<_> = classes
-        .ingresses()
-        .map(|(_, entry)| (&entry.value.object, entry.place.as_ref()))
+    let ingresses = snapshot
+        .ingresses
+        .iter()
+        .filter(|entry| classes.class_of(&entry.value).is_some());
+    let ingresses: Vec<_> = ingresses
+        .map(|entry| (&entry.value.object, entry.place.as_ref()))
         .collect();
     let ours: Vec<_> = classes
         .ours

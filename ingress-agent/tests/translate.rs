@@ -13,6 +13,8 @@
 mod annotations;
 #[path = "translate/bad_input.rs"]
 mod bad_input;
+#[path = "translate/causes.rs"]
+mod causes;
 #[path = "translate/certificates.rs"]
 mod certificates;
 #[path = "translate/clauses.rs"]
@@ -33,6 +35,8 @@ mod order;
 mod routes;
 #[path = "translate/vips.rs"]
 mod vips;
+#[path = "translate/walk.rs"]
+mod walk;
 #[path = "translate/watched.rs"]
 mod watched;
 #[path = "translate/watching.rs"]

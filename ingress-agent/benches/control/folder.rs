@@ -2,15 +2,19 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
+use ingress_agent::digest::{self, Secret};
+use serde_json::json;
 use tempfile::TempDir;
 
 /// Of a full folder. Half as many Services, a tenth as many certificates.
 pub(crate) const INGRESSES: usize = 10_000;
-/// How many stand in one file.
-const PER_FILE: usize = 100;
+/// How many stand in one file, as a rule.
+pub(crate) const PER_FILE: usize = 100;
 
-const BASE: &str = "
+/// A class, and a pool for it.
+pub(crate) const BASE: &str = "
 apiVersion: networking.k8s.io/v1
 kind: IngressClass
 metadata: {name: ours}
@@ -23,20 +27,20 @@ spec: {addresses: [192.0.2.10], classes: [ours]}
 ";
 
 /// Writes a folder with so many Ingresses.
-pub(crate) fn write(ingresses: usize) -> TempDir {
+pub(crate) fn write(ingresses: usize, per_file: usize) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("base.yaml"), BASE).unwrap();
-    for from in (0..ingresses).step_by(PER_FILE) {
+    for from in (0..ingresses).step_by(per_file) {
         let mut text = String::new();
-        for number in from..from + PER_FILE {
+        for number in from..from + per_file {
             ingress(&mut text, number, service_of(number));
         }
         std::fs::write(folder.path().join(format!("ingress-{from:05}.yaml")), text).unwrap();
         let mut text = String::new();
-        for number in from / 2..(from + PER_FILE) / 2 {
+        for number in from / 2..(from + per_file) / 2 {
             service(&mut text, number);
         }
-        for number in from / 10..(from + PER_FILE) / 10 {
+        for number in from / 10..(from + per_file) / 10 {
             secret(&mut text, number);
         }
         std::fs::write(folder.path().join(format!("service-{from:05}.yaml")), text).unwrap();
@@ -45,10 +49,10 @@ pub(crate) fn write(ingresses: usize) -> TempDir {
 }
 
 /// Replaces, whole and at once, the file that holds an Ingress; that one names another Service.
-pub(crate) fn edit(folder: &Path, number: usize, service: usize) {
-    let from = number / PER_FILE * PER_FILE;
+pub(crate) fn edit(folder: &Path, per_file: usize, number: usize, service: usize) {
+    let from = number / per_file * per_file;
     let mut text = String::new();
-    for other in from..from + PER_FILE {
+    for other in from..from + per_file {
         let service = if other == number {
             service
         } else {
@@ -115,12 +119,29 @@ fn service(out: &mut String, number: usize) {
 }
 
 fn secret(out: &mut String, number: usize) {
-    let made = rcgen::generate_simple_self_signed([host(number * 10)]).unwrap();
+    let (certificate, key) = pair(number);
     let indent = |pem: String| pem.replace('\n', "\n    ");
     writeln!(
         out,
         "---\napiVersion: v1\nkind: Secret\ntype: kubernetes.io/tls\nmetadata: {{name: tls-{number}}}\nstringData:\n  tls.crt: |\n    {}\n  tls.key: |\n    {}",
-        indent(made.cert.pem()), indent(made.signing_key.serialize_pem())
+        indent(certificate), indent(key)
     )
     .unwrap();
+}
+
+/// A certificate and its key for the host of the Ingress that names Secret `number`.
+fn pair(number: usize) -> (String, String) {
+    let made = rcgen::generate_simple_self_signed([host(number * 10)]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+/// The Secret with another pair.
+pub(crate) fn rotated(number: usize) -> Arc<Secret> {
+    let (certificate, key) = pair(number);
+    let secret = json!({
+        "metadata": {"name": format!("tls-{number}"), "namespace": "default"},
+        "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": certificate, "tls.key": key},
+    });
+    digest::secret::digest(serde_json::from_value(secret).unwrap(), None).unwrap()
 }

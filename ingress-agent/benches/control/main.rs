@@ -1,8 +1,11 @@
 //! The control plane's figures: what one edit among 10,000 Ingresses costs, memory, and a route's lookup.
 //!
+//! An edit's time is the agent's own work on a changed snapshot, all of it but the kernel's part (`recompute`),
+//! or, of a folder, from the file's rename to the table (`followed`).
+//!
 //! Prints JSON rows `{case, peer, metric, value, unit, rounds}`. Run by `cargo xtask bench control`, with
 //! `--rounds N`. The folder is ordinary Kubernetes YAML: 10,000 Ingresses, 5,000 Services of three endpoints,
-//! 1,000 certificates; it is temporary. Everything timed is also checked: the new route must be in the table.
+//! 1,000 certificates, another one 10,000 of these; they are temporary. Everything timed is also checked: the new route must be in the table.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,7 +15,10 @@
     reason = "a bench fails by panicking, and prints its result"
 )]
 
+mod certificates;
+mod edit;
 mod folder;
+mod followed;
 mod lookup;
 mod recompute;
 
@@ -38,10 +44,16 @@ fn main() {
         return;
     }
     let rounds = after("--rounds").map_or(300, |rounds| rounds.parse().expect("--rounds N"));
-    let full = folder::write(folder::INGRESSES);
-    let empty = folder::write(0);
+    let rounds = rounds.min(edit::MOST);
+    let (full, empty) = (
+        folder::write(folder::INGRESSES, folder::PER_FILE),
+        folder::write(0, folder::PER_FILE),
+    );
     let mut rows = recompute::in_memory(full.path(), rounds);
-    rows.extend(recompute::from_file(full.path(), rounds.min(100)));
+    for (files, per_file) in [("100 files", folder::PER_FILE), ("1 file", folder::INGRESSES)] {
+        let case = format!("folder of {files} with 10,000 Ingresses, rename to table, an Ingress changed");
+        rows.extend(followed::rows(&case, per_file, rounds.min(50)));
+    }
     let (full, empty) = (memory_of(full.path()), memory_of(empty.path()));
     rows.push(row(
         "10,000 Ingresses",
@@ -51,8 +63,9 @@ fn main() {
         1,
     ));
     for hosts in [10, 100_000] {
-        rows.push(lookup::row(hosts, 7));
+        rows.extend(lookup::rows(hosts, 7));
     }
+    rows.extend(certificates::rows(rounds));
     println!("{}", serde_json::to_string_pretty(&rows).unwrap());
 }
 

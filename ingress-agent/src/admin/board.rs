@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use crate::metrics::Control;
 use crate::model::Model;
 use crate::proxy::Proxy;
+use crate::translate::{Report, Snapshot};
 use crate::xdp::Plan;
 use crate::xdp::maps::Maps;
 
@@ -18,10 +19,22 @@ pub struct Board {
     /// Its counters.
     pub control: Arc<Control>,
     model: ArcSwapOption<Model>,
+    served: ArcSwapOption<Served>,
     plan: ArcSwapOption<Plan>,
     proxy: OnceLock<Arc<Proxy>>,
     maps: OnceLock<Arc<Maps>>,
     draining: AtomicBool,
+}
+
+/// What the table that is served was made of.
+#[derive(Debug)]
+pub struct Served {
+    /// The objects.
+    pub snapshot: Arc<Snapshot>,
+    /// What they mean.
+    pub model: Arc<Model>,
+    /// What is wrong with them.
+    pub report: Arc<Report>,
 }
 
 impl Board {
@@ -48,6 +61,11 @@ impl Board {
     /// A model is served.
     pub fn serves(&self, model: &Arc<Model>) {
         self.model.store(Some(Arc::clone(model)));
+    }
+
+    /// The proxy's table was made of this.
+    pub fn routes(&self, served: Served) {
+        self.served.store(Some(Arc::new(served)));
     }
 
     /// A plan is in effect.
@@ -81,6 +99,11 @@ impl Board {
 
     pub(super) fn model(&self) -> Option<Arc<Model>> {
         self.model.load_full()
+    }
+
+    /// What is served, and by whom.
+    pub(super) fn served(&self) -> Option<(Arc<Served>, Arc<Proxy>)> {
+        self.served.load_full().zip(self.proxy.get().cloned())
     }
 
     pub(super) fn plan(&self) -> Option<Arc<Plan>> {

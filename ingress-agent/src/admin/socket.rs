@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 
+/// The socket's name in `--run-dir`.
+pub const SOCKET: &str = "admin.sock";
+
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
@@ -47,12 +50,12 @@ pub(super) fn bind(run_dir: &Path) -> Result<(Bound, UnixListener), SocketError>
         move |cause| SocketError::Io { call, path, cause }
     };
     fs::create_dir_all(run_dir).map_err(failed("mkdir", run_dir))?;
-    let path = run_dir.join("admin.sock");
+    let path = run_dir.join(SOCKET);
     if UnixStream::connect(&path).is_ok() {
         return Err(SocketError::Taken { path });
     }
     // Made beside its place and moved there, so that at no moment another user may connect.
-    let made = run_dir.join(format!(".admin.sock.{}", std::process::id()));
+    let made = run_dir.join(format!(".{SOCKET}.{}", std::process::id()));
     let listener = UnixListener::bind(&made).map_err(failed("bind", &made))?;
     let made = Bound(made);
     fs::set_permissions(&made.0, Permissions::from_mode(0o600)).map_err(failed("chmod", &made.0))?;

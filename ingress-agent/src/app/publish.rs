@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{error, info, warn};
 
-use crate::admin::Board;
+use crate::admin::{Board, Served};
 use crate::digest::Verdict;
+use crate::metrics::{Inventory, since_1970};
 use crate::model::{Model, Opening};
 use crate::proxy::{Memo, Proxy};
 use crate::translate::{Finding, Report, Snapshot, Translator};
@@ -25,6 +26,8 @@ pub(super) struct Publisher {
     translator: Translator,
     memo: Memo,
     mss: Option<Mss>,
+    /// What the last model was made of, until it is routed.
+    origin: Option<(Arc<Snapshot>, Arc<Report>)>,
     findings: BTreeSet<Finding>,
     left_out: BTreeSet<String>,
 }
@@ -39,20 +42,21 @@ impl Publisher {
             translator: Translator::default(),
             memo: Memo::default(),
             mss: None,
+            origin: None,
             findings: BTreeSet::new(),
             left_out: BTreeSet::new(),
         }
     }
 
     /// What a snapshot means; what is wrong with it goes to the log.
-    pub(super) fn translate(&mut self, snapshot: &Snapshot) -> Arc<Model> {
+    pub(super) fn translate(&mut self, snapshot: &Arc<Snapshot>) -> Arc<Model> {
         let begin = Instant::now();
         let (model, report) = match &self.openings {
             None => self.translator.translate(snapshot),
             Some(openings) => self.translator.translate_at(snapshot, openings),
         };
-        self.count(begin.elapsed(), &model, &report);
-        let findings: BTreeSet<Finding> = report.findings.into_iter().collect();
+        self.count(begin.elapsed(), snapshot, &model, &report);
+        let findings: BTreeSet<Finding> = report.findings.iter().cloned().collect();
         for finding in findings.difference(&self.findings) {
             warn!("{finding}");
         }
@@ -60,12 +64,15 @@ impl Publisher {
             info!("no longer: {finding}");
         }
         self.findings = findings;
+        self.origin = Some((Arc::clone(snapshot), Arc::new(report)));
         Arc::new(model)
     }
 
-    fn count(&self, took: Duration, model: &Model, report: &Report) {
+    fn count(&self, took: Duration, snapshot: &Snapshot, model: &Model, report: &Report) {
         let control = &self.board.control;
         control.snapshots.fetch_add(1, Relaxed);
+        control.changed_at.store(since_1970(SystemTime::now()), Relaxed);
+        control.inventory.store(Arc::new(Inventory::from(snapshot)));
         control.translate.observe(took);
         control.listeners.store(model.listeners.len() as u64, Relaxed);
         for (verdict, gauge) in [
@@ -87,6 +94,13 @@ impl Publisher {
             error!(%error, "the new routes are not in effect");
         }
         let is_routed = swapped.is_ok();
+        if let Some((snapshot, report)) = self.origin.take().filter(|_| is_routed) {
+            self.board.routes(Served {
+                snapshot,
+                model: Arc::clone(model),
+                report,
+            });
+        }
         // With XDP the kernel's part is still to come.
         if self.openings.is_some() {
             self.conclude(model, is_routed);
@@ -100,6 +114,7 @@ impl Publisher {
         if in_effect {
             self.board.serves(model);
             control.applied.fetch_add(1, Relaxed);
+            control.applied_at.store(since_1970(SystemTime::now()), Relaxed);
         } else {
             control.failed.fetch_add(1, Relaxed);
         }

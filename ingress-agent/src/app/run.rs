@@ -11,12 +11,13 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
+use super::files;
 use super::heartbeat::Heartbeat;
 use super::ordinary;
 use super::publish::Publisher;
 use super::stop::Stop;
 use crate::admin::{self, Admin, Board};
-use crate::config::{RunArgs, Source, Twice};
+use crate::config::{LimitArgs, LogArgs, RunArgs, Source, Twice};
 use crate::proxy::{Ended, ListenError, Listeners, Options, Proxy, StartError};
 use crate::source::file::{self, WatchError};
 use crate::telemetry::Logs;
@@ -98,6 +99,7 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     let Source::File(folder) = args.source.clone() else {
         return Err(RunError::SourceKube);
     };
+    files::take_all();
     if args.ordinary.no_xdp {
         return ordinary::run(args, folder, logs).await;
     }
@@ -132,7 +134,7 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     let workers = args.workers.map_or_else(cores, usize::from);
     let listeners = Listeners::bind(workers)?;
     dataplane.set_listeners(listeners.v4_fd(), listeners.v6_fd())?;
-    let proxy = Arc::new(Proxy::start(listeners, Options::default())?);
+    let proxy = Arc::new(Proxy::start(listeners, options(&args.log, args.limits))?);
     board.started(&proxy, Some(dataplane.maps()));
     if !publisher.apply(&model, &proxy, &mut dataplane).await {
         return Err(RunError::NotInEffect);
@@ -152,7 +154,7 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     loop {
         tokio::select! {
             snapshot = source.next() => {
-                let model = publisher.translate(&*snapshot?);
+                let model = publisher.translate(&snapshot?);
                 publisher.apply(&model, &proxy, &mut dataplane).await;
             }
             _ = ticks.tick() => publisher.fit_segments(&proxy, &dataplane).await,
@@ -167,6 +169,14 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     drop(heartbeat);
     drain(&proxy, args.drain_timeout, &mut stop).await;
     Ok(())
+}
+
+/// The request path's settings, as the flags have them.
+pub(super) fn options(log: &LogArgs, limits: LimitArgs) -> Options {
+    Options {
+        captures: Arc::new(log.access_log_format.captures()),
+        ..limits.options()
+    }
 }
 
 /// Lets open requests finish, unless it is asked for a second time.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Judgement, Verdicts, word};
-use crate::digest::Fault;
+use crate::digest::{Cause, Fault};
 
 /// All verdicts: what `check --json` prints.
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ struct Object<'a> {
 
 #[derive(Serialize)]
 struct Finding<'a> {
-    cause: &'a str,
+    cause: Cause,
     field: &'a str,
     found: &'a str,
     expected: &'a str,
@@ -73,7 +73,7 @@ impl<'a> From<&'a Fault> for Finding<'a> {
             change,
         } = fault;
         Self {
-            cause,
+            cause: *cause,
             field,
             found,
             expected,

@@ -1,7 +1,8 @@
 //! Annotations: what an Ingress asks for besides routes, as typed values; what protects fails closed.
 //!
 //! Read under `nginx.ingress.kubernetes.io/` and `ingress-agent.dev/`, of which ours wins; an empty value is
-//! not set. A value that an honoured annotation cannot have leaves its default, as in ingress-nginx. One that
+//! not set. A value that an honoured annotation cannot have leaves its default, as in ingress-nginx; one that it
+//! can have there and not here (a protocol, a variable) closes the routes. One that
 //! protects routes or moves paths closes them whatever its value, unless the value asks for nothing. No
 //! text of an annotation reaches anything but these parsers and the fault that quotes it.
 
@@ -11,13 +12,13 @@ mod value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Fault;
 use super::nearest::nearest;
+use super::{Cause, Fault, Verdict};
 use crate::model::policy::Retry;
 use crate::model::{ObjectRef, Policies};
 
 use table::{ALIASES, Class, PROTECTIVE_FAMILIES, Reach, Row, Setting, TABLE};
-use value::Protocol;
+use value::{Protocol, UpstreamHost};
 
 /// Ours first: it wins.
 const PREFIXES: [&str; 2] = ["ingress-agent.dev/", "nginx.ingress.kubernetes.io/"];
@@ -79,20 +80,20 @@ pub(super) fn read(
             key,
             value: value.trim(),
         };
-        let Some((prefix, name)) = split(key).filter(|_| !written.value.is_empty()) else {
+        let Some(Key { place, name, exact }) = split(key).filter(|_| !written.value.is_empty()) else {
             continue;
         };
         let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
         let registered = alias.map_or(name, |(_, registered)| registered);
         match TABLE.binary_search_by_key(&registered, |row| row.name) {
-            Ok(row) => {
-                let spelling = (prefix, alias.is_some());
+            Ok(row) if exact => {
+                let spelling = (place, alias.is_some());
                 let best = known.get(&row).map(|(best, _)| *best);
                 if best.is_none_or(|best| spelling < best) {
                     known.insert(row, (spelling, written));
                 }
             }
-            Err(_) => unknown.push((name, written)),
+            Ok(_) | Err(_) => unknown.push((name, written)),
         }
     }
     for (row, (_, written)) in &known {
@@ -106,12 +107,13 @@ pub(super) fn read(
         }
     }
     for (index, (name, written)) in unknown.into_iter().enumerate() {
-        let protects = protects(name) && !written.value.eq_ignore_ascii_case("false");
+        let lower = name.to_ascii_lowercase();
+        let protects = protects(&lower) && !written.value.eq_ignore_ascii_case("false");
         if protects {
             annotations.protection = annotations.protection.max(Protection::Closed);
         }
         let names = TABLE.iter().map(|row| row.name).filter(|_| index < ADVISED);
-        faults.push(unknown_name(written.key, protects, nearest(name, names)));
+        faults.push(unknown_name(written.key, protects, nearest(&lower, names)));
     }
     annotations
 }
@@ -131,6 +133,7 @@ impl Annotations {
         let (protection, fault) = match row.class {
             Class::Honoured(setting) => match self.set(setting, written.value, object) {
                 Ok(Protection::Served) => return None,
+                Ok(protection) if setting == Setting::UpstreamHost => (protection, unknown_variable(written)),
                 Ok(protection) => (protection, not_spoken(written)),
                 Err(expected) => (Protection::Served, bad_value(written, expected)),
             },
@@ -184,9 +187,13 @@ impl Annotations {
                 upstream.balance = value::balance(text).ok_or("`round_robin`, `ewma` or `least_request`")?;
             }
             Setting::UpstreamHost => {
-                upstream.host = value::upstream_host(text, object).ok_or(
+                match value::upstream_host(text, object).ok_or(
                     "a host name with or without port; of variables `$namespace`, `$ingress_name`, `$service_name` and `$service_port`",
-                )?;
+                )? {
+                    UpstreamHost::Clients => upstream.host = None,
+                    UpstreamHost::Fixed(host) => upstream.host = Some(host),
+                    UpstreamHost::Variable => return Ok(Protection::Closed),
+                }
             }
         }
         Ok(Protection::Served)
@@ -195,15 +202,35 @@ impl Annotations {
 
 const BOOLEAN: &str = "`true` or `false`";
 
-/// The place of the prefix among [`PREFIXES`], and the name behind it.
-fn split(key: &str) -> Option<(usize, &str)> {
+/// The place of the prefix among [`PREFIXES`], and the name behind it. The API server takes keys of either case
+/// (`ValidateAnnotations`), ingress-nginx this case alone: another is no prefix of a name in the table.
+fn split(key: &str) -> Option<Key<'_>> {
     let mut prefixes = PREFIXES.iter().enumerate();
-    prefixes.find_map(|(place, prefix)| Some((place, key.strip_prefix(prefix)?)))
+    prefixes.find_map(|(place, prefix)| {
+        let (head, name) = key.split_at_checked(prefix.len())?;
+        head.eq_ignore_ascii_case(prefix).then_some(Key {
+            place,
+            name,
+            exact: head == *prefix,
+        })
+    })
 }
 
-/// Whether a name that is not in the table asks for protection.
-fn protects(name: &str) -> bool {
-    PROTECTIVE_FAMILIES.iter().any(|family| name.starts_with(family)) || name.ends_with("-snippet")
+/// An annotation's key, taken apart.
+struct Key<'a> {
+    place: usize,
+    name: &'a str,
+    /// Its prefix has the right case.
+    exact: bool,
+}
+
+/// Whether a name that is not in the table asks for protection: by how it begins or ends, or because only its
+/// case keeps it out.
+fn protects(lower: &str) -> bool {
+    let is_protective = |row: &Row| matches!(row.class, Class::Protective(_));
+    PROTECTIVE_FAMILIES.iter().any(|family| lower.starts_with(family))
+        || lower.ends_with("-snippet")
+        || TABLE.iter().any(|row| row.name == lower && is_protective(row))
 }
 
 fn field(key: &str) -> String {
@@ -217,7 +244,7 @@ fn quoted(value: &str) -> String {
 }
 
 fn bad_value(Written { key, value }: &Written<'_>, expected: &'static str) -> Fault {
-    Fault::degraded("annotation-value", field(key))
+    Fault::degraded(Cause::AnnotationValue, field(key))
         .found(quoted(value))
         .expected(expected)
         .so("the default is used, as in ingress-nginx")
@@ -225,7 +252,7 @@ fn bad_value(Written { key, value }: &Written<'_>, expected: &'static str) -> Fa
 }
 
 fn ignored(Written { key, value }: &Written<'_>) -> Fault {
-    Fault::degraded("annotation-ignored", field(key))
+    Fault::degraded(Cause::AnnotationIgnored, field(key))
         .found(quoted(value))
         .expected("no such annotation: it is not honoured yet")
         .so("requests are served without it")
@@ -233,7 +260,7 @@ fn ignored(Written { key, value }: &Written<'_>) -> Fault {
 }
 
 fn not_honoured(Written { key, value }: &Written<'_>) -> Fault {
-    Fault::refused("annotation-closed", field(key))
+    Fault::refused(Cause::AnnotationClosed, field(key))
         .found(quoted(value))
         .expected("no such annotation: it protects routes or says which path is served where, and is not honoured yet")
         .so("the routes answer 503 rather than go without it")
@@ -241,15 +268,25 @@ fn not_honoured(Written { key, value }: &Written<'_>) -> Fault {
 }
 
 fn not_spoken(Written { key, value }: &Written<'_>) -> Fault {
-    Fault::refused("annotation-closed", field(key))
+    Fault::refused(Cause::AnnotationProtocol, field(key))
         .found(quoted(value))
         .expected("`HTTP` or `HTTPS`: endpoints are not called by other protocols yet")
         .so("the routes answer 503")
         .change("let the endpoints speak HTTP/1.1, and remove the annotation or write one of the two")
 }
 
+fn unknown_variable(Written { key, value }: &Written<'_>) -> Fault {
+    Fault::refused(Cause::AnnotationVariable, field(key))
+        .found(quoted(value))
+        .expected(
+            "no variables but `$namespace`, `$ingress_name`, `$service_name` and `$service_port`, or `$host` alone",
+        )
+        .so("the routes answer 503 rather than ask the endpoints for another host")
+        .change("write the host that the endpoints expect, or remove the annotation")
+}
+
 fn canary(Written { key, value }: &Written<'_>) -> Fault {
-    Fault::refused("annotation-canary", field(key))
+    Fault::refused(Cause::AnnotationCanary, field(key))
         .found(quoted(value))
         .expected("`false`: canaries are not honoured yet")
         .so("the Ingress routes nothing")
@@ -257,13 +294,14 @@ fn canary(Written { key, value }: &Written<'_>) -> Fault {
 }
 
 fn unknown_name(key: &str, protects: bool, nearest: Option<String>) -> Fault {
-    let fault = if protects {
-        Fault::refused("annotation-unknown", field(key))
-            .so("it seems to protect: the routes answer 503 rather than go without it")
+    let (verdict, consequence) = if protects {
+        let closed = "it seems to protect: the routes answer 503 rather than go without it";
+        (Verdict::Refused, closed)
     } else {
-        Fault::degraded("annotation-unknown", field(key)).so("requests are served without it")
+        (Verdict::Degraded, "requests are served without it")
     };
-    fault
+    Fault::new(verdict, Cause::AnnotationUnknown, field(key))
+        .so(consequence)
         .found("an annotation that does not exist")
         .expected("the name of one that ingress-nginx 1.15 registers")
         .nearest(nearest)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 
-use super::{Fault, keep, object};
+use super::{Cause, Fault, keep, object};
 use crate::model::{EndpointState, ObjectRef};
 
 /// Joins a slice to its Service (discovery.k8s.io/v1 `LabelServiceName`).
@@ -45,7 +45,7 @@ pub fn digest(slice: EndpointSlice, previous: Option<&Arc<Endpoints>>) -> Arc<En
         }
         other => {
             faults.push(
-                Fault::refused("slice-address-type", "addressType")
+                Fault::refused(Cause::SliceAddressType, "addressType")
                     .found(format!("`{other}`"))
                     .expected("`IPv4` or `IPv6`")
                     .so("the slice's endpoints are not called")
@@ -106,7 +106,7 @@ fn address(
         }
         Ok(_) | Err(_) => {
             faults.push(
-                Fault::refused("slice-address", format!("endpoints[{index}].addresses[0]"))
+                Fault::refused(Cause::SliceAddress, format!("endpoints[{index}].addresses[0]"))
                     .found(format!("`{text}`"))
                     .expected(format!("a pod's address of type {address_type}, not a loopback, link-local, multicast or unspecified one"))
                     .so("this endpoint is not called")

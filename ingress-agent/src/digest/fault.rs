@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::Cause;
+
 /// How much of the object works nevertheless. Worse is greater.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Verdict {
@@ -28,8 +30,8 @@ pub struct Fault {
     pub verdict: Verdict,
     /// The field, as its author writes it: `spec.rules[0].host`. Empty: the object as a whole.
     pub field: Arc<str>,
-    /// A name for the cause that never changes, for machines: `tls-pair`.
-    pub cause: &'static str,
+    /// Which of all causes.
+    pub cause: Cause,
     /// What stands there.
     pub found: Arc<str>,
     /// What should stand there.
@@ -49,19 +51,20 @@ const LONGEST: usize = 400;
 
 impl Fault {
     /// A fault by which the field, or the object, is not served.
-    pub fn refused(cause: &'static str, field: impl Into<Text>) -> Self {
-        Self::new(Verdict::Refused, cause, field.into())
+    pub fn refused(cause: Cause, field: impl Into<Text>) -> Self {
+        Self::new(Verdict::Refused, cause, field)
     }
 
     /// A fault with which the object works, but not as written.
-    pub fn degraded(cause: &'static str, field: impl Into<Text>) -> Self {
-        Self::new(Verdict::Degraded, cause, field.into())
+    pub fn degraded(cause: Cause, field: impl Into<Text>) -> Self {
+        Self::new(Verdict::Degraded, cause, field)
     }
 
-    fn new(verdict: Verdict, cause: &'static str, field: Text) -> Self {
+    /// A fault that is as bad as its place makes it.
+    pub fn new(verdict: Verdict, cause: Cause, field: impl Into<Text>) -> Self {
         Self {
             verdict,
-            field,
+            field: field.into(),
             cause,
             found: Text::default(),
             expected: Text::default(),

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::networking::v1::{
-    HTTPIngressPath, HTTPIngressRuleValue, Ingress as ApiIngress, IngressRule, IngressSpec, IngressTLS,
+    HTTPIngressRuleValue, Ingress as ApiIngress, IngressRule, IngressSpec, IngressTLS,
 };
 
-use super::annotation::{self, Annotations};
-use super::{Fault, keep, object};
-use crate::model::{Host, ObjectRef, PathMatch};
+use super::annotation::{self, Annotations, Protection};
+use super::{Cause, Fault, keep, object};
+use crate::model::{Host, ObjectRef};
 
+mod path;
 mod target;
 
+pub use path::Path;
 pub use target::Target;
 
 /// Takes precedence over `spec.ingressClassName` when it is set (`IngressSpec.ingressClassName`).
@@ -45,17 +47,8 @@ pub struct Rule {
     pub host: Host,
     /// `http.paths` without those that could not be read; empty: the default backend serves the host.
     pub paths: Vec<Path>,
-}
-
-/// A path and what serves it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Path {
-    /// Its index in `http.paths`.
-    pub index: usize,
-    /// `path` with `pathType`.
-    pub path: PathMatch,
-    /// `backend`.
-    pub target: Target,
+    /// It has paths, none of which could be read: it stands here only to close its host.
+    pub refused: bool,
 }
 
 /// An entry of `spec.tls`.
@@ -86,7 +79,7 @@ pub fn digest(ingress: ApiIngress, previous: Option<&Arc<Ingress>>) -> Arc<Ingre
     let rules = rules.unwrap_or_default();
     if rules.is_empty() && default_backend.is_none() {
         faults.push(
-            Fault::refused("ingress-empty", "spec")
+            Fault::refused(Cause::IngressEmpty, "spec")
                 .found("neither `rules` nor `defaultBackend`")
                 .expected("at least one of them")
                 .so("the Ingress routes nothing")
@@ -99,17 +92,22 @@ pub fn digest(ingress: ApiIngress, previous: Option<&Arc<Ingress>>) -> Arc<Ingre
         .filter(|class| !class.is_empty());
     let class = legacy.cloned().or(ingress_class_name).map(Arc::from);
     let object = object("Ingress", &metadata);
+    let annotations = annotations.map_or_else(Annotations::default, |all| {
+        annotation::read(all, &object, &mut faults)
+    });
+    // What closes a host closes it also with a path that cannot be read.
+    let closes = annotations.protection == Protection::HostsClosed;
     let ingress = Ingress {
         class,
         default_backend: default_backend
             .map(|backend| Target::parse(backend, "spec.defaultBackend", &mut faults)),
-        rules: each(rules, |index, entry| rule(index, entry, &mut faults)),
+        rules: each(rules, |index, entry| {
+            rule(index, entry, &mut faults).filter(|rule| closes || !rule.refused)
+        }),
         tls: each(tls.unwrap_or_default(), |index, entry| {
             Some(tls_entry(index, entry, &mut faults))
         }),
-        annotations: annotations.map_or_else(Annotations::default, |all| {
-            annotation::read(all, &object, &mut faults)
-        }),
+        annotations,
         object,
         faults,
     };
@@ -132,104 +130,32 @@ fn rule(index: usize, rule: IngressRule, faults: &mut Vec<Fault>) -> Option<Rule
         faults,
     )?;
     // A rule without `http` leaves its host to the default backend; one with no paths is no rule.
+    let mut refused = false;
     let paths = match http {
         None => Vec::new(),
         Some(HTTPIngressRuleValue { paths }) if paths.is_empty() => {
             faults.push(
-                Fault::refused("paths-empty", format!("{field}.http.paths"))
+                Fault::refused(Cause::PathsEmpty, format!("{field}.http.paths"))
                     .found("no paths")
                     .expected("at least one path, or no `http` at all")
                     .so("the rule is not served")
                     .change("add a path, or remove `http` to give the host to the default backend"),
             );
-            return None;
+            refused = true;
+            Vec::new()
         }
         Some(HTTPIngressRuleValue { paths }) => {
-            let paths = each(paths, |index, entry| path(&field, index, entry, faults));
-            if paths.is_empty() {
-                return None;
-            }
+            let paths = each(paths, |index, entry| Path::parse(&field, index, entry, faults));
+            refused = paths.is_empty();
             paths
         }
     };
-    Some(Rule { index, host, paths })
-}
-
-fn path(rule: &str, index: usize, path: HTTPIngressPath, faults: &mut Vec<Fault>) -> Option<Path> {
-    let HTTPIngressPath {
-        backend,
-        path,
-        path_type,
-    } = path;
-    let field = format!("{rule}.http.paths[{index}]");
-    let make: fn(&str) -> PathMatch = match path_type.as_str() {
-        "Exact" => PathMatch::exact,
-        "Prefix" | "ImplementationSpecific" => PathMatch::prefix,
-        other => {
-            faults.push(
-                Fault::refused("path-type", format!("{field}.pathType"))
-                    .found(format!("`{other}`"))
-                    .expected("`Exact`, `Prefix` or `ImplementationSpecific`")
-                    .so("the path is not served")
-                    .change("write one of the three path types"),
-            );
-            return None;
-        }
-    };
-    // Only an ImplementationSpecific path may be left out (`HTTPIngressPath.path`).
-    let text = match path {
-        Some(text) if !text.is_empty() => text,
-        Some(_) | None if path_type == "ImplementationSpecific" => "/".to_owned(),
-        Some(_) | None => String::new(),
-    };
-    if let Some(expected) = why_not_a_path(&text) {
-        faults.push(
-            Fault::refused("path", format!("{field}.path"))
-                .found(format!("`{}`", text.escape_debug()))
-                .expected(expected)
-                .so("the path is not served")
-                .change("write the path as a request carries it, from its first slash"),
-        );
-        return None;
-    }
-    if path_type == "ImplementationSpecific" && looks_like_a_pattern(&text) {
-        faults.push(
-            Fault::degraded("path-pattern", format!("{field}.path"))
-                .found(format!("`{text}`, which looks like a regular expression"))
-                .expected("a path: it is taken literally, as a prefix")
-                .so("no request is likely to match it")
-                .change("write the path that requests carry"),
-        );
-    }
-    Some(Path {
+    Some(Rule {
         index,
-        path: make(&text),
-        target: Target::parse(backend, &format!("{field}.backend"), faults),
+        host,
+        paths,
+        refused,
     })
-}
-
-/// What the API server refuses in a path, and what no request can carry.
-fn why_not_a_path(path: &str) -> Option<&'static str> {
-    let lower = path.to_ascii_lowercase();
-    if !path.starts_with('/') {
-        Some("a path that begins with `/`")
-    } else if path.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        Some("a path without spaces and control characters")
-    } else if ["//", "/./", "/../", "%2f"]
-        .iter()
-        .any(|part| lower.contains(part))
-    {
-        Some("a path without `//`, `/./`, `/../` and `%2f`")
-    } else if path.ends_with("/.") || path.ends_with("/..") {
-        Some("a path that does not end in `/.` or `/..`")
-    } else {
-        None
-    }
-}
-
-/// As ingress-nginx takes them under `use-regex` and `rewrite-target`.
-fn looks_like_a_pattern(path: &str) -> bool {
-    path.contains(['(', '[', '^', '|', '\\']) || path.contains(".*") || path.ends_with('$')
 }
 
 fn tls_entry(index: usize, tls: IngressTLS, faults: &mut Vec<Fault>) -> Tls {
@@ -255,7 +181,7 @@ fn read_host(
         Ok(host) => Some(host),
         Err(error) => {
             faults.push(
-                Fault::refused("host", field())
+                Fault::refused(Cause::Host, field())
                     .found(format!("`{}` ({error})", text.escape_debug()))
                     .expected("a DNS name such as `shop.example.com` or `*.example.com`")
                     .so(consequence)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Fault;
+use super::{Cause, Fault};
 use crate::model::vip::PoolSecret;
 use crate::model::{Member, MemberState};
 
@@ -277,7 +277,7 @@ fn wrong(
     expected: &'static str,
     change: &'static str,
 ) -> Fault {
-    Fault::refused("nodes", field)
+    Fault::refused(Cause::Nodes, field)
         .found(found)
         .expected(expected)
         .so("the file is not used and the nodes stay as they were")

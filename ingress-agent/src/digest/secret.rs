@@ -6,11 +6,11 @@ use std::sync::Arc;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as ApiSecret;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::{Fault, keep, object};
+use super::{Cause, Fault, Verdict, keep, object};
 use crate::model::{Certificate, Host, ObjectRef, PrivateKey};
 
 /// A Secret that holds, or should hold, a key pair.
@@ -85,8 +85,8 @@ pub fn digest(secret: ApiSecret, previous: Option<&Arc<Secret>>) -> Option<Arc<S
 fn read(data: &BTreeMap<String, ByteString>, origin: &ObjectRef) -> Result<(Pair, Vec<Fault>), Fault> {
     let chain = chain(part(data, "tls.crt", "data.tls.crt")?)?;
     let key = PrivateKeyDer::from_pem_slice(part(data, "tls.key", "data.tls.key")?).map_err(|error| {
-        Fault::refused("tls-key-pem", "data.tls.key")
-            .found(format!("no private key in PEM ({error})"))
+        Fault::refused(Cause::TlsKeyPem, "data.tls.key")
+            .found(format!("no private key in PEM ({})", why_not_pem(&error)))
             .expected("one PEM block `PRIVATE KEY`, `RSA PRIVATE KEY` or `EC PRIVATE KEY`, not encrypted")
             .change("put the private key there in PEM")
     })?;
@@ -98,17 +98,20 @@ fn read(data: &BTreeMap<String, ByteString>, origin: &ObjectRef) -> Result<(Pair
     let Some(end_entity) = parsed.first() else {
         return Err(no_certificate("no certificate in PEM"));
     };
-    let signing = any_supported_type(&key).map_err(|error| {
-        Fault::refused("tls-key", "data.tls.key")
-            .found(format!("a key that cannot be used ({error})"))
-            .expected("an RSA key of 2048 to 8192 bits, a P-256, P-384 or P-521 key, or an Ed25519 key")
-            .change("issue the certificate anew for such a key")
-    })?;
-    let belongs = signing
-        .public_key()
-        .is_some_and(|public| *public == *end_entity.public_key().raw);
-    if !belongs {
-        return Err(Fault::refused("tls-pair", "data.tls.key")
+    let signing =
+        any_supported_type(&key).map_err(|error| unusable(format!("a key that cannot be used ({error})")))?;
+    let public = signing.public_key();
+    let belongs = |certificate: &X509Certificate<'_>| {
+        public
+            .as_ref()
+            .is_some_and(|public| **public == *certificate.public_key().raw)
+    };
+    if !belongs(end_entity) {
+        if let Some(place) = parsed.iter().position(belongs) {
+            let found = format!("the host's own certificate in place {} of the chain", place + 1);
+            return Err(out_of_order(Verdict::Refused, found));
+        }
+        return Err(Fault::refused(Cause::TlsPair, "data.tls.key")
             .found("a private key that is not the certificate's")
             .expected("the key that `tls.crt` was issued for")
             .change("store the certificate and the key of one issuance together"));
@@ -134,7 +137,7 @@ fn part<'a>(
 ) -> Result<&'a [u8], Fault> {
     match data.get(key) {
         Some(ByteString(bytes)) if !bytes.is_empty() => Ok(bytes),
-        Some(_) | None => Err(Fault::refused("tls-missing", field)
+        Some(_) | None => Err(Fault::refused(Cause::TlsMissing, field)
             .found("nothing")
             .expected("PEM text")
             .change("make the Secret with `kubectl create secret tls NAME --cert=FILE --key=FILE`")),
@@ -144,11 +147,23 @@ fn part<'a>(
 fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
     CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| no_certificate(format!("text that is not PEM ({error})")))
+        .map_err(|error| no_certificate(format!("text that is not PEM ({})", why_not_pem(&error))))
+}
+
+/// Without a byte of the text: a key that was written on one line stands in the error.
+fn why_not_pem(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a block without its `END` line",
+        pem::Error::IllegalSectionStart { .. } => "a `BEGIN` line that holds more than its label",
+        pem::Error::Base64Decode(_) => "a block that is not base64",
+        pem::Error::NoItemsFound => "no items found",
+        pem::Error::SectionTooLarge => "a block of more than 10 MB",
+        pem::Error::Io(_) | _ => "it cannot be read",
+    }
 }
 
 fn no_certificate(found: impl Into<Arc<str>>) -> Fault {
-    Fault::refused("tls-certificate-pem", "data.tls.crt")
+    Fault::refused(Cause::TlsCertificatePem, "data.tls.crt")
         .found(found)
         .expected("PEM blocks `CERTIFICATE`, the host's own first")
         .change("put the certificate and its chain there in PEM")
@@ -157,7 +172,7 @@ fn no_certificate(found: impl Into<Arc<str>>) -> Fault {
 fn parse<'a>(index: usize, der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Fault> {
     match X509Certificate::from_der(der) {
         Ok((_, certificate)) => Ok(certificate),
-        Err(error) => Err(Fault::refused("tls-certificate", "data.tls.crt")
+        Err(error) => Err(Fault::refused(Cause::TlsCertificate, "data.tls.crt")
             .found(format!(
                 "certificate {} of the chain is not X.509 ({error})",
                 index + 1
@@ -173,13 +188,15 @@ fn order(chain: &[X509Certificate<'_>]) -> Option<Fault> {
         [subject, issuer] => subject.issuer().as_raw() != issuer.subject().as_raw(),
         _ => false,
     });
-    wrong.then(|| {
-        Fault::degraded("tls-order", "data.tls.crt")
-            .found("certificates that do not certify one another in their order")
-            .expected("the host's certificate, then the one that issued it, and so on")
-            .so("clients may refuse the chain")
-            .change("sort the chain, the host's own certificate first")
-    })
+    let found = "certificates that do not certify one another in their order";
+    wrong.then(|| out_of_order(Verdict::Degraded, found.to_owned()).so("clients may refuse the chain"))
+}
+
+fn out_of_order(verdict: Verdict, found: String) -> Fault {
+    Fault::new(verdict, Cause::TlsOrder, "data.tls.crt")
+        .found(found)
+        .expected("the host's certificate, then the one that issued it, and so on")
+        .change("sort the chain, the host's own certificate first")
 }
 
 /// The DNS names of the subject alternative name extension; what is no host pattern matches no host.
@@ -204,11 +221,15 @@ fn private_key(key: &PrivateKeyDer<'_>) -> Result<PrivateKey, Fault> {
         PrivateKeyDer::Pkcs1(der) => Ok(PrivateKey::Pkcs1(der.secret_pkcs1_der().to_vec())),
         PrivateKeyDer::Sec1(der) => Ok(PrivateKey::Sec1(der.secret_sec1_der().to_vec())),
         PrivateKeyDer::Pkcs8(der) => Ok(PrivateKey::Pkcs8(der.secret_pkcs8_der().to_vec())),
-        _ => Err(Fault::refused("tls-key", "data.tls.key")
-            .found("a key in an unknown encoding")
-            .expected("PKCS #1, SEC 1 or PKCS #8")
-            .change("convert the key to PKCS #8")),
+        _ => Err(unusable("a key in an unknown encoding")),
     }
+}
+
+fn unusable(found: impl Into<Arc<str>>) -> Fault {
+    Fault::refused(Cause::TlsKey, "data.tls.key")
+        .found(found)
+        .expected("an RSA key of 2048 to 8192 bits, a P-256, P-384 or P-521 key, or an Ed25519 key")
+        .change("issue the certificate anew for such a key")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
-use super::Fault;
+use super::{Cause, Fault};
 
 /// Which labelled things are meant. All requirements must hold; none: everything is meant.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -85,7 +85,7 @@ fn requirement(
         ("DoesNotExist", true) => Operator::DoesNotExist,
         (_, empty) => {
             return Err(
-                Fault::refused("selector", format!("{field}.matchExpressions[{index}]"))
+                Fault::refused(Cause::Selector, format!("{field}.matchExpressions[{index}]"))
                     .found(format!(
                         "operator `{operator}` with {} values",
                         if empty { "no" } else { "some" }

@@ -7,7 +7,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Selector, keep, object};
+use super::{Cause, Fault, Selector, keep, object};
 use crate::model::ObjectRef;
 
 mod port;
@@ -191,7 +191,7 @@ fn assignment(
         Err(_) => {
             faults.push(
                 Fault::refused(
-                    "assignment-address",
+                    Cause::AssignmentAddress,
                     format!("status.assignments[{index}].address"),
                 )
                 .found(format!("`{address}`"))

@@ -126,13 +126,15 @@ impl FromStr for Field {
 }
 
 /// The request that is asked about.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Request {
     pub(super) url: Url,
-    method: Method,
-    fields: HeaderMap,
+    pub(super) method: Method,
+    pub(super) fields: HeaderMap,
     /// The client: its family chooses among a name's VIPs.
     pub(super) client: Option<IpAddr>,
+    /// Whether the client has HTTP/2.
+    pub(super) http2: bool,
 }
 
 impl Request {
@@ -152,7 +154,23 @@ impl Request {
             method,
             fields: map,
             client,
+            http2: true,
         }
+    }
+
+    /// The same of a client that has no HTTP/2.
+    pub fn over_http1(self) -> Self {
+        Self { http2: false, ..self }
+    }
+
+    /// The port that is dialled.
+    pub fn port(&self) -> u16 {
+        self.url.port()
+    }
+
+    /// Whether the client speaks TLS.
+    pub fn tls(&self) -> bool {
+        self.url.tls()
     }
 
     /// As it is sent to a VIP.
@@ -160,6 +178,7 @@ impl Request {
         Asked {
             local,
             server_name: self.url.server_name(),
+            http2: self.http2,
             method: &self.method,
             target: &self.url.target,
             fields: &self.fields,

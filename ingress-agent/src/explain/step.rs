@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::ObjectRef;
 
 /// Which step.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepName {
     /// The address and port that are dialled.
@@ -44,7 +44,7 @@ impl fmt::Display for StepName {
 }
 
 /// What one step found, and where that stands; or why it fails, and what repairs it.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Step {
     /// Which.
     pub step: StepName,
@@ -52,11 +52,11 @@ pub struct Step {
     pub ok: bool,
     /// The object it comes from, as `KIND NAMESPACE/NAME`.
     pub object: Option<String>,
-    /// The field there.
+    /// The field there; without an object, a flag of the agent's.
     pub field: Option<String>,
     /// What it found.
     pub value: String,
-    /// Why it fails.
+    /// Why it fails; of one that does not, what it rests on.
     pub why: Option<String>,
     /// The change that repairs it.
     pub change: Option<String>,
@@ -80,6 +80,18 @@ impl Step {
     pub(super) fn from(mut self, object: &ObjectRef, field: Option<String>) -> Self {
         self.object = Some(object.to_string());
         self.field = field;
+        self
+    }
+
+    /// By which flag of the agent's it is there.
+    pub(super) fn at(mut self, flag: &str) -> Self {
+        self.field = Some(flag.to_owned());
+        self
+    }
+
+    /// It holds for a reason that is to be known.
+    pub(super) fn because(mut self, why: impl Into<String>) -> Self {
+        self.why = Some(why.into());
         self
     }
 

@@ -11,11 +11,10 @@ impl fmt::Display for Explanation {
             let mark = if step.ok { "ok  " } else { "FAIL" };
             writeln!(f, "  {mark}  {:<11}  {}", step.step, step.value)?;
             let indent = " ".repeat(21);
-            if let Some(object) = &step.object {
-                match &step.field {
-                    Some(field) => writeln!(f, "{indent}from {object}: {field}")?,
-                    None => writeln!(f, "{indent}from {object}")?,
-                }
+            match (&step.object, &step.field) {
+                (Some(object), Some(field)) => writeln!(f, "{indent}from {object}: {field}")?,
+                (Some(origin), None) | (None, Some(origin)) => writeln!(f, "{indent}from {origin}")?,
+                (None, None) => {}
             }
             if let Some(why) = &step.why {
                 writeln!(f, "{indent}why: {why}")?;

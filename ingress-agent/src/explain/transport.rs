@@ -1,12 +1,16 @@
 //! The steps before the request's head is read: the VIP and the certificate.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
 
+use http::Version;
+
+use super::fault::Told;
 use super::request::Request;
 use super::step::{Step, StepName};
-use super::{Subject, routing};
+use super::{Basis, Subject, host};
 use crate::digest::nearest::nearest;
-use crate::model::{Listener, ObjectRef, Vip};
+use crate::model::{Certificate, Listener, ObjectRef, Vip};
 use crate::proxy::trace::Trace;
 
 /// The listener that is dialled, and the step that says so. A URL that names no address dials the VIP of its
@@ -27,11 +31,11 @@ pub(super) fn vip<'a>(subject: &Subject<'a>, request: &Request) -> (Option<&'a L
     let at_port = |listener: &&Listener| listener.vip.port.get() == url.port();
     let candidates: Vec<&Listener> = listeners.iter().filter(dialled).filter(at_port).collect();
     let spoken = |listener: &&&Listener| listener.tls == url.tls();
-    let host = request.host();
+    let name = request.host();
     let chosen = candidates
         .iter()
         .filter(spoken)
-        .find(|listener| routing::knows(listener, &host))
+        .find(|listener| host::is_known(listener, &name))
         .or_else(|| candidates.iter().find(spoken))
         .or_else(|| candidates.first());
     let Some(listener) = chosen else {
@@ -42,7 +46,7 @@ pub(super) fn vip<'a>(subject: &Subject<'a>, request: &Request) -> (Option<&'a L
     let step = Step::found(StepName::Vip, vips.join(", "));
     let step = match pool(subject, listener.vip) {
         Some(pool) => step.from(&pool, Some("spec.addresses".to_owned())),
-        None => step,
+        None => ordinary(subject.basis, listener, step),
     };
     if listener.tls == url.tls() {
         return (Some(listener), step);
@@ -53,10 +57,28 @@ pub(super) fn vip<'a>(subject: &Subject<'a>, request: &Request) -> (Option<&'a L
         ("HTTP", "https://")
     };
     let why = format!("port {} speaks {spoken}, and the URL says {asked}", url.port());
-    let change = format!(
-        "ask for another port or scheme, or change `protocol: {spoken}` in the VipPool's `spec.ports`"
-    );
-    (None, step.fails(why, change))
+    let change = match (pool(subject, listener.vip), listener.tls) {
+        (Some(_), _) => format!("change `protocol: {spoken}` in the VipPool's `spec.ports`"),
+        (None, true) => "listen there by `--listen` instead of `--tls-listen`".to_owned(),
+        (None, false) => "listen there by `--tls-listen` instead of `--listen`".to_owned(),
+    };
+    (
+        None,
+        step.fails(why, format!("ask for another port or scheme, or {change}")),
+    )
+}
+
+/// A listener that is no VIP: by which flag it is there, or that it is assumed.
+fn ordinary(basis: Basis, listener: &Listener, step: Step) -> Step {
+    let flag = if listener.tls { "--tls-listen" } else { "--listen" };
+    match basis {
+        Basis::Agent | Basis::Folder => step.at(flag),
+        Basis::Assumed => step.at(flag).because(format!(
+            "assumed: the folder has no VipPool, so this is as `ingress-agent run --no-xdp {flag} {}` answers, where \
+             every listener serves all our classes",
+            address(listener.vip)
+        )),
+    }
 }
 
 fn unserved(subject: &Subject<'_>, request: &Request) -> Step {
@@ -78,10 +100,7 @@ fn unserved(subject: &Subject<'_>, request: &Request) -> Step {
 }
 
 fn address(vip: Vip) -> String {
-    match vip.address {
-        IpAddr::V4(address) => format!("{address}:{}", vip.port),
-        IpAddr::V6(address) => format!("[{address}]:{}", vip.port),
-    }
+    SocketAddr::new(vip.address, vip.port.get()).to_string()
 }
 
 /// The VipPool that has a VIP.
@@ -99,23 +118,38 @@ pub(super) fn certificate(
     listener: &Listener,
     trace: &Trace,
 ) -> Step {
-    let name = request.url.server_name();
-    if let Some(pattern) = &trace.certificate
-        && let Some(certificate) = listener.site.certificates.get(pattern)
-    {
-        let value = format!("the certificate for `{pattern}`");
-        return Step::found(StepName::Certificate, value)
-            .from(&certificate.origin, Some("data[tls.crt]".to_owned()));
+    let spoken = if trace.version == Version::HTTP_2 {
+        "HTTP/2"
+    } else {
+        "HTTP/1.1"
+    };
+    let shown = trace.certificate.as_ref().and_then(|pattern| {
+        let certificate = listener.site.certificates.get(pattern)?;
+        Some((pattern, certificate))
+    });
+    if let Some((pattern, certificate)) = shown {
+        let until = match not_after(subject, certificate) {
+            Some(not_after) => format!(", valid until {}", date(not_after)),
+            None => String::new(),
+        };
+        let value = format!("the certificate for `{pattern}`{until}; {spoken} by ALPN");
+        let step = Step::found(StepName::Certificate, value)
+            .from(&certificate.origin, Some("data.tls.crt".to_owned()));
+        return match Told::of(subject, &certificate.origin, |_| true) {
+            Some(told) => told.tell(step),
+            None => step,
+        };
     }
-    let step = Step::found(StepName::Certificate, "the agent's own, which no client trusts");
-    let Some(name) = name else {
+    let value = format!("the agent's own, which no client trusts; {spoken} by ALPN");
+    let step = Step::found(StepName::Certificate, value);
+    let Some(name) = request.url.server_name() else {
         return step.fails(
             "the URL names an address, so the client asks for no name",
             "use a host name that an Ingress has a certificate for",
         );
     };
-    if let Some(fault) = routing::fault_of_tls(subject, name) {
-        return fault.tell(step);
+    if let Some(told) = Told::of_tls(subject, name) {
+        return told.tell(step);
     }
     let known: Vec<String> = listener
         .site
@@ -132,4 +166,25 @@ pub(super) fn certificate(
         ),
         format!("add `{name}` to `spec.tls[].hosts` of its Ingress, with a `secretName`"),
     )
+}
+
+/// Until when a certificate is valid, in seconds since 1970.
+fn not_after(subject: &Subject<'_>, certificate: &Certificate) -> Option<i64> {
+    let mut secrets = subject.snapshot.secrets.iter();
+    let secret = secrets.find(|entry| entry.value.object == certificate.origin)?;
+    secret.value.pair.as_ref().map(|pair| pair.not_after)
+}
+
+/// `2027-03-01`, in UTC.
+fn date(seconds: i64) -> String {
+    // Beyond are years that the format has no room for.
+    let after = u64::try_from(seconds)
+        .ok()
+        .filter(|after| *after < 253_402_300_800);
+    let Some(after) = after else {
+        return format!("{seconds} seconds after 1970");
+    };
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(after);
+    let text = humantime::format_rfc3339_seconds(time).to_string();
+    text.split('T').next().unwrap_or(&text).to_owned()
 }

@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use arc_swap::ArcSwap;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 
-use super::Writer;
+use super::{Inventory, Writer};
 
 /// Upper bounds of the durations' buckets, in microseconds.
 const BOUNDS: [u64; 10] = [
@@ -17,8 +18,10 @@ const BOUNDS: [u64; 10] = [
 ];
 
 /// The control thread's counters.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Control {
+    /// When the process started.
+    pub started: SystemTime,
     /// Snapshots that were translated.
     pub snapshots: AtomicU64,
     /// Models that came into effect.
@@ -35,6 +38,36 @@ pub struct Control {
     pub dropped: Arc<AtomicU64>,
     /// Listeners of the last model.
     pub listeners: AtomicU64,
+    /// When the source last changed, in seconds since 1970; 0: it has not told anything yet.
+    pub changed_at: AtomicU64,
+    /// When a model last came into effect wholly, likewise.
+    pub applied_at: AtomicU64,
+    /// What the last snapshot held.
+    pub inventory: ArcSwap<Inventory>,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self {
+            started: SystemTime::now(),
+            snapshots: AtomicU64::default(),
+            applied: AtomicU64::default(),
+            failed: AtomicU64::default(),
+            translate: Seconds::default(),
+            degraded: AtomicU64::default(),
+            refused: AtomicU64::default(),
+            dropped: Arc::default(),
+            listeners: AtomicU64::default(),
+            changed_at: AtomicU64::default(),
+            applied_at: AtomicU64::default(),
+            inventory: ArcSwap::default(),
+        }
+    }
+}
+
+/// A moment as seconds since 1970.
+pub(crate) fn since_1970(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// A histogram of durations.
@@ -89,6 +122,37 @@ impl Collector for Control {
             get(&self.dropped),
         )?;
         writer.gauge("listeners", "Listeners of the last model", get(&self.listeners))?;
+        writer.gauge(
+            "source_changed_timestamp_seconds",
+            "When the source last told a change, since 1970; 0: not yet",
+            get(&self.changed_at),
+        )?;
+        writer.gauge(
+            "model_applied_timestamp_seconds",
+            "When a model last came into effect wholly, since 1970; 0: not yet",
+            get(&self.applied_at),
+        )?;
+        let inventory = self.inventory.load();
+        let objects = inventory.objects.iter();
+        writer.gauges(
+            "objects",
+            "Objects of the source, by kind",
+            objects.map(|(kind, count)| ([("kind", *kind)], *count)),
+        )?;
+        let certificates = inventory.certificates.iter().map(|([namespace, secret], until)| {
+            ([("namespace", &**namespace), ("secret", &**secret)], *until)
+        });
+        writer.gauges(
+            "certificate_not_after_seconds",
+            "When the certificate of a Secret ends, since 1970",
+            certificates,
+        )?;
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        writer.gauges(
+            "build_info",
+            "Always 1; the label says what runs",
+            [(version, 1_u64)],
+        )?;
         let buckets = BOUNDS.iter().zip(&self.translate.buckets);
         let buckets: Vec<_> = buckets
             .map(|(bound, count)| (in_seconds(*bound), get(count)))

@@ -1,6 +1,6 @@
 //! What the workers count, summed over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -11,7 +11,8 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 
 use super::Writer;
 use super::control::{in_seconds, with_rest};
-use crate::proxy::{BOUNDS_MICROS, CLASSES, Counts, Labels, METHODS, Proxy, RouteCounts};
+use crate::model::{Action, Model, Route};
+use crate::proxy::{BOUNDS_MICROS, CAUSES, CLASSES, Counts, Labels, METHODS, Proxy, RouteCounts};
 
 /// The workers' counters.
 #[derive(Debug)]
@@ -31,6 +32,19 @@ impl Traffic {
         Self { workers, routes }
     }
 
+    /// The series whose objects are in no route of the model; sorted.
+    pub(super) fn gone(&self, model: &Model) -> Vec<Labels> {
+        let sites = model.listeners.iter().map(|listener| &listener.site);
+        let mut live = HashSet::new();
+        let mut seen = HashSet::new();
+        for site in sites.filter(|site| seen.insert(Arc::as_ptr(site))) {
+            let hosts = site.hosts.values().flat_map(|host| &host.routes);
+            live.extend(hosts.chain(&site.default).map(|route| route_labels(route)));
+        }
+        let gone = |labels: &&Labels| !labels.ingress.is_empty() && !live.contains(&texts(labels));
+        self.routes.keys().filter(gone).cloned().collect()
+    }
+
     fn sum(&self, count: impl Fn(&Counts) -> &AtomicU64) -> u64 {
         self.workers
             .iter()
@@ -45,6 +59,27 @@ impl Traffic {
             .map(|(labels, counts)| (pairs(labels), sum(counts, &count)))
             .filter(|(_, count)| *count > 0)
             .collect()
+    }
+
+    /// One number per route and cause.
+    fn by_cause(
+        &self,
+        counts: impl Fn(&RouteCounts) -> &[AtomicU64; CAUSES.len()],
+    ) -> Vec<([(&str, &str); 4], u64)> {
+        let mut series = Vec::new();
+        for (labels, routes) in &self.routes {
+            for (index, cause) in CAUSES.iter().enumerate() {
+                let of_one = |route: &Arc<RouteCounts>| {
+                    counts(route).get(index).map_or(0, |count| count.load(Relaxed))
+                };
+                let count: u64 = routes.iter().map(of_one).sum();
+                if count > 0 {
+                    let [namespace, ingress, service] = pairs(labels);
+                    series.push(([namespace, ingress, service, ("cause", *cause)], count));
+                }
+            }
+        }
+        series
     }
 
     fn requests(&self, writer: &mut Writer<'_>) -> fmt::Result {
@@ -115,26 +150,21 @@ impl Collector for Traffic {
         let mut writer = Writer(encoder);
         self.requests(&mut writer)?;
         self.durations(&mut writer)?;
-        let of_routes = [
-            (
-                "response_bytes",
-                "Bytes of the answers' bodies",
-                self.of_routes(|route| &route.bytes),
-            ),
-            (
-                "upstream_retries",
-                "Tries after a request's first",
-                self.of_routes(|route| &route.retries),
-            ),
-            (
-                "upstream_failures",
-                "Tries of endpoints that failed",
-                self.of_routes(|route| &route.failures),
-            ),
-        ];
-        for (name, help, series) in of_routes {
-            writer.counters(name, help, series)?;
-        }
+        writer.counters(
+            "response_bytes",
+            "Bytes of the answers' bodies",
+            self.of_routes(|route| &route.bytes),
+        )?;
+        writer.counters(
+            "upstream_retries",
+            "Tries after a request's first, by why the one before failed",
+            self.by_cause(|route| &route.retries),
+        )?;
+        writer.counters(
+            "upstream_failures",
+            "Tries of endpoints that failed, by why",
+            self.by_cause(|route| &route.failures),
+        )?;
         let mut own: BTreeMap<u16, u64> = BTreeMap::new();
         for (status, count) in self.workers.iter().flat_map(|worker| worker.answered()) {
             *own.entry(status).or_default() += count;
@@ -156,6 +186,20 @@ impl Collector for Traffic {
             "Requests under way now",
             begun.saturating_sub(self.sum(|worker| &worker.ended)),
         )?;
+        let limited = [
+            ("total", self.sum(|worker| &worker.limited.total)),
+            ("source", self.sum(|worker| &worker.limited.source)),
+            ("listener", self.sum(|worker| &worker.limited.listener)),
+            ("handshakes", self.sum(|worker| &worker.limited.handshakes)),
+            ("evicted", self.sum(|worker| &worker.limited.evicted)),
+            ("stalled", self.sum(|worker| &worker.limited.stalled)),
+            ("flooded", self.sum(|worker| &worker.limited.flooded)),
+        ];
+        writer.counters(
+            "connections_limited",
+            "Connections, and streams of HTTP/2, that a limit refused or ended, by limit",
+            limited.map(|(limit, count)| ([("limit", limit)], count)),
+        )?;
         writer.counters(
             "tls_handshakes",
             "TLS handshakes by how they ended",
@@ -169,6 +213,18 @@ impl Collector for Traffic {
             ],
         )
     }
+}
+
+fn route_labels(route: &Route) -> [&str; 3] {
+    let service = match &route.action {
+        Action::Forward(backend) => &*backend.id.service,
+        Action::Refuse => "",
+    };
+    [&route.origin.namespace, &route.origin.name, service]
+}
+
+fn texts(labels: &Labels) -> [&str; 3] {
+    [&labels.namespace, &labels.ingress, &labels.service]
 }
 
 fn pairs(labels: &Labels) -> [(&str, &str); 3] {

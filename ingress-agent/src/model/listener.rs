@@ -1,9 +1,10 @@
 //! What listens on a VIP, and the site behind it.
 
-use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use super::{Certificate, Host, Route, Vip};
+use super::{Certificate, HostMap, Protocol, Route, Vip};
 
 /// A VIP, or an ordinary listener's address, and what answers there.
 #[derive(Clone, Debug)]
@@ -26,16 +27,34 @@ pub struct Opening {
     pub tls: bool,
 }
 
+impl Opening {
+    /// At a port of every address, of both families. None: there is no port 0.
+    pub fn everywhere(port: u16, tls: bool) -> Vec<Self> {
+        let Some(port) = NonZeroU16::new(port) else {
+            return Vec::new();
+        };
+        let at = |address| Self {
+            vip: Vip {
+                address,
+                port,
+                protocol: Protocol::Tcp,
+            },
+            tls,
+        };
+        vec![at(Ipv4Addr::UNSPECIFIED.into()), at(Ipv6Addr::UNSPECIFIED.into())]
+    }
+}
+
 /// Everything that is answered behind the VIPs of a set of classes.
 #[derive(Clone, Debug, Default)]
 pub struct Site {
     /// Hosts and their routes.
-    pub hosts: BTreeMap<Host, Arc<VirtualHost>>,
+    pub hosts: HostMap<Arc<VirtualHost>>,
     /// What answers when no host or no path matches; `None`: 404.
     pub default: Option<Arc<Route>>,
     /// Which certificate is shown for which server name; never keyed by `Host::Any`. A name that is not
     /// here gets the agent's default certificate.
-    pub certificates: BTreeMap<Host, Arc<Certificate>>,
+    pub certificates: HostMap<Arc<Certificate>>,
 }
 
 /// One host's routes.

@@ -1,7 +1,11 @@
-//! Path matches of Ingress v1 and their order.
+//! Path matches of Ingress v1 and their order, and the one form in which paths are compared.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+
+mod canonical;
+
+pub use canonical::{NotCanonical, canonical};
 
 /// How a rule matches a request's path. Paths begin with `/`.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]

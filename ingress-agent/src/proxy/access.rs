@@ -1,6 +1,8 @@
 //! The access event: one per request, when it has ended, by whatever knows the end.
 
-use std::net::SocketAddr;
+mod captures;
+mod tries;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,8 +10,11 @@ use std::time::{Duration, Instant};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 
+use self::captures::Captured;
+pub use self::captures::{Captures, Side};
+pub(super) use self::tries::Tries;
 use super::client::Client;
-use super::count::{MethodLabel, Outcome, add};
+use super::count::{Cause, MethodLabel, Outcome, add};
 use super::error::ProxyError;
 use super::router::Rule;
 use crate::model::{Action, BackendPort};
@@ -28,12 +33,11 @@ pub(super) struct Record {
     /// `None`: a refused request, of which no field is believed, or nobody listens.
     asked: Option<Box<Asked>>,
     method: MethodLabel,
-    /// When it first went to a pod, and its id.
-    forwarded: Option<(Instant, Option<HeaderValue>)>,
+    /// Its id, once it has gone to a pod.
+    id: Option<HeaderValue>,
+    captured: Captured,
     pub(super) rule: Option<Arc<Rule>>,
-    pub(super) endpoint: Option<SocketAddr>,
-    /// Tries after the first.
-    pub(super) retries: u32,
+    pub(super) tries: Tries,
     pub(super) status: Option<StatusCode>,
     /// Bytes of the answer's body.
     pub(super) bytes: u64,
@@ -84,10 +88,10 @@ impl Record {
             started: Instant::now(),
             asked: None,
             method: MethodLabel::OTHER,
-            forwarded: None,
+            id: None,
+            captured: Captured::default(),
             rule: None,
-            endpoint: None,
-            retries: 0,
+            tries: Tries::default(),
             status: None,
             bytes: 0,
             error: None,
@@ -110,12 +114,19 @@ impl Record {
             user_agent: parts.headers.get(header::USER_AGENT).cloned(),
             length: length(parts),
         }));
+        self.heads(Side::Request, &parts.headers);
+    }
+
+    /// A head of the exchange, of which the format may tell some fields.
+    pub(super) fn heads(&mut self, side: Side, headers: &HeaderMap) {
+        self.captured
+            .take(&self.client.worker.options.captures, side, headers);
     }
 
     /// It goes to a pod now, with these fields.
     pub(super) fn forwards(&mut self, headers: &HeaderMap) {
         if is_wanted() {
-            self.forwarded = Some((Instant::now(), headers.get(X_REQUEST_ID).cloned()));
+            self.id = headers.get(X_REQUEST_ID).cloned();
         }
     }
 
@@ -126,16 +137,30 @@ impl Record {
         if self.error.is_some() {
             counter.counts().answer(status);
         }
+        let (retried, failed) = self.tries.causes();
         let outcome = Outcome {
             method: self.method,
             status,
             micros,
             bytes: self.bytes,
-            retries: self.retries,
-            failed: self.end == End::UpstreamBroken
-                || (self.endpoint.is_some() && self.error.is_some() && matches!(status, 502 | 504)),
+            retried,
+            failed: failed.or_else(|| self.broken(status)),
         };
         counter.count(self.rule.as_ref().map(|rule| &*rule.route), &outcome);
+    }
+
+    /// What was wrong with the answer to the last try, if there was one.
+    fn broken(&self, status: u16) -> Option<Cause> {
+        let is_refused = self.tries.count() > 0 && self.error.is_some() && matches!(status, 502 | 504);
+        match self.end {
+            End::UpstreamBroken => Some(Cause::Truncated),
+            End::ClientGone | End::Complete => is_refused.then_some(Cause::Malformed),
+        }
+    }
+
+    /// Tries after the first.
+    fn retries(&self) -> u32 {
+        u32::try_from(self.tries.count().saturating_sub(1)).unwrap_or(u32::MAX)
     }
 
     fn status(&self) -> u16 {
@@ -155,11 +180,16 @@ impl Record {
             BackendPort::Number(number) => number.to_string(),
             BackendPort::Name(name) => name.to_string(),
         });
-        let id = self.forwarded.as_ref().and_then(|(_, id)| id.as_ref());
-        let upstream_us = self.forwarded.as_ref().map(|(begin, _)| in_micros(now - *begin));
+        // What the client did to its own request is no word of the endpoint's.
+        let is_endpoints = |status: &u16| self.error.is_none() || matches!(status, 502 | 504);
+        let status = self.status.map(|status| status.as_u16()).filter(is_endpoints);
+        let bytes = if self.error.is_none() { self.bytes } else { 0 };
+        let tries = self.tries.tell(status, bytes, now);
+        let tries = tries.as_ref();
         tracing::info!(
             target: "access",
             %client,
+            client_port = u64::from(self.client.peer.port()),
             listener = %self.client.local,
             method = asked.map_or("-", |asked| asked.method.as_str()),
             host = words(host)
@@ -172,7 +202,7 @@ impl Record {
             referer = words(asked.and_then(|asked| asked.referer.as_ref())),
             user_agent = words(asked.and_then(|asked| asked.user_agent.as_ref())),
             request_length = asked.map(|asked| asked.length),
-            request_id = words(id),
+            request_id = words(self.id.as_ref()),
             status = self.status(),
             bytes = self.bytes,
             duration_us = micros,
@@ -181,9 +211,12 @@ impl Record {
             ingress = route.map(|route| &*route.origin.name),
             service = backend.map(|backend| &*backend.service),
             service_port = port,
-            upstream_us,
-            upstream = self.endpoint.map(tracing::field::display),
-            retries = self.retries,
+            upstream = tries.map(|tries| &*tries.addresses),
+            upstream_status = tries.map(|tries| &*tries.statuses),
+            upstream_response_time = tries.map(|tries| &*tries.times),
+            upstream_response_length = tries.map(|tries| &*tries.lengths),
+            retries = self.retries(),
+            captured = self.captured.words(),
             error = self.error.map(tracing::field::display),
             end = self.end.name(),
         );

@@ -12,6 +12,7 @@ use http::HeaderValue;
 use super::access::Record;
 use super::header::Forwarded;
 use super::serve::Ends;
+use super::tls::Security;
 use super::tunnel::Tunnel;
 use super::watch::Watch;
 use super::worker::Worker;
@@ -31,19 +32,33 @@ pub(super) struct Client {
     pub(super) local: SocketAddr,
     /// Whether it came over TLS, to here or to a balancer in front.
     pub(super) tls: bool,
+    /// Of the connection itself.
+    pub(super) security: Security,
     pub(super) forwarded: Forwarded,
     pub(super) watch: Arc<Watch>,
     requests: Cell<u64>,
     open: Cell<u64>,
     abandoned: Cell<u32>,
     tunnel: RefCell<Option<(Tunnel, Record)>>,
+    turn: Cell<Turn>,
+}
+
+/// What a stream of HTTP/2 did when it was last polled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Turn {
+    /// Its answer began.
+    pub(super) answered: bool,
+    /// The pod has nothing more to send for now.
+    pub(super) pod_waits: bool,
+    /// Bytes of the answer's body that were handed on.
+    pub(super) bytes: u64,
 }
 
 impl Client {
-    pub(super) fn new(worker: Rc<Worker>, ends: Ends, tls: bool, watch: Arc<Watch>) -> Self {
+    pub(super) fn new(worker: Rc<Worker>, ends: Ends, security: Security, watch: Arc<Watch>) -> Self {
         let Ends { peer, local, dialled } = ends;
         // A balancer that terminates TLS itself dials a plain listener and names the port it was dialled at.
-        let https = tls || (dialled != local && dialled.port() == HTTPS);
+        let https = security.is_tls() || (dialled != local && dialled.port() == HTTPS);
         let forwarded = Forwarded {
             client: text(address(peer.ip())),
             port: HeaderValue::from(dialled.port()),
@@ -54,12 +69,14 @@ impl Client {
             peer,
             local,
             tls: https,
+            security,
             forwarded,
             watch,
             requests: Cell::new(0),
             open: Cell::new(0),
             abandoned: Cell::new(0),
             tunnel: RefCell::default(),
+            turn: Cell::default(),
         }
     }
 
@@ -105,9 +122,23 @@ impl Client {
         self.tunnel.borrow_mut().take()
     }
 
+    /// What was noted since this was last asked.
+    pub(super) fn take_turn(&self) -> Turn {
+        self.turn.take()
+    }
+
+    /// The answer whose turn it is waits for the pod, or hands these bytes on.
+    pub(super) fn note_body(&self, bytes: Option<u64>) {
+        let mut turn = self.turn.get();
+        turn.pod_waits = bytes.is_none();
+        turn.bytes += bytes.unwrap_or_default();
+        self.turn.set(turn);
+    }
+
     /// A request has arrived: the client owes nothing, unless the next one's head has begun.
     pub(super) fn request_begins(&self) {
         self.open.set(self.open.get() + 1);
+        self.watch.set_idle(false);
         self.watch.set_answered(false);
         if !self.watch.head_begun() {
             self.watch.expect_nothing();
@@ -116,6 +147,10 @@ impl Client {
 
     /// An answer begins: the rest of the request's body may take its time.
     pub(super) fn answer_begins(&self) {
+        self.turn.set(Turn {
+            answered: true,
+            ..Turn::default()
+        });
         self.watch.set_answered(true);
         if !self.watch.head_begun() {
             self.watch.expect_nothing();
@@ -126,6 +161,7 @@ impl Client {
     pub(super) fn request_ended(&self, now: Instant) {
         self.open.set(self.open.get() - 1);
         if self.open.get() == 0 && !self.watch.expects() {
+            self.watch.set_idle(true);
             self.watch.expect_within(now, self.worker.options.idle);
         }
     }

@@ -4,6 +4,7 @@
 //! worker. A series is found by its labels without allocating; only its first request takes the lock of the list
 //! that scrapes read.
 
+mod cause;
 mod route;
 
 use std::cell::RefCell;
@@ -16,6 +17,8 @@ use foldhash::quality::RandomState;
 
 use crate::model::{Action, Route};
 
+pub use self::cause::CAUSES;
+pub(super) use self::cause::Cause;
 pub use self::route::{BOUNDS_MICROS, CLASSES, METHODS, RouteCounts};
 pub(super) use self::route::{MethodLabel, Outcome};
 
@@ -49,6 +52,8 @@ pub struct Counts {
     pub ended: AtomicU64,
     /// TLS handshakes by how they ended.
     pub handshakes: Handshakes,
+    /// Connections that a limit ended or refused.
+    pub limited: Limited,
     answered: [AtomicU64; STATUSES],
     series: Mutex<Vec<(Labels, Arc<RouteCounts>)>>,
 }
@@ -64,6 +69,25 @@ pub struct Handshakes {
     pub late: AtomicU64,
 }
 
+/// Connections, and streams, that a limit ended or refused.
+#[derive(Debug, Default)]
+pub struct Limited {
+    /// Refused: there are as many as there may be.
+    pub total: AtomicU64,
+    /// Refused: of this source.
+    pub source: AtomicU64,
+    /// Refused: at this listener.
+    pub listener: AtomicU64,
+    /// Ended within its TLS handshake, for another.
+    pub handshakes: AtomicU64,
+    /// Idle, and ended for others.
+    pub evicted: AtomicU64,
+    /// The client took nothing of an answer for too long: connections, and streams of HTTP/2.
+    pub stalled: AtomicU64,
+    /// More frames of HTTP/2 than its requests and answers call for.
+    pub flooded: AtomicU64,
+}
+
 impl Default for Counts {
     fn default() -> Self {
         Self {
@@ -72,6 +96,7 @@ impl Default for Counts {
             begun: AtomicU64::default(),
             ended: AtomicU64::default(),
             handshakes: Handshakes::default(),
+            limited: Limited::default(),
             answered: std::array::from_fn(|_| AtomicU64::default()),
             series: Mutex::default(),
         }
@@ -138,7 +163,7 @@ impl Counter {
     }
 
     /// Counts a request that has ended.
-    pub(super) fn count(&self, route: Option<&Route>, outcome: &Outcome) {
+    pub(super) fn count(&self, route: Option<&Route>, outcome: &Outcome<'_>) {
         let Some(route) = route else {
             return self.rest.add(outcome);
         };
@@ -174,6 +199,34 @@ impl Counter {
             .or_default()
             .insert(labels.service, counts);
     }
+
+    /// Forgets series whose objects are gone. Requests under way of their routes count again as new ones.
+    pub(super) fn forget(&self, gone: &[Labels]) {
+        let mut routes = self.routes.borrow_mut();
+        for Labels {
+            namespace,
+            ingress,
+            service,
+        } in gone
+        {
+            let Some(ingresses) = routes.get_mut(namespace) else {
+                continue;
+            };
+            if let Some(services) = ingresses.get_mut(ingress) {
+                if services.remove(service).is_some() {
+                    self.known.set(self.known.get() - 1);
+                }
+                if services.is_empty() {
+                    ingresses.remove(ingress);
+                }
+            }
+            if ingresses.is_empty() {
+                routes.remove(namespace);
+            }
+        }
+        let mut series = self.counts.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.retain(|(labels, _)| gone.binary_search(labels).is_err());
+    }
 }
 
 impl Counts {
@@ -182,3 +235,6 @@ impl Counts {
         series.push((labels, Arc::clone(counts)));
     }
 }
+
+#[cfg(test)]
+mod tests;

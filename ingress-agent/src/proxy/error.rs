@@ -14,12 +14,16 @@ pub(super) enum ProxyError {
     Authority,
     #[error("the path has no canonical form")]
     Path,
+    #[error("the connection was opened for a host of another namespace")]
+    Misdirected,
     #[error("no route matches this host and path")]
     NoRoute,
     #[error("the route asks for what this agent does not honour")]
     NotHonoured,
     #[error("no endpoint is ready")]
     NoEndpoint,
+    #[error("no endpoint can be reached at present")]
+    AllDown,
     #[error("no endpoint could be reached")]
     Connect,
     #[error("the endpoint's answer was broken")]
@@ -58,8 +62,9 @@ impl ProxyError {
                 Refusal::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             },
             Self::Authority | Self::Path | Self::RequestBody => StatusCode::BAD_REQUEST,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::NotHonoured | Self::NoEndpoint => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotHonoured | Self::NoEndpoint | Self::AllDown => StatusCode::SERVICE_UNAVAILABLE,
             Self::Connect | Self::Upstream => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -79,6 +84,10 @@ impl ProxyError {
         if status == StatusCode::METHOD_NOT_ALLOWED {
             // RFC 9110 section 15.5.6 asks for the field; it may be empty.
             headers.insert(header::ALLOW, HeaderValue::from_static(""));
+        }
+        if self == Self::AllDown {
+            // They are probed once a second.
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if matches!(self, Self::Refused(_) | Self::RequestBody) {
             // Where the next request would begin is not certain.

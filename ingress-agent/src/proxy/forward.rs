@@ -1,6 +1,7 @@
 //! A request's way: authority, path, route, endpoint, answer.
 
 mod body;
+mod upload;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -16,9 +17,10 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::{self, OnUpgrade};
 
-pub(super) use self::body::{Progress, RequestBody, ResponseBody};
+pub(super) use self::body::ResponseBody;
 use self::body::{Relay, Source};
-use super::access::Record;
+pub(super) use self::upload::{RequestBody, Upload};
+use super::access::{Record, Side};
 use super::authority::SCRATCH;
 use super::client::Client;
 use super::error::ProxyError;
@@ -65,6 +67,7 @@ pub(super) async fn serve(
         response = response.map(|source| if headless { source.without_own() } else { source });
     }
     record.status = Some(response.status());
+    record.heads(Side::Sent, response.headers());
     client.answer_begins();
     if offers_upgrade && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         // What follows the request is in no protocol that was agreed on.
@@ -102,13 +105,21 @@ async fn respond(
     if let Some((_, protocol)) = &upgrade {
         header::upgrade(&mut parts.headers, protocol.clone());
     }
+    // The guard times those of HTTP/1.1.
+    let grace = (parts.version == Version::HTTP_2).then_some(client.worker.options.body);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
 
-    let (body, progress) = RequestBody::new(body, body_limit::bytes(policies.body_limit));
+    let (body, upload) = RequestBody::new(body, body_limit::bytes(policies.body_limit), grace);
     let calls = &policies.upstream;
-    let (response, connection) =
-        exchange(client, calls, targets, parts, body, progress.as_deref(), record).await?;
+    let exchanged = exchange(client, calls, targets, parts, body, upload.as_ref(), record).await;
+    if let Some(upload) = &upload {
+        upload.settle();
+    }
+    let (response, connection) = exchanged?;
+    if let Some(upload) = &upload {
+        upload.answer_begins();
+    }
     let once = upgrade.is_some();
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some((client, protocol)) = upgrade
@@ -121,10 +132,11 @@ async fn respond(
     if parts.status == StatusCode::SWITCHING_PROTOCOLS || !is_plainly_framed(&parts.headers) {
         return Err(ProxyError::Upstream);
     }
+    record.heads(Side::Upstream, &parts.headers);
     header::response(&mut parts.headers);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
-    let mut relay = Relay::new(body, connection, progress);
+    let mut relay = Relay::new(body, connection, upload);
     if once {
         relay.let_go();
     }
@@ -150,6 +162,7 @@ fn switched(
         pod,
         connection,
         idle,
+        websocket: protocol.as_bytes().eq_ignore_ascii_case(b"websocket"),
     })));
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *answer.headers_mut() = std::mem::take(response.headers_mut());
@@ -188,6 +201,12 @@ fn route(client: &Client, parts: &mut Parts) -> Result<Routed, ProxyError> {
         // Held for the lookup only: a request keeps its rule, never the table.
         let live = client.worker.live.load();
         let listener = live.table.listener(client.local);
+        let certificates = listener.and_then(|listener| listener.certificates.as_deref());
+        if let Some(name) = authority.name
+            && !client.security.admits(name, certificates)
+        {
+            return Err(ProxyError::Misdirected);
+        }
         let rule = listener.and_then(|listener| listener.site.find(authority.name, &path).rule());
         rule.map(Arc::clone).ok_or(ProxyError::NoRoute)?
     };

@@ -11,9 +11,10 @@
 
 mod chunks;
 mod framer;
+pub(super) mod frames;
 pub(super) mod h2;
 mod head;
-mod pace;
+pub(super) mod pace;
 mod refusal;
 mod syntax;
 

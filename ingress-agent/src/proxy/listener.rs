@@ -18,6 +18,8 @@ pub use self::ordinary::Ordinary;
 
 /// The kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
+/// What may wait in the kernel to be sent to one client (`TCP_NOTSENT_LOWAT`); it asks for more once half has gone.
+const UNSENT: u32 = 128 * 1024;
 /// How many ports are tried until one is free in both families.
 const ATTEMPTS: usize = 16;
 
@@ -184,6 +186,10 @@ fn listen_at(address: SocketAddr) -> Result<TcpListener, ListenError> {
     socket
         .set_tcp_nodelay(true)
         .map_err(failed("setsockopt(TCP_NODELAY)"))?;
+    // Inherited too.
+    socket
+        .set_tcp_notsent_lowat(UNSENT)
+        .map_err(failed("setsockopt(TCP_NOTSENT_LOWAT)"))?;
     socket.bind(&address.into()).map_err(failed("bind"))?;
     socket.listen(BACKLOG).map_err(failed("listen"))?;
     Ok(socket.into())

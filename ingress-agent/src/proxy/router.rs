@@ -12,16 +12,17 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::authority::HostName;
+use super::error::ProxyError;
 use super::upstream::{Budget, Endpoint};
-use crate::model;
+use crate::model::{self, Host, HostMap};
 
-pub(super) use hosts::{Hosts, Pattern};
+pub(super) use hosts::find;
 pub(super) use paths::Paths;
 
 /// A site, compiled.
 #[derive(Debug, Default)]
 pub(super) struct Site {
-    pub(super) hosts: Hosts<Arc<Paths>>,
+    pub(super) hosts: HostMap<Arc<Paths>>,
     pub(super) default: Option<Arc<Rule>>,
 }
 
@@ -54,6 +55,15 @@ impl Upstream {
         self.ready.len() + self.draining.len()
     }
 
+    /// Why there is no endpoint to ask.
+    pub(super) fn nobody(&self) -> ProxyError {
+        if self.count() == 0 {
+            ProxyError::NoEndpoint
+        } else {
+            ProxyError::AllDown
+        }
+    }
+
     /// Requests under way at all of them.
     pub(super) fn in_flight(&self) -> u32 {
         let endpoints = self.ready.iter().chain(&self.draining);
@@ -65,7 +75,7 @@ impl Upstream {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found<'a> {
     /// The host pattern that matched.
-    pub(super) host: Option<Pattern<'a>>,
+    pub(super) host: Option<&'a Host>,
     /// That host's best rule for the path.
     own: Option<&'a Arc<Rule>>,
     /// The site's.
@@ -85,9 +95,15 @@ impl<'a> Found<'a> {
 }
 
 impl Site {
+    /// Every rule, in no order.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        let hosts = self.hosts.iter().flat_map(|(_, paths)| paths.rules());
+        hosts.chain(&self.default)
+    }
+
     /// What answers. `path` is canonical.
     pub(super) fn find(&self, host: Option<HostName<'_>>, path: &str) -> Found<'_> {
-        let host = self.hosts.find(host);
+        let host = find(&self.hosts, host);
         Found {
             host: host.map(|(pattern, _)| pattern),
             own: host.and_then(|(_, paths)| paths.get(path)),

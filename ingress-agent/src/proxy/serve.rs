@@ -5,12 +5,13 @@ mod rest;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures::future::{Either, select};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -20,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::admission::{Admitted, Beyond};
 use super::client::Client;
 use super::count::add;
 use super::deadline::Deadline;
@@ -27,8 +29,9 @@ use super::forward;
 use super::guard::{Guard, Limits};
 use super::open::Place;
 use super::preamble::{self, Preamble};
+use super::stream::ClientStream;
 use super::table;
-use super::tls;
+use super::tls::{self, Security, Shown};
 use super::watch::Watch;
 use super::worker::Worker;
 
@@ -46,6 +49,15 @@ enum Leaving {
     Awaited,
     /// It ends after the request under way.
     Told,
+}
+
+/// Why hyper is not polled any further.
+enum Pause {
+    Ended(hyper::Result<()>),
+    /// Nothing is under way.
+    Rest,
+    /// The client has taken nothing of an answer for too long.
+    Stalled,
 }
 
 /// What is spoken at a VIP.
@@ -78,6 +90,14 @@ pub(super) async fn serve(
         return;
     };
     let (local, peer) = (canonical(local), canonical(peer));
+    let mut admitted = match worker.admission.admit(local) {
+        Ok(admitted) => admitted,
+        Err(beyond) => return refuse(&worker, &stream, peer, beyond),
+    };
+    if worker.admission.is_nearly_full() {
+        let evicted = worker.open.evict_idle();
+        add(&worker.counter.counts().limited.evicted, evicted);
+    }
     let Some(spoken) = spoken_at(&worker, local) else {
         tracing::debug!(%local, %peer, "no listener has this address: the connection is closed");
         return;
@@ -88,7 +108,10 @@ pub(super) async fn serve(
         dialled: local,
     };
     if balanced {
-        return Box::pin(serve_balanced(worker, spoken, stream, ends, place)).await;
+        return Box::pin(serve_balanced(worker, spoken, stream, ends, place, admitted)).await;
+    }
+    if let Err(beyond) = admitted.of(peer.ip()) {
+        return refuse(&worker, &stream, peer, beyond);
     }
     speak(worker, spoken, stream, ends, place).await;
 }
@@ -110,7 +133,14 @@ impl Drop for Counted {
 }
 
 /// Takes a balancer's word on who the client is; closes the connection of one that says nothing sound.
-async fn serve_balanced(worker: Rc<Worker>, spoken: Spoken, mut stream: TcpStream, ends: Ends, place: Place) {
+async fn serve_balanced(
+    worker: Rc<Worker>,
+    spoken: Spoken,
+    mut stream: TcpStream,
+    ends: Ends,
+    place: Place,
+    mut admitted: Admitted,
+) {
     let read = timeout(worker.options.handshake, preamble::read(&mut stream)).await;
     let ends = match read {
         Ok(Ok(Preamble::Proxied { source, destination })) => Ends {
@@ -124,37 +154,70 @@ async fn serve_balanced(worker: Rc<Worker>, spoken: Spoken, mut stream: TcpStrea
             return tracing::warn!(balancer = %ends.peer, "no PROXY header in time: a connection is closed");
         }
     };
+    if let Err(beyond) = admitted.of(ends.peer.ip()) {
+        return refuse(&worker, &stream, ends.peer, beyond);
+    }
     speak(worker, spoken, stream, ends, place).await;
 }
 
+/// A connection beyond a cap is reset, which costs the kernel nothing more.
+fn refuse(worker: &Worker, stream: &TcpStream, peer: SocketAddr, beyond: Beyond) {
+    let limited = &worker.counter.counts().limited;
+    let counter = match beyond {
+        Beyond::Total => &limited.total,
+        Beyond::Source => &limited.source,
+        Beyond::Listener => &limited.listener,
+    };
+    add(counter, 1);
+    tracing::debug!(%peer, ?beyond, "a connection beyond a cap is refused");
+    // Without it the close is an ordinary one.
+    _ = stream.set_zero_linger();
+}
+
 async fn speak(worker: Rc<Worker>, spoken: Spoken, stream: TcpStream, ends: Ends, place: Place) {
+    let watch = Arc::new(Watch::new(worker.options.head));
+    let stream = ClientStream::new(stream, worker.options.write, Arc::clone(&watch));
     match spoken {
-        Spoken::Plain => requests(worker, stream, ends, false, place).await,
+        Spoken::Plain => requests(worker, stream, ends, Security::Plain, place, watch).await,
         // Boxed, so that a plain connection's task is not as large as a TLS one's.
-        Spoken::Tls(config) => Box::pin(serve_tls(worker, config, stream, ends, place)).await,
+        Spoken::Tls(config) => Box::pin(serve_tls(worker, config, stream, ends, place, watch)).await,
     }
 }
 
 async fn serve_tls(
     worker: Rc<Worker>,
     config: Arc<ServerConfig>,
-    stream: TcpStream,
+    stream: ClientStream,
     ends: Ends,
     place: Place,
+    watch: Arc<Watch>,
 ) {
     let peer = ends.peer;
     let handshake = TlsAcceptor::from(config).accept(stream);
-    let ended = timeout(worker.options.handshake, handshake).await;
+    let ended = {
+        let under_way = worker.handshaking.begin(worker.options.caps.handshakes);
+        let handshake = timeout(worker.options.handshake, handshake);
+        match select(pin!(handshake), pin!(under_way.displaced())).await {
+            Either::Left((ended, _)) => ended,
+            Either::Right(_) => {
+                add(&worker.counter.counts().limited.handshakes, 1);
+                watch.give_up();
+                return tracing::debug!(%peer, "a TLS handshake made room for another");
+            }
+        }
+    };
     let handshakes = &worker.counter.counts().handshakes;
     match ended {
         Ok(Ok(stream)) => {
             add(&handshakes.ok, 1);
-            if stream.get_ref().1.alpn_protocol() == Some(tls::H2) {
-                let watch = Arc::new(Watch::new(worker.options.head));
-                let client = Client::new(worker, ends, true, watch);
+            watch.expect_within(Instant::now(), worker.options.head);
+            let session = stream.get_ref().1;
+            let security = Security::Tls(shown(&worker, ends.local, session.server_name()));
+            if session.alpn_protocol() == Some(tls::H2) {
+                let client = Client::new(worker, ends, security, watch);
                 h2::serve(Rc::new(client), stream, place).await;
             } else {
-                requests(worker, stream, ends, true, place).await;
+                requests(worker, stream, ends, security, place, watch).await;
             }
         }
         Ok(Err(error)) => {
@@ -166,6 +229,13 @@ async fn serve_tls(
             tracing::debug!(%peer, "a TLS handshake took too long");
         }
     }
+}
+
+/// The certificate that was shown to a client of the listener at `local`.
+fn shown(worker: &Worker, local: SocketAddr, server_name: Option<&str>) -> Option<Shown> {
+    let live = worker.live.load();
+    let listener = live.table.listener(local)?;
+    Shown::to(server_name, listener.certificates.as_deref()?)
 }
 
 fn spoken_at(worker: &Worker, local: SocketAddr) -> Option<Spoken> {
@@ -185,17 +255,22 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-async fn requests<S>(worker: Rc<Worker>, io: S, ends: Ends, tls: bool, place: Place)
-where
+async fn requests<S>(
+    worker: Rc<Worker>,
+    io: S,
+    ends: Ends,
+    security: Security,
+    place: Place,
+    watch: Arc<Watch>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let watch = Arc::new(Watch::new(worker.options.head));
     let limits = Limits {
         head: worker.options.head,
         body: worker.options.body,
     };
-    let guard = Guard::new(io, tls, limits, Arc::clone(&watch));
-    let client = Rc::new(Client::new(worker, ends, tls, Arc::clone(&watch)));
+    let guard = Guard::new(io, security.is_tls(), limits, Arc::clone(&watch));
+    let client = Rc::new(Client::new(worker, ends, security, Arc::clone(&watch)));
     // Boxed, so that it takes no memory while the connection rests.
     let begin = |guard| {
         let served = Rc::clone(&client);
@@ -210,16 +285,17 @@ where
     let mut registered = false;
     let ended = loop {
         let mut leaving = Leaving::No;
-        let ended = poll_fn(|cx| {
+        let pause = poll_fn(|cx| {
             if !std::mem::replace(&mut registered, true) {
-                place.register(cx.waker());
+                place.register(cx.waker(), &watch);
             }
             loop {
                 if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                    return Poll::Ready(Some(ended));
+                    return Poll::Ready(Pause::Ended(ended));
                 }
                 // After the poll, so that a request that is already here is served; and never within a head.
-                if client.worker.open.draining() && leaving != Leaving::Told && !watch.head_begun() {
+                let must_leave = client.worker.open.draining() || watch.is_evicted();
+                if must_leave && leaving != Leaving::Told && !watch.head_begun() {
                     if client.asked() > 0 {
                         leaving = Leaving::Told;
                         connection.as_mut().graceful_shutdown();
@@ -239,30 +315,42 @@ where
                 if deadline.poll(cx).is_pending() {
                     return Poll::Pending;
                 }
+                if watch.gives_up() {
+                    return Poll::Ready(Pause::Stalled);
+                }
                 if rests_at.is_some_and(|at| at < due) && leaving == Leaving::No {
-                    return Poll::Ready(None);
+                    return Poll::Ready(Pause::Rest);
                 }
                 watch.expire();
             }
         });
-        if let Some(ended) = ended.await {
-            break ended;
+        match pause.await {
+            Pause::Ended(ended) => break Some(ended),
+            Pause::Stalled => break None,
+            Pause::Rest => {}
         }
         // The guard alone is kept: the read buffer, which is empty, would hold its memory.
         let Some(mut guard) = Pin::into_inner(connection)
             .into_parts()
             .map(|parts| parts.io.into_inner())
         else {
-            break Ok(());
+            break Some(Ok(()));
         };
         rest::rest(&client, &mut guard, &mut deadline).await;
         connection = begin(guard);
     };
     let tunnel = client.take_tunnel();
-    if let Err(error) = ended {
-        tracing::debug!(peer = %ends.peer, %error, "a client's connection broke");
-    } else if let Some((tunnel, record)) = tunnel {
+    match (ended, tunnel) {
         // Here, so that the connection keeps its place, which a drain waits for.
-        Box::pin(tunnel.run(record)).await;
+        (Some(Ok(())), Some((tunnel, record))) => Box::pin(tunnel.run(record)).await,
+        (Some(Ok(())), None) => {}
+        (Some(Err(error)), _) => tracing::debug!(peer = %ends.peer, %error, "a client's connection broke"),
+        (None, _) => stalled(&client.worker, ends.peer),
     }
+}
+
+/// A client has taken nothing of an answer for too long: its connection is reset.
+fn stalled(worker: &Worker, peer: SocketAddr) {
+    add(&worker.counter.counts().limited.stalled, 1);
+    tracing::debug!(%peer, "a client that takes nothing of its answer is given up");
 }

@@ -18,7 +18,7 @@ use http::HeaderValue;
 
 use super::router::{Paths, Rule, Site, Upstream};
 use super::tls::Certificates;
-use super::upstream::{Budget, Endpoints, Target, Transport};
+use super::upstream::{Budget, Endpoint, Endpoints, Target, Transport};
 use crate::model::policy::UpstreamPolicy;
 use crate::model::{Action, Backend, EndpointState, Model, Route, VirtualHost};
 
@@ -46,6 +46,24 @@ impl Table {
     /// The listener at an accepted socket's local address.
     pub(super) fn listener(&self, local: SocketAddr) -> Option<&Listener> {
         at(&self.listeners, local)
+    }
+
+    /// All endpoints, by address; those that routes share, once.
+    pub(super) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        let mut sites = HashMap::new();
+        for Listener { site, .. } in self.listeners.values() {
+            sites.insert(Arc::as_ptr(site), site);
+        }
+        let mut endpoints = HashMap::new();
+        for rule in sites.values().flat_map(|site| site.rules()) {
+            let upstream = rule.upstream.iter();
+            for endpoint in upstream.flat_map(|upstream| upstream.ready.iter().chain(&upstream.draining)) {
+                endpoints.insert(Arc::as_ptr(endpoint), Arc::clone(endpoint));
+            }
+        }
+        let mut endpoints: Vec<_> = endpoints.into_values().collect();
+        endpoints.sort_by(|one, other| one.target.cmp(&other.target));
+        endpoints
     }
 
     pub(super) fn listeners(&self) -> impl Iterator<Item = (SocketAddr, &Listener)> {

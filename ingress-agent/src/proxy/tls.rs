@@ -1,9 +1,11 @@
 //! TLS towards clients: which certificate is shown, and what is spoken.
 //!
 //! TLS 1.2 and 1.3, HTTP/2 or HTTP/1.1 by ALPN, no early data. The tickets of all workers have one key, since a client
-//! that comes back may meet another worker; rustls itself refuses a ticket under another server name.
+//! that comes back may meet another worker; rustls itself refuses a ticket under another server name. A
+//! connection is good for the hosts of the namespace whose certificate it was shown.
 
 mod fallback;
+mod shown;
 
 use std::sync::Arc;
 
@@ -16,17 +18,26 @@ use rustls_pki_types::{
 };
 
 use super::authority::{HostName, SCRATCH};
-use super::router::Hosts;
+use super::router;
 use super::table::{Places, Table};
-use crate::model::{Certificate, PrivateKey};
+use crate::model::{Certificate, HostMap, PrivateKey};
 
 pub use fallback::FallbackError;
+pub(super) use shown::{Security, Shown};
 
 /// HTTP/2's name in ALPN.
 pub(super) const H2: &[u8] = b"h2";
 
-/// Certificates by server name.
-pub(super) type Certificates = Hosts<Arc<CertifiedKey>>;
+/// Certificates by server name; `None`: one that cannot sign.
+pub(super) type Certificates = HostMap<Option<Arc<Identity>>>;
+
+/// A certificate with its key, and whose it is.
+#[derive(Debug)]
+pub(super) struct Identity {
+    key: Arc<CertifiedKey>,
+    /// Of the Secret.
+    namespace: Arc<str>,
+}
 
 /// What all handshakes of the process share.
 #[derive(Debug)]
@@ -105,14 +116,20 @@ impl ResolvesServerCert for Chooser {
         let name = hello
             .server_name()
             .and_then(|name| HostName::new(name, &mut scratch).ok());
-        let found = name.and_then(|name| self.certificates.get(Some(name)));
-        Some(Arc::clone(found.unwrap_or(&self.fallback)))
+        let found = name.and_then(|name| find(&self.certificates, name));
+        Some(Arc::clone(found.map_or(&self.fallback, |identity| &identity.key)))
     }
+}
+
+/// What a server name is shown; `None`: the default certificate.
+fn find<'a>(certificates: &'a Certificates, name: HostName<'_>) -> Option<&'a Arc<Identity>> {
+    let (_, identity) = router::find(certificates, Some(name))?;
+    identity.as_ref()
 }
 
 /// The pair as rustls signs with it. The model has checked it; should rustls refuse it all the same, that is
 /// logged, `None`, and the default certificate is shown.
-pub(super) fn certified_key(certificate: &Certificate) -> Option<Arc<CertifiedKey>> {
+pub(super) fn identity(certificate: &Certificate) -> Option<Arc<Identity>> {
     let key = match &certificate.key {
         PrivateKey::Pkcs1(der) => PrivateKeyDer::from(PrivatePkcs1KeyDer::from(der.clone())),
         PrivateKey::Sec1(der) => PrivateSec1KeyDer::from(der.clone()).into(),
@@ -125,7 +142,10 @@ pub(super) fn certified_key(certificate: &Certificate) -> Option<Arc<CertifiedKe
         .map(CertificateDer::from)
         .collect();
     match aws_lc_rs::default_provider().key_provider.load_private_key(key) {
-        Ok(key) => Some(Arc::new(CertifiedKey::new(chain, key))),
+        Ok(key) => Some(Arc::new(Identity {
+            key: Arc::new(CertifiedKey::new(chain, key)),
+            namespace: Arc::clone(&certificate.origin.namespace),
+        })),
         Err(error) => {
             tracing::error!(
                 origin = %certificate.origin,

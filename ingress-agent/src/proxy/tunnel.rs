@@ -2,17 +2,20 @@
 //!
 //! It holds the request's record and through it the rule, never the table.
 
+mod frames;
+
 use std::cell::Cell;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures::future::{Either, poll_fn, select};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
 
+use self::frames::{Frames, GOING_AWAY};
 use super::access::{End, Record};
 use super::deadline::Deadline;
 use super::upstream::Connection;
@@ -26,10 +29,13 @@ pub(super) struct Tunnel {
     pub(super) connection: Box<Connection>,
     /// How long both may be silent (`proxy-read-timeout`).
     pub(super) idle: Duration,
+    /// Whether it carries WebSocket frames, so that the client can be told why it ends.
+    pub(super) websocket: bool,
 }
 
 impl Tunnel {
-    /// Carries bytes until both directions have ended, one has failed, or both were silent for too long.
+    /// Carries bytes until both directions have ended, one has failed, both were silent for too long, or a drain's
+    /// time is up.
     pub(super) async fn run(self, mut record: Record) {
         let ends = futures::future::try_join(self.client, self.pod).await;
         drop(self.connection);
@@ -41,7 +47,10 @@ impl Tunnel {
             }
         };
         let (sent, received) = (Cell::new(0), Cell::new(0));
-        let mut client = TokioIo::new(client);
+        let mut client = Framed {
+            io: TokioIo::new(client),
+            frames: self.websocket.then(Frames::default),
+        };
         let mut pod = Counted {
             io: TokioIo::new(pod),
             sent: &sent,
@@ -59,16 +68,70 @@ impl Tunnel {
             }
             Poll::Pending
         });
-        let copied = std::pin::pin!(copy_bidirectional(&mut client, &mut pod));
-        let ended = match select(copied, silence).await {
-            Either::Left((copied, _)) => copied.map(|_| ()),
-            Either::Right(((), _)) => Ok(()),
+        let mut farewell = record.client.worker.open.farewell();
+        let ended = {
+            let copied = pin!(copy_bidirectional(&mut client, &mut pod));
+            // An error says that the worker has ended.
+            let cut = pin!(farewell.wait_for(|&said| said));
+            match select(copied, select(silence, cut)).await {
+                Either::Left((copied, _)) => copied.map(|_| End::Complete),
+                Either::Right((Either::Left(_), _)) => Ok(End::Complete),
+                Either::Right((Either::Right(_), _)) => Ok(End::ClientGone),
+            }
         };
+        if matches!(ended, Ok(End::ClientGone)) {
+            client.take_leave().await;
+        }
         record.bytes = received.get();
         match ended {
-            Ok(()) => record.end = End::Complete,
+            Ok(end) => record.end = end,
             Err(error) => tracing::debug!(peer = %record.client.peer, %error, "a tunnel broke"),
         }
+    }
+}
+
+/// The client's end, whose frames are followed.
+struct Framed {
+    io: TokioIo<Upgraded>,
+    frames: Option<Frames>,
+}
+
+impl Framed {
+    /// Says that the server goes away, where the client can read it as that.
+    async fn take_leave(&mut self) {
+        if self.frames.as_ref().is_some_and(Frames::is_between) {
+            // Who cannot hear it sees the connection's end.
+            _ = self.io.write_all(&GOING_AWAY).await;
+            _ = self.io.shutdown().await;
+        }
+    }
+}
+
+impl AsyncRead for Framed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Framed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.io).poll_write(cx, buf))?;
+        if let Some(frames) = &mut self.frames {
+            frames.follow(buf.get(..written).unwrap_or_default());
+        }
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 

@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use super::authority::{Authority, Scratch};
 use super::error::ProxyError;
-use super::path;
+use crate::model::path;
 
 /// Whom a request is for, and its path.
 #[derive(Debug)]

@@ -19,6 +19,14 @@ pub(super) struct Watch {
     opened: Instant,
     /// Milliseconds after `opened`.
     deadline: AtomicU64,
+    /// By when the client must have taken a byte of what waits to be written; milliseconds after `opened`.
+    write_due: AtomicU64,
+    /// Whether the connection ends by a reset.
+    given_up: AtomicBool,
+    /// Whether it has answered requests and waits for the next.
+    idle: AtomicBool,
+    /// Whether it is to end for others.
+    evicted: AtomicBool,
     expired: AtomicBool,
     /// Whether the beginning of a head waits for its end.
     head_begun: AtomicBool,
@@ -40,6 +48,10 @@ impl Watch {
         let watch = Self {
             opened: Instant::now(),
             deadline: AtomicU64::new(NEVER),
+            write_due: AtomicU64::new(NEVER),
+            given_up: AtomicBool::new(false),
+            idle: AtomicBool::new(false),
+            evicted: AtomicBool::new(false),
             expired: AtomicBool::new(false),
             head_begun: AtomicBool::new(false),
             refused: OnceLock::new(),
@@ -56,8 +68,45 @@ impl Watch {
 
     /// The connection expires unless something arrives within `limit` of `now`.
     pub(super) fn expect_within(&self, now: Instant, limit: Duration) {
+        self.deadline.store(self.after(now, limit), Relaxed);
+    }
+
+    fn after(&self, now: Instant, limit: Duration) -> u64 {
         let due = (now - self.opened + limit).as_millis();
-        self.deadline.store(u64::try_from(due).unwrap_or(NEVER), Relaxed);
+        u64::try_from(due).unwrap_or(NEVER)
+    }
+
+    /// A write waits for the client, which is to take some of it within `limit` of its first wait.
+    pub(super) fn write_waits(&self, limit: Duration) {
+        if self.write_due.load(Relaxed) == NEVER {
+            self.write_due.store(self.after(Instant::now(), limit), Relaxed);
+        }
+    }
+
+    /// The client takes what is written.
+    pub(super) fn write_moves(&self) {
+        if self.write_due.load(Relaxed) != NEVER {
+            self.write_due.store(NEVER, Relaxed);
+        }
+    }
+
+    /// Whether the client has taken nothing for too long; it is then given up.
+    pub(super) fn gives_up(&self) -> bool {
+        let due = self.write_due.load(Relaxed);
+        let late = due != NEVER && Instant::now() >= self.opened + Duration::from_millis(due);
+        if late {
+            self.give_up();
+        }
+        late
+    }
+
+    /// The connection is to end by a reset.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Relaxed);
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Relaxed)
     }
 
     /// The connection waits for nothing from the client.
@@ -70,9 +119,28 @@ impl Watch {
         self.deadline.load(Relaxed) != NEVER
     }
 
-    /// When it expires.
+    pub(super) fn set_idle(&self, idle: bool) {
+        self.idle.store(idle, Relaxed);
+    }
+
+    /// Until when an idle connection is kept, in its worker's order; `None`: it is not idle, or ends already.
+    pub(super) fn idle_until(&self) -> Option<Instant> {
+        let idle = self.idle.load(Relaxed) && !self.head_begun() && !self.is_evicted();
+        self.deadline().filter(|_| idle)
+    }
+
+    /// The connection is to end now that it is idle.
+    pub(super) fn evict(&self) {
+        self.evicted.store(true, Relaxed);
+    }
+
+    pub(super) fn is_evicted(&self) -> bool {
+        self.evicted.load(Relaxed)
+    }
+
+    /// When it expires, or is given up.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let due = self.deadline.load(Relaxed);
+        let due = self.deadline.load(Relaxed).min(self.write_due.load(Relaxed));
         (due != NEVER).then(|| self.opened + Duration::from_millis(due))
     }
 

@@ -15,7 +15,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{interval, sleep, timeout, timeout_at};
 
-use super::count::{Counter, Counts};
+use super::admission::{Admission, Handshaking};
+use super::count::{Counter, Counts, Labels};
 use super::listener::{ListenError, set_max_segment};
 use super::open::{Open, Requests};
 use super::request_id::RequestIds;
@@ -33,6 +34,9 @@ const QUIET_LIMIT: Duration = Duration::from_secs(3);
 /// How long no connection is accepted after the kernel had no resources for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a tunnel that is cut at a drain's end has to tell its client.
+const FAREWELL: Duration = Duration::from_millis(250);
+
 /// What a worker's tasks share.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -46,6 +50,9 @@ pub(super) struct Worker {
     pub(super) open: Rc<Open>,
     pub(super) requests: Requests,
     pub(super) counter: Counter,
+    /// Of all workers.
+    pub(super) admission: Arc<Admission>,
+    pub(super) handshaking: Handshaking,
 }
 
 /// What is one worker's own.
@@ -55,6 +62,7 @@ pub(super) struct Share {
     /// Who begins with a PROXY protocol header.
     pub(super) balancers: Arc<[IpNet]>,
     pub(super) counts: Arc<Counts>,
+    pub(super) admission: Arc<Admission>,
 }
 
 /// What the control thread asks of a worker.
@@ -68,6 +76,8 @@ pub(super) enum Command {
         v6: u16,
         done: oneshot::Sender<Result<(), ListenError>>,
     },
+    /// To forget the series of these objects.
+    Forget(Arc<[Labels]>),
     /// To end, within this time.
     Drain {
         within: Duration,
@@ -89,7 +99,13 @@ pub enum WorkerError {
 }
 
 impl Worker {
-    fn new(live: Arc<ArcSwap<Live>>, options: Options, tls: Arc<ClientConfig>, counts: Arc<Counts>) -> Self {
+    fn new(
+        live: Arc<ArcSwap<Live>>,
+        options: Options,
+        tls: Arc<ClientConfig>,
+        counts: Arc<Counts>,
+        admission: Arc<Admission>,
+    ) -> Self {
         Self {
             live,
             options,
@@ -100,6 +116,8 @@ impl Worker {
             open: Rc::default(),
             requests: Requests::default(),
             counter: Counter::new(counts),
+            admission,
+            handshaking: Handshaking::default(),
         }
     }
 }
@@ -111,7 +129,13 @@ pub(super) async fn run(
     share: Share,
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) -> Result<(), WorkerError> {
-    let worker = Rc::new(Worker::new(live, options, client_config()?, share.counts));
+    let worker = Rc::new(Worker::new(
+        live,
+        options,
+        client_config()?,
+        share.counts,
+        share.admission,
+    ));
     let (drain, draining) = watch::channel(false);
     let mut listeners = Vec::new();
     let mut accepting = JoinSet::new();
@@ -141,6 +165,7 @@ pub(super) async fn run(
                 };
                 _ = done.send(listeners.iter().try_for_each(|listener| mss(listener)));
             }
+            Command::Forget(gone) => worker.counter.forget(&gone),
             Command::Drain { within, done } => {
                 let until = tokio::time::Instant::now() + within;
                 let ended = worker.requests.ended();
@@ -159,6 +184,7 @@ pub(super) async fn run(
                     finished: worker.requests.ended() - ended,
                     cut: worker.requests.open(),
                 };
+                _ = timeout(FAREWELL, worker.open.bid_farewell()).await;
                 _ = done.send(outcome);
                 return Ok(());
             }

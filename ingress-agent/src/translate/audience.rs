@@ -1,12 +1,12 @@
 //! Who is served at a VIP.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::classes::Classes;
+use super::readings::{Reading, Readings};
 use super::report::Findings;
 use super::vips::Binding;
-use crate::digest::{Fault, Selector};
+use crate::digest::{Cause, Fault, Selector};
 
 /// Every namespace has this label (Kubernetes 1.22), and a folder knows no other.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
@@ -29,8 +29,13 @@ impl Audience {
         Self::new(BTreeSet::from([Arc::clone(class)]), Selector::default())
     }
 
+    /// Whether an Ingress is served.
+    pub(super) fn holds(&self, reading: &Reading) -> bool {
+        self.classes.contains(&reading.class) && self.admits(&reading.entry.value.object.namespace)
+    }
+
     /// Whether objects of a namespace are served.
-    pub(super) fn admits(&self, namespace: &str) -> bool {
+    fn admits(&self, namespace: &str) -> bool {
         if self.namespaces == Selector::default() {
             return true;
         }
@@ -40,7 +45,7 @@ impl Audience {
 }
 
 /// Tells the Ingresses whose class has VIPs, but none for their namespace.
-pub(super) fn judge(bindings: &[Binding], classes: &Classes<'_>, findings: &mut Findings) {
+pub(super) fn judge(bindings: &[Binding], readings: &Readings, findings: &mut Findings) {
     let audiences: BTreeSet<_> = bindings.iter().map(|binding| &binding.audience).collect();
     if audiences
         .iter()
@@ -48,21 +53,25 @@ pub(super) fn judge(bindings: &[Binding], classes: &Classes<'_>, findings: &mut 
     {
         return;
     }
-    for (class, entry) in classes.ingresses() {
-        let namespace = &entry.value.object.namespace;
-        let mut served = audiences
-            .iter()
-            .filter(|audience| audience.classes.contains(class))
-            .peekable();
-        if served.peek().is_some() && !served.any(|audience| audience.admits(namespace)) {
-            let fault = Fault::refused("namespace-unserved", "metadata.namespace")
+    let mut unserved: HashMap<(&Arc<str>, &Arc<str>), bool> = HashMap::new();
+    for reading in readings.iter() {
+        let (class, namespace) = (&reading.class, &reading.entry.value.object.namespace);
+        let is_unserved = || {
+            let mut served = audiences
+                .iter()
+                .filter(|audience| audience.classes.contains(class))
+                .peekable();
+            served.peek().is_some() && !served.any(|audience| audience.admits(namespace))
+        };
+        if *unserved.entry((class, namespace)).or_insert_with(is_unserved) {
+            let fault = Fault::refused(Cause::NamespaceUnserved, "metadata.namespace")
                 .found(format!(
                     "`{namespace}`, which no VipPool of class `{class}` selects"
                 ))
                 .expected("a namespace that a VipPool's `spec.namespaceSelector` matches")
                 .so("the Ingress has no address")
                 .change("change the selector, or move the Ingress");
-            findings.add(&entry.value.object, entry.place.as_ref(), fault);
+            findings.insert(reading.finding(fault));
         }
     }
 }

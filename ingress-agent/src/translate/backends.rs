@@ -4,31 +4,27 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::classes::Classes;
-use super::index::Index;
+use super::index::{Index, Names};
+use super::readings::Readings;
 use super::report::Findings;
 use super::{Entry, Snapshot};
 use crate::digest::ingress::Target;
-use crate::digest::{Endpoints, Fault, Ingress, Service};
+use crate::digest::{Cause, Endpoints, Fault, Ingress};
 use crate::model::{Backend, BackendId, BackendPort, Endpoint, EndpointState};
 
-/// What the last snapshot's backends were, and what they were made of.
+/// There is no Service of that name.
+const MISSING: Cause = Cause::ServiceMissing;
+
+/// What the last snapshot's backends were.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
-    known: HashMap<BackendId, Kept>,
+    known: HashMap<BackendId, Arc<Resolved>>,
     vips: BTreeSet<IpAddr>,
-}
-
-#[derive(Debug)]
-struct Kept {
-    service: Option<Arc<Service>>,
-    slices: Vec<Arc<Endpoints>>,
-    resolved: Arc<Resolved>,
 }
 
 /// Every backend once, however many routes name it.
 pub(super) struct Backends<'a> {
-    index: &'a Index<'a>,
+    index: &'a Index,
     memo: &'a mut Memo,
     /// Backends of the last snapshot that are no longer the same. They are held so that no other has their
     /// address.
@@ -43,30 +39,25 @@ pub(super) struct Resolved {
 }
 
 impl<'a> Backends<'a> {
-    /// `vips`: our own addresses, which no backend may have.
-    pub(super) fn new(index: &'a Index<'a>, vips: BTreeSet<IpAddr>, memo: &'a mut Memo) -> Self {
+    /// `vips`: our own addresses, which no backend may have. `touched`: the Services that are others now.
+    pub(super) fn new(index: &'a Index, vips: BTreeSet<IpAddr>, touched: &Names, memo: &'a mut Memo) -> Self {
         let mut stale = HashMap::new();
         let same_vips = memo.vips == vips;
         memo.vips = vips;
         let Memo { known, vips } = memo;
-        known.retain(|id, kept| {
-            // Nobody but the memo holds it: no host has named it any more.
-            if Arc::strong_count(&kept.resolved) == 1 {
-                return false;
+        let any = !same_vips || !touched.is_empty();
+        for (id, resolved) in known.iter_mut().filter(|_| any) {
+            // What is said of a missing Service names the nearest of all others.
+            let nearest = touched.renamed && resolved.is_missing();
+            if same_vips && !nearest && !touched.contains(&id.namespace, &id.service) {
+                continue;
             }
-            if same_vips && kept.is_current(id, index) {
-                return true;
-            }
-            let new = kept_of(id, index, vips);
-            if new.resolved == kept.resolved {
-                kept.service = new.service;
-                kept.slices = new.slices;
-            } else {
-                let old = std::mem::replace(kept, new).resolved;
+            let new = resolve(id, index, vips);
+            if new != **resolved {
+                let old = std::mem::replace(resolved, Arc::new(new));
                 stale.insert(Arc::as_ptr(&old).addr(), old);
             }
-            true
-        });
+        }
         Self { index, memo, stale }
     }
 
@@ -74,44 +65,37 @@ impl<'a> Backends<'a> {
     pub(super) fn get(&mut self, id: BackendId) -> Arc<Resolved> {
         let Self { index, memo, .. } = self;
         let Memo { known, vips } = &mut **memo;
-        let kept = known.entry(id).or_insert_with_key(|id| kept_of(id, index, vips));
-        Arc::clone(&kept.resolved)
+        let resolved = known
+            .entry(id)
+            .or_insert_with_key(|id| Arc::new(resolve(id, index, vips)));
+        Arc::clone(resolved)
+    }
+
+    /// Whether no backend of the last snapshot is another in this one.
+    pub(super) fn are_current(&self) -> bool {
+        self.stale.is_empty()
     }
 
     /// Whether a backend of the last snapshot is the same in this one.
     pub(super) fn is_current(&self, resolved: &Arc<Resolved>) -> bool {
-        self.stale.is_empty() || !self.stale.contains_key(&Arc::as_ptr(resolved).addr())
+        !self.stale.contains_key(&Arc::as_ptr(resolved).addr())
+    }
+
+    /// Forgets those that nothing but the memo holds: no host names them any more.
+    pub(super) fn forget_unused(self) {
+        self.memo
+            .known
+            .retain(|_, resolved| Arc::strong_count(resolved) > 1);
     }
 }
 
-impl Kept {
-    fn is_current(&self, id: &BackendId, index: &Index<'_>) -> bool {
-        // Its fault names the nearest of all other Services.
-        let Some(service) = &self.service else {
-            return false;
-        };
-        let now = index.service(&id.namespace, &id.service);
-        let slices = index.endpoints(&id.namespace, &id.service);
-        now.is_some_and(|now| Arc::ptr_eq(&now.value, service))
-            && slices.len() == self.slices.len()
-            && slices
-                .iter()
-                .zip(&self.slices)
-                .all(|(now, kept)| Arc::ptr_eq(&now.value, kept))
+impl Resolved {
+    fn is_missing(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| fault.cause == MISSING)
     }
 }
 
-fn kept_of(id: &BackendId, index: &Index<'_>, vips: &BTreeSet<IpAddr>) -> Kept {
-    let service = index.service(&id.namespace, &id.service);
-    let slices = index.endpoints(&id.namespace, &id.service);
-    Kept {
-        service: service.map(|entry| Arc::clone(&entry.value)),
-        slices: slices.iter().map(|entry| Arc::clone(&entry.value)).collect(),
-        resolved: Arc::new(resolve(id, index, vips)),
-    }
-}
-
-fn resolve(id: &BackendId, index: &Index<'_>, vips: &BTreeSet<IpAddr>) -> Resolved {
+fn resolve(id: &BackendId, index: &Index, vips: &BTreeSet<IpAddr>) -> Resolved {
     let (mut endpoints, mut fault) = match find(id, index) {
         Ok(endpoints) => (endpoints, None),
         Err(fault) => (Vec::new(), Some(fault.so("its requests are answered 503"))),
@@ -128,7 +112,7 @@ fn resolve(id: &BackendId, index: &Index<'_>, vips: &BTreeSet<IpAddr>) -> Resolv
 }
 
 fn endpoint_is_vip(id: &BackendId, address: SocketAddr) -> Fault {
-    Fault::degraded("endpoint-vip", "")
+    Fault::degraded(Cause::EndpointVip, "")
         .found(format!(
             "Service {}/{} with the endpoint {address}, which is a VIP",
             id.namespace, id.service
@@ -139,21 +123,21 @@ fn endpoint_is_vip(id: &BackendId, address: SocketAddr) -> Fault {
 }
 
 /// `ServiceBackendPort` names a port of the Service; its EndpointSlices name their ports by that port's name.
-fn find(id: &BackendId, index: &Index<'_>) -> Result<Vec<Endpoint>, Fault> {
+fn find(id: &BackendId, index: &Index) -> Result<Vec<Endpoint>, Fault> {
     let BackendId {
         namespace,
         service: name,
         port,
     } = id;
     let Some(service) = index.service(namespace, name) else {
-        return Err(Fault::degraded("service-missing", "")
+        return Err(Fault::degraded(MISSING, "")
             .found(format!("Service {namespace}/{name}, which does not exist"))
             .expected("a Service of the Ingress's namespace")
-            .nearest(index.nearest("Service", namespace, name))
+            .nearest(index.nearest_service(namespace, name))
             .change(format!("create the Service `{name}`, or correct the name")));
     };
-    if let Some(external) = &service.value.external_name {
-        return Err(Fault::degraded("service-external-name", "")
+    if let Some(external) = &service.external_name {
+        return Err(Fault::degraded(Cause::ServiceExternalName, "")
             .found(format!(
                 "Service {namespace}/{name} of type ExternalName (`{external}`)"
             ))
@@ -165,12 +149,11 @@ fn find(id: &BackendId, index: &Index<'_>) -> Result<Vec<Endpoint>, Fault> {
         BackendPort::Name(wanted) => wanted == name,
     };
     let found = service
-        .value
         .ports
         .iter()
         .find(|port| port.tcp && matches(port.number, &port.name));
     let Some(found) = found else {
-        let ports = service.value.ports.iter().filter(|port| port.tcp);
+        let ports = service.ports.iter().filter(|port| port.tcp);
         let ports: Vec<_> = ports
             .map(|port| match &*port.name {
                 "" => port.number.to_string(),
@@ -181,7 +164,7 @@ fn find(id: &BackendId, index: &Index<'_>) -> Result<Vec<Endpoint>, Fault> {
             BackendPort::Number(number) => number.to_string(),
             BackendPort::Name(name) => format!("`{name}`"),
         };
-        return Err(Fault::degraded("service-port-missing", "")
+        return Err(Fault::degraded(Cause::ServicePortMissing, "")
             .found(format!("port {wanted}"))
             .expected(format!(
                 "a TCP port of Service {namespace}/{name}, which has {}",
@@ -191,7 +174,7 @@ fn find(id: &BackendId, index: &Index<'_>) -> Result<Vec<Endpoint>, Fault> {
     };
     let endpoints = merge(index.endpoints(namespace, name), &found.name);
     if endpoints.is_empty() {
-        return Err(Fault::degraded("no-endpoints", "")
+        return Err(Fault::degraded(Cause::NoEndpoints, "")
             .found(format!(
                 "Service {namespace}/{name} without a ready endpoint for its port {}",
                 found.number
@@ -212,12 +195,12 @@ fn list(ports: &[String]) -> String {
 
 /// Several slices of a Service, as one. An address may stand in two of them while it moves; then the
 /// better state counts.
-fn merge(slices: &[&Entry<Endpoints>], port: &Arc<str>) -> Vec<Endpoint> {
+fn merge(slices: &[Arc<Endpoints>], port: &Arc<str>) -> Vec<Endpoint> {
     let mut merged: BTreeMap<SocketAddr, EndpointState> = BTreeMap::new();
     for slice in slices {
-        let ports = slice.value.ports.iter().filter(|(name, _)| name == port);
+        let ports = slice.ports.iter().filter(|(name, _)| name == port);
         for (_, number) in ports {
-            for (address, state) in &slice.value.addresses {
+            for (address, state) in &slice.addresses {
                 let known = merged
                     .entry(SocketAddr::new(*address, number.get()))
                     .or_insert(*state);
@@ -232,23 +215,26 @@ fn merge(slices: &[&Entry<Endpoints>], port: &Arc<str>) -> Vec<Endpoint> {
 }
 
 /// Says what is wrong with the EndpointSlices that our Ingresses call.
-pub(super) fn judge(snapshot: &Snapshot, classes: &Classes<'_>, index: &Index<'_>, findings: &mut Findings) {
-    if snapshot
-        .endpoints
-        .iter()
-        .all(|slice| slice.value.faults.is_empty())
-    {
+pub(super) fn judge(snapshot: &Snapshot, readings: &Readings, index: &Index, findings: &mut Findings) {
+    if !index.has_faulty_slices() {
         return;
     }
-    let called: BTreeSet<_> = classes
-        .ingresses()
-        .flat_map(|(_, entry)| services(&entry.value))
-        .collect();
-    for (namespace, name) in called {
-        for slice in index.endpoints(namespace, name) {
-            for fault in &slice.value.faults {
-                findings.add(&slice.value.object, slice.place.as_ref(), fault.clone());
-            }
+    let faulty = snapshot
+        .endpoints
+        .iter()
+        .filter(|slice| !slice.value.faults.is_empty());
+    let mut faulty_of: HashMap<(&str, &str), Vec<&Entry<Endpoints>>> = HashMap::new();
+    for slice in faulty {
+        if let Some(service) = &slice.value.service {
+            let key = (&*slice.value.object.namespace, &**service);
+            faulty_of.entry(key).or_default().push(slice);
+        }
+    }
+    let called = readings.iter().flat_map(|reading| services(&reading.entry.value));
+    // Each is told once, however many call it.
+    for slice in called.filter_map(|service| faulty_of.remove(&service)).flatten() {
+        for fault in &slice.value.faults {
+            findings.add(&slice.value.object, slice.place.as_ref(), fault.clone());
         }
     }
 }

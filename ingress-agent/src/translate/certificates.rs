@@ -5,135 +5,120 @@
 //! first Ingress by precedence, count. Without a usable certificate a host is shown the default one: it is
 //! never dead.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Slot;
 use std::sync::Arc;
 
+use super::Snapshot;
 use super::index::Index;
-use super::report::Findings;
-use super::{Entry, Snapshot};
+use super::readings::Reading;
+use super::report::{Finding, Findings};
 use crate::digest::ingress::Tls;
 use crate::digest::secret::Pair;
-use crate::digest::{Fault, Ingress};
+use crate::digest::{Cause, Fault, Secret};
 use crate::model::{Certificate, Host};
-
-type Certificates = BTreeMap<Host, Arc<Certificate>>;
 
 const DEFAULT_SHOWN: &str = "the host is shown the default certificate";
 
-/// The certificates of the Ingresses' hosts.
-pub(super) fn choose(
-    ingresses: &[&Entry<Ingress>],
-    index: &Index<'_>,
-    findings: &mut Findings,
-) -> Certificates {
-    let mut chosen = Certificates::new();
-    for entry in ingresses {
-        let mut tell = |fault| findings.add(&entry.value.object, entry.place.as_ref(), fault);
-        let tls = entry.value.tls.iter();
-        let pairs: Vec<_> = tls
-            .map(|tls| (tls, pair(&entry.value, tls, index, &mut tell)))
-            .collect();
-        for (tls, pair) in &pairs {
-            let Some(pair) = pair else { continue };
-            for host in &tls.hosts {
-                if covers(pair, host) {
-                    claim(&mut chosen, host, pair, tls, &mut tell);
-                } else {
-                    tell(not_covering(tls, host, pair));
-                }
-            }
-        }
-        let named = |host: &Host| {
-            pairs
-                .iter()
-                .any(|(tls, _)| tls.hosts.iter().any(|tls| tls == host))
-        };
-        for rule in entry
-            .value
-            .rules
-            .iter()
-            .filter(|rule| rule.host != Host::Any && !named(&rule.host))
-        {
-            let pair = pairs
-                .iter()
-                .find_map(|(_, pair)| pair.filter(|pair| covers(pair, &rule.host)));
-            if let Some(pair) = pair {
-                chosen
-                    .entry(rule.host.clone())
-                    .or_insert_with(|| Arc::clone(&pair.certificate));
+/// What is wrong with an Ingress's Secrets.
+pub(super) fn faults(reading: &Reading, index: &Index) -> Vec<Fault> {
+    let namespace = &reading.entry.value.object.namespace;
+    let mut faults = Vec::new();
+    for (tls, secret) in reading.tls() {
+        // Without a Secret the entry asks for TLS with the default certificate.
+        let Some(name) = &tls.secret else { continue };
+        let field = || format!("spec.tls[{}].secretName", tls.index);
+        match secret.map(|secret| (secret, &secret.pair)) {
+            None => faults.push(missing(field(), namespace, name, index)),
+            Some((secret, None)) => faults.push(bad(field(), secret)),
+            Some((_, Some(pair))) => {
+                let uncovered = tls.hosts.iter().filter(|host| !covers(pair, host));
+                faults.extend(uncovered.map(|host| not_covering(tls, host, pair)));
             }
         }
     }
+    faults
+}
+
+/// The certificate that is shown for a host.
+#[derive(Debug, Default)]
+pub(super) struct Chosen {
+    pub(super) certificate: Option<Arc<Certificate>>,
+    /// What those should know who asked for another.
+    pub(super) findings: Vec<Finding>,
+    /// Whether the host has an entry in `spec.tls` of any Ingress, or a certificate. Also one without a usable
+    /// Secret counts: its clients are shown the default certificate.
+    pub(super) secured: bool,
+}
+
+/// Chooses the certificate of a host among the Ingresses that name it, by precedence.
+pub(super) fn choose(host: &Host, readings: &[Arc<Reading>]) -> Chosen {
+    let mut chosen = Chosen::default();
+    if *host == Host::Any {
+        return chosen;
+    }
+    for reading in readings {
+        let mut named = false;
+        for (tls, secret) in reading.tls().filter(|(tls, _)| tls.hosts.contains(host)) {
+            named = true;
+            let Some(pair) = covering(secret, host) else {
+                continue;
+            };
+            let owner = chosen
+                .certificate
+                .get_or_insert_with(|| Arc::clone(&pair.certificate));
+            if owner.origin != pair.certificate.origin {
+                let fault = taken(tls, host, owner);
+                chosen.findings.push(reading.finding(fault));
+            }
+        }
+        chosen.secured |= named;
+        if !named && chosen.certificate.is_none() {
+            let pair = reading.tls().find_map(|(_, secret)| covering(secret, host));
+            chosen.certificate = pair.map(|pair| Arc::clone(&pair.certificate));
+        }
+    }
+    chosen.secured |= chosen.certificate.is_some();
     chosen
 }
 
-/// The Secret's pair, or a word on why there is none.
-fn pair<'a>(
-    ingress: &Ingress,
-    tls: &Tls,
-    index: &Index<'a>,
-    tell: &mut impl FnMut(Fault),
-) -> Option<&'a Pair> {
-    let field = format!("spec.tls[{}].secretName", tls.index);
-    let namespace = &ingress.object.namespace;
-    // Without a Secret the entry asks for TLS with the default certificate.
-    let name = tls.secret.as_ref()?;
-    let Some(secret) = index.secret(namespace, name) else {
-        tell(
-            Fault::degraded("secret-missing", field)
-                .found(format!(
-                    "Secret {namespace}/{name}, which does not exist or holds no `tls.crt`"
-                ))
-                .expected("a Secret of type kubernetes.io/tls in the Ingress's namespace")
-                .nearest(index.nearest("Secret", namespace, name))
-                .so(DEFAULT_SHOWN)
-                .change(format!(
-                    "create it with `kubectl create secret tls {name} -n {namespace} --cert=FILE --key=FILE`"
-                )),
-        );
-        return None;
-    };
-    if secret.value.pair.is_none() {
-        let why = secret
-            .value
-            .faults
-            .first()
-            .map(|fault| format!(" ({}: {})", fault.field, fault.found));
-        tell(
-            Fault::degraded("secret-bad", field)
-                .found(format!(
-                    "Secret {namespace}/{name}, which cannot be used{}",
-                    why.unwrap_or_default()
-                ))
-                .expected("a Secret with a certificate and its key")
-                .so(DEFAULT_SHOWN)
-                .change("repair the Secret"),
-        );
-    }
-    secret.value.pair.as_ref()
+fn covering<'a>(secret: Option<&'a Arc<Secret>>, host: &Host) -> Option<&'a Pair> {
+    let pair = secret?.pair.as_ref();
+    pair.filter(|pair| covers(pair, host))
 }
 
-fn claim(chosen: &mut Certificates, host: &Host, pair: &Pair, tls: &Tls, tell: &mut impl FnMut(Fault)) {
-    match chosen.entry(host.clone()) {
-        Slot::Vacant(free) => {
-            free.insert(Arc::clone(&pair.certificate));
-        }
-        Slot::Occupied(taken) if taken.get().origin != pair.certificate.origin => tell(
-            Fault::degraded("certificate-taken", format!("spec.tls[{}].hosts", tls.index))
-                .found(format!(
-                    "host `{host}`, for which an older Ingress names {}",
-                    taken.get().origin
-                ))
-                .expected("one certificate for a host")
-                .so(format!(
-                    "the host is shown the certificate of {}",
-                    taken.get().origin
-                ))
-                .change("name the same Secret's certificate, or remove the host from one of the two"),
-        ),
-        Slot::Occupied(_) => {}
-    }
+fn missing(field: String, namespace: &str, name: &str, index: &Index) -> Fault {
+    Fault::degraded(Cause::SecretMissing, field)
+        .found(format!(
+            "Secret {namespace}/{name}, which does not exist or holds no `tls.crt`"
+        ))
+        .expected("a Secret of type kubernetes.io/tls in the Ingress's namespace")
+        .nearest(index.nearest_secret(namespace, name))
+        .so(DEFAULT_SHOWN)
+        .change(format!(
+            "create it with `kubectl create secret tls {name} -n {namespace} --cert=FILE --key=FILE`"
+        ))
+}
+
+fn bad(field: String, secret: &Secret) -> Fault {
+    let why = secret.faults.first();
+    let why = why.map(|fault| format!(" ({}: {})", fault.field, fault.found));
+    Fault::degraded(Cause::SecretBad, field)
+        .found(format!(
+            "{}, which cannot be used{}",
+            secret.object,
+            why.unwrap_or_default()
+        ))
+        .expected("a Secret with a certificate and its key")
+        .so(DEFAULT_SHOWN)
+        .change("repair the Secret")
+}
+
+fn taken(tls: &Tls, host: &Host, owner: &Certificate) -> Fault {
+    let owner = &owner.origin;
+    Fault::degraded(Cause::CertificateTaken, format!("spec.tls[{}].hosts", tls.index))
+        .found(format!("host `{host}`, for which an older Ingress names {owner}"))
+        .expected("one certificate for a host")
+        .so(format!("the host is shown the certificate of {owner}"))
+        .change("name the same Secret's certificate, or remove the host from one of the two")
 }
 
 /// RFC 6125 section 6.4.3: a wildcard stands for one label.
@@ -155,7 +140,7 @@ fn not_covering(tls: &Tls, host: &Host, pair: &Pair) -> Fault {
     } else {
         names.join(", ")
     };
-    Fault::degraded("certificate-name", format!("spec.tls[{}].hosts", tls.index))
+    Fault::degraded(Cause::CertificateName, format!("spec.tls[{}].hosts", tls.index))
         .found(format!(
             "host `{host}` with the certificate of {}, which is for {names}",
             pair.certificate.origin
@@ -185,12 +170,12 @@ pub(super) fn judge(snapshot: &Snapshot, findings: &mut Findings) {
 fn validity(pair: &Pair, now: i64) -> Option<Fault> {
     let (cause, found) = if now > pair.not_after {
         (
-            "tls-expired",
+            Cause::TlsExpired,
             format!("a certificate that expired {} ago", days(now - pair.not_after)),
         )
     } else if now < pair.not_before {
         (
-            "tls-early",
+            Cause::TlsEarly,
             format!(
                 "a certificate that is not valid for another {}",
                 days(pair.not_before - now)

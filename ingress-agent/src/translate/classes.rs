@@ -3,64 +3,50 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::audience::Audience;
+use super::report::Finding;
 use super::{CONTROLLER, Entry, Snapshot};
 use crate::digest::{Class, Ingress};
-use crate::model::ObjectRef;
 
 /// Our classes and their Ingresses.
 pub(super) struct Classes<'a> {
     /// By name.
     pub(super) ours: BTreeMap<Arc<str>, &'a Entry<Class>>,
-    /// By precedence, with the class each belongs to.
-    ingresses: Vec<(Arc<str>, &'a Entry<Ingress>)>,
-    /// Ingresses that are not ours.
-    others: HashSet<&'a ObjectRef>,
+    /// The class of Ingresses that name none.
+    pub(super) default: Option<&'a Arc<str>>,
+    /// The Ingresses of all classes.
+    pub(super) all: &'a [Entry<Ingress>],
 }
 
 impl<'a> Classes<'a> {
-    /// An Ingress is ours when the class it names, or the default class where it names none, is ours.
     pub(super) fn new(snapshot: &'a Snapshot) -> Self {
         let ours = snapshot
             .classes
             .iter()
             .filter(|class| *class.value.controller == *CONTROLLER);
-        let ours: BTreeMap<_, _> = ours
-            .map(|class| (Arc::clone(&class.value.object.name), class))
-            .collect();
-        let mut others = HashSet::new();
-        let class_of = |entry: &'a Entry<Ingress>| {
-            let class = entry.value.class.as_ref().or(snapshot.default_class.as_ref());
-            let class = class.filter(|class| ours.contains_key(*class));
-            if class.is_none() {
-                others.insert(&entry.value.object);
-            }
-            class.map(|class| (Arc::clone(class), entry))
-        };
-        let mut ingresses: Vec<_> = snapshot.ingresses.iter().filter_map(class_of).collect();
-        ingresses.sort_by(|(_, a), (_, b)| a.precedence.cmp(&b.precedence));
         Self {
-            ours,
-            ingresses,
-            others,
+            ours: ours
+                .map(|class| (Arc::clone(&class.value.object.name), class))
+                .collect(),
+            default: snapshot.default_class.as_ref(),
+            all: &snapshot.ingresses,
         }
     }
 
-    /// The Ingresses that are served to an audience, by precedence.
-    pub(super) fn ingresses_of(&self, audience: &Audience) -> impl Iterator<Item = &'a Entry<Ingress>> {
-        let ours = self.ingresses.iter().filter(|(class, entry)| {
-            audience.classes.contains(class) && audience.admits(&entry.value.object.namespace)
-        });
-        ours.map(|(_, entry)| *entry)
+    /// An Ingress is ours when the class it names, or the default class where it names none, is ours.
+    pub(super) fn class_of<'s>(&'s self, ingress: &'s Ingress) -> Option<&'s Arc<str>> {
+        let class = ingress.class.as_ref().or(self.default);
+        class.filter(|class| self.ours.contains_key(*class))
     }
 
-    /// Whether it is an Ingress of a class that is not ours: nothing is said about those.
-    pub(super) fn are_others(&self, object: &ObjectRef) -> bool {
-        self.others.contains(object)
-    }
-
-    /// All our Ingresses with their classes, by precedence.
-    pub(super) fn ingresses(&self) -> impl Iterator<Item = (&Arc<str>, &'a Entry<Ingress>)> {
-        self.ingresses.iter().map(|(class, entry)| (class, *entry))
+    /// What is to be said of the source's findings: nothing about Ingresses of classes that are not ours.
+    pub(super) fn judged<'f>(&self, findings: &'f [Finding]) -> impl Iterator<Item = &'f Finding> {
+        let about: HashSet<_> = findings.iter().map(|finding| &finding.object).collect();
+        let all = self.all.iter().filter(|_| !about.is_empty());
+        let others = all.filter(|entry| self.class_of(&entry.value).is_none());
+        let others = others.filter_map(|entry| about.get(&entry.value.object).copied());
+        let others: HashSet<_> = others.collect();
+        findings
+            .iter()
+            .filter(move |finding| !others.contains(&finding.object))
     }
 }

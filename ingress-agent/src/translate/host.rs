@@ -13,7 +13,7 @@ use super::report::Finding;
 use super::{Entry, policies};
 use crate::digest::annotation::Protection;
 use crate::digest::ingress::{Rule, Target};
-use crate::digest::{Fault, Ingress};
+use crate::digest::{Cause, Fault, Ingress};
 use crate::model::{Action, BackendId, Host, ObjectRef, PathMatch, Route, RouteMatch, VirtualHost};
 
 /// A rule that claims a host.
@@ -53,8 +53,18 @@ impl<'b, 'a> Using<'b, 'a> {
     }
 }
 
-/// Builds a host. `secured`: it has a certificate.
-pub(super) fn build(host: &Host, claims: &[Claim<'_>], secured: bool, backends: &mut Backends<'_>) -> Built {
+/// What the rest of the site says about a host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around {
+    /// It has an entry in `spec.tls`, or a certificate.
+    pub(super) secured: bool,
+    /// What the site's default backend would answer on it is closed.
+    pub(super) rest_closed: bool,
+}
+
+/// Builds a host.
+pub(super) fn build(host: &Host, claims: &[Claim<'_>], around: Around, backends: &mut Backends<'_>) -> Built {
+    let Around { secured, rest_closed } = around;
     let mut backends = Using::new(backends);
     let mut routes: BTreeMap<PathKey, Arc<Route>> = BTreeMap::new();
     let mut findings = Vec::new();
@@ -95,6 +105,18 @@ pub(super) fn build(host: &Host, claims: &[Claim<'_>], secured: bool, backends: 
             routes.entry(PathKey::new(&route.matches.path)).or_insert(route);
         }
     }
+    if rest_closed
+        && let Some(closer) = claims
+            .iter()
+            .map(|claim| &claim.entry.value)
+            .find(|it| closes(it))
+    {
+        let root = PathMatch::prefix("/");
+        let key = PathKey::new(&root);
+        routes
+            .entry(key)
+            .or_insert_with(|| route(closer, root, &Target::Refused, Action::Refuse, secured));
+    }
     Built {
         host: Arc::new(sort(routes)),
         findings,
@@ -124,11 +146,14 @@ pub(super) fn default_route(
 /// The other Ingress of the same namespace that closes a host.
 fn closer<'a>(claims: &[Claim<'a>], ingress: &Ingress) -> Option<&'a ObjectRef> {
     let mut closers = claims.iter().map(|claim| &claim.entry.value).filter(|other| {
-        other.annotations.protection == Protection::HostsClosed
-            && other.object.namespace == ingress.object.namespace
-            && other.object != ingress.object
+        closes(other) && other.object.namespace == ingress.object.namespace && other.object != ingress.object
     });
     closers.next().map(|closer| &closer.object)
+}
+
+/// Whether an Ingress closes its hosts to its namespace.
+pub(super) fn closes(ingress: &Ingress) -> bool {
+    ingress.annotations.protection == Protection::HostsClosed
 }
 
 /// What is done with requests for a target; the fault lacks its field.
@@ -205,7 +230,7 @@ impl Claim<'_> {
 }
 
 fn closed(host: &Host, rule: &Rule, closer: &ObjectRef) -> Fault {
-    Fault::refused("host-closed", format!("spec.rules[{}].host", rule.index))
+    Fault::refused(Cause::HostClosed, format!("spec.rules[{}].host", rule.index))
         .found(format!(
             "host `{host}`, for which {closer} asks for what is not honoured yet"
         ))
@@ -222,7 +247,7 @@ fn lost(field: String, host: &Host, path: &str, owner: &ObjectRef, author: &Obje
     } else {
         owner.to_string()
     };
-    Fault::refused("path-taken", field)
+    Fault::refused(Cause::PathTaken, field)
         .found(format!(
             "host `{host}` and path `{path}`, which {whose} has already"
         ))

@@ -73,8 +73,12 @@ impl Findings {
         });
     }
 
-    pub(super) fn extend<'a>(&mut self, findings: impl Iterator<Item = &'a Finding>) {
-        self.0.extend(findings.cloned());
+    pub(super) fn insert(&mut self, finding: Finding) {
+        self.0.insert(finding);
+    }
+
+    pub(super) fn extend<'a>(&mut self, findings: impl IntoIterator<Item = &'a Finding>) {
+        self.0.extend(findings.into_iter().cloned());
     }
 
     pub(super) fn finish(self) -> Report {
@@ -85,6 +89,7 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Cause;
 
     #[test]
     fn a_finding_is_one_sentence() {
@@ -98,7 +103,7 @@ mod tests {
                 file: Arc::from("web.yaml"),
                 document: 2,
             }),
-            fault: Fault::refused("host", "spec.rules[0].host")
+            fault: Fault::refused(Cause::Host, "spec.rules[0].host")
                 .found("`a..b`")
                 .expected("a DNS name")
                 .so("the rule is not served")

@@ -2,207 +2,316 @@
 //!
 //! Ingresses come by precedence, so whoever claims first owns: a host and path of one kind belongs to one
 //! Ingress, and every later claim is told whose it is. An Ingress's default backend serves what no rule of
-//! any Ingress matches: on the hosts of its own rules, and, of the first Ingress that has one, everywhere.
-//! A host is built from its own claims and nothing else, and only when one of them changed.
+//! any Ingress matches: on the hosts of its own rules, and, of the first Ingress that has one, everywhere but
+//! on hosts that its namespace closes.
+//! A host is built from the Ingresses that name it, its backends and whether it is secured, and from nothing
+//! else: only when one of them changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::Entry;
 use super::backends::{Backends, Resolved};
-use super::host::{self, Built, Claim, Using};
-use super::policies::Secured;
-use super::report::{Findings, Place};
+use super::certificates::{self, Chosen};
+use super::host::{self, Around, Built, Claim, Using};
+use super::readings::{Changes, Reading};
+use super::report::{Finding, Findings};
 use crate::digest::annotation::Protection;
-use crate::digest::{Fault, Ingress};
-use crate::model::{Action, Certificate, Host, Route, Site, VirtualHost};
+use crate::digest::{Cause, Fault};
+use crate::model::{Action, Certificate, Host, ObjectRef, Route, Site, VirtualHost};
 
 /// What the last snapshot made of a site, and of what.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
     hosts: HashMap<Host, Kept>,
-    /// The backends of the site's default.
-    used: Vec<Arc<Resolved>>,
+    /// The parents of the wildcard hosts that are secured.
+    wildcards: HashSet<Arc<str>>,
+    /// The Ingresses of which something is to be said, by address.
+    faulty: HashMap<usize, Arc<Reading>>,
+    default: Fallback,
     site: Arc<Site>,
-    round: u64,
 }
 
-#[derive(Debug)]
+/// A host, and the Ingresses that name it, by precedence.
+#[derive(Debug, Default)]
 struct Kept {
-    claims: Vec<Input>,
-    secured: bool,
-    built: Built,
-    round: u64,
+    readings: Vec<Arc<Reading>>,
+    chosen: Chosen,
+    /// `None`: it is named for TLS only.
+    built: Option<Built>,
 }
 
-/// A claim as a host was made of it: an Ingress, where it stood, and the index of its rule.
-type Input = (Arc<Ingress>, Option<Place>, usize);
-
-/// Builds the site of the Ingresses, by precedence.
-pub(super) fn build(
-    ingresses: &[&Entry<Ingress>],
-    certificates: BTreeMap<Host, Arc<Certificate>>,
-    backends: &mut Backends<'_>,
-    memo: &mut Memo,
-    findings: &mut Findings,
-) -> Arc<Site> {
-    let claims = claims(ingresses, findings);
-    let secured = Secured::new(ingresses, &certificates);
-    memo.round += 1;
-    let mut changed: Vec<(&Host, Arc<VirtualHost>)> = Vec::new();
-    for (host, claims) in claims {
-        let secured = secured.holds(host);
-        let kept = memo.hosts.get_mut(host);
-        let kept = match kept.filter(|kept| kept.is_current(&claims, secured, backends)) {
-            Some(kept) => kept,
-            None => {
-                let built = host::build(host, &claims, secured, backends);
-                changed.push((host, Arc::clone(&built.host)));
-                let kept = Kept {
-                    claims: claims.iter().map(input).collect(),
-                    secured,
-                    built,
-                    round: memo.round,
-                };
-                memo.hosts.entry(host.clone()).insert_entry(kept).into_mut()
-            }
-        };
-        kept.round = memo.round;
-        findings.extend(kept.built.findings.iter());
-    }
-    let (default, used) = default(ingresses, backends, findings);
-    memo.used = used;
-    let default = default.map(|new| match &memo.site.default {
-        Some(old) if same(old, &new) => Arc::clone(old),
-        Some(_) | None => new,
-    });
-    memo.update(&changed, default, certificates);
-    Arc::clone(&memo.site)
+/// What answers where no host and path does.
+#[derive(Debug, Default)]
+struct Fallback {
+    /// The Ingresses that have a default backend, by precedence.
+    readings: Vec<Arc<Reading>>,
+    route: Option<Arc<Route>>,
+    findings: Vec<Finding>,
+    /// The backends that it was made of.
+    used: Vec<Arc<Resolved>>,
 }
+
+/// What is another than before; `None`: gone.
+type Changed<T> = Vec<(Host, Option<Arc<T>>)>;
 
 impl Memo {
-    /// Makes the site anew when anything of it did change.
-    fn update(
+    /// The site of the Ingresses after some changes.
+    pub(super) fn update(
         &mut self,
-        changed: &[(&Host, Arc<VirtualHost>)],
-        default: Option<Arc<Route>>,
-        certificates: BTreeMap<Host, Arc<Certificate>>,
-    ) {
-        let before = self.hosts.len();
-        self.hosts.retain(|_, kept| kept.round == self.round);
-        let site = &self.site;
-        let unchanged = changed.is_empty()
-            && self.hosts.len() == before
-            && site.default.as_ref().map(Arc::as_ptr) == default.as_ref().map(Arc::as_ptr)
-            && site.certificates.len() == certificates.len()
-            && site
-                .certificates
-                .iter()
-                .zip(&certificates)
-                .all(|((old_host, old), (new_host, new))| old_host == new_host && Arc::ptr_eq(old, new));
-        if unchanged {
-            return;
+        changes: &Changes,
+        backends: &mut Backends<'_>,
+        findings: &mut Findings,
+    ) -> Arc<Site> {
+        let mut dirty = self.take_over(changes);
+        let certificates = self.choose(&mut dirty);
+        if !backends.are_current() {
+            let hosts = self.hosts.iter();
+            let outdated = hosts.filter(|(_, kept)| !kept.is_current(backends));
+            dirty.extend(outdated.map(|(host, _)| host.clone()));
         }
-        let hosts = if changed.len() == self.hosts.len() {
-            let all = changed
-                .iter()
-                .map(|(host, routes)| ((*host).clone(), Arc::clone(routes)));
-            all.collect()
-        } else {
-            let mut hosts = site.hosts.clone();
-            for (host, routes) in changed {
-                hosts.insert((*host).clone(), Arc::clone(routes));
+        let owner = self.default.namespace().cloned();
+        let default_changed = self.default.update(changes, backends);
+        if self.default.namespace() != owner.as_ref() {
+            let hosts = self.hosts.iter();
+            let closed = hosts.filter(|(_, kept)| kept.is_closed());
+            dirty.extend(closed.map(|(host, _)| host.clone()));
+        }
+        let hosts = self.build(&dirty, backends);
+        for host in &dirty {
+            if self.hosts.get(host).is_some_and(|kept| kept.readings.is_empty()) {
+                self.hosts.remove(host);
             }
-            if hosts.len() != self.hosts.len() {
-                hosts.retain(|host, _| self.hosts.contains_key(host));
+        }
+        if default_changed || !hosts.is_empty() || !certificates.is_empty() {
+            self.site = Arc::new(Site {
+                hosts: self.site.hosts.with(hosts),
+                default: self.default.route.clone(),
+                certificates: self.site.certificates.with(certificates),
+            });
+        }
+        self.tell(findings);
+        Arc::clone(&self.site)
+    }
+
+    /// Enters the changes. The hosts that they name.
+    fn take_over(&mut self, changes: &Changes) -> HashSet<Host> {
+        let mut dirty = HashSet::with_capacity(changes.gone.len() + changes.new.len());
+        for reading in &changes.gone {
+            self.faulty.remove(&Arc::as_ptr(reading).addr());
+            for host in reading.hosts() {
+                if let Some(kept) = self.hosts.get_mut(host) {
+                    remove(&mut kept.readings, reading);
+                    dirty.insert(host.clone());
+                }
             }
-            hosts
-        };
-        self.site = Arc::new(Site {
-            hosts,
-            default,
-            certificates,
-        });
+        }
+        for reading in &changes.new {
+            if !reading.findings.is_empty() {
+                self.faulty
+                    .insert(Arc::as_ptr(reading).addr(), Arc::clone(reading));
+            }
+            for host in reading.hosts() {
+                let kept = self.hosts.entry(host.clone()).or_default();
+                insert(&mut kept.readings, reading);
+                dirty.insert(host.clone());
+            }
+        }
+        dirty
+    }
+
+    /// Chooses the certificates of the hosts, and adds the hosts that are, or are no longer, secured by a
+    /// wildcard among them.
+    fn choose(&mut self, dirty: &mut HashSet<Host>) -> Changed<Certificate> {
+        let mut changed = Vec::new();
+        let mut parents: HashSet<Arc<str>> = HashSet::new();
+        for host in &*dirty {
+            let Some(kept) = self.hosts.get_mut(host) else {
+                continue;
+            };
+            let last = std::mem::replace(&mut kept.chosen, certificates::choose(host, &kept.readings));
+            let Chosen {
+                certificate, secured, ..
+            } = &kept.chosen;
+            if certificate.as_ref().map(Arc::as_ptr) != last.certificate.as_ref().map(Arc::as_ptr) {
+                changed.push((host.clone(), certificate.clone()));
+            }
+            if let Host::Wildcard(parent) = host
+                && *secured != last.secured
+            {
+                parents.insert(Arc::clone(parent));
+                if *secured {
+                    self.wildcards.insert(Arc::clone(parent));
+                } else {
+                    self.wildcards.remove(parent);
+                }
+            }
+        }
+        let hosts = self.hosts.keys().filter(|_| !parents.is_empty());
+        let beneath = hosts.filter(|host| parent(host).is_some_and(|parent| parents.contains(parent)));
+        dirty.extend(beneath.cloned());
+        changed
+    }
+
+    /// Builds hosts. One that turns out as it was stays the same.
+    fn build(&mut self, dirty: &HashSet<Host>, backends: &mut Backends<'_>) -> Changed<VirtualHost> {
+        let mut changed = Vec::new();
+        for host in dirty {
+            let Some(kept) = self.hosts.get_mut(host) else {
+                continue;
+            };
+            let secured =
+                kept.chosen.secured || parent(host).is_some_and(|parent| self.wildcards.contains(parent));
+            let claims = claims(host, &kept.readings);
+            let around = Around {
+                secured,
+                rest_closed: claims.iter().any(|claim| {
+                    let ingress = &claim.entry.value;
+                    host::closes(ingress) && Some(&ingress.object.namespace) == self.default.namespace()
+                }),
+            };
+            let built = (!claims.is_empty()).then(|| host::build(host, &claims, around, backends));
+            let last = std::mem::replace(&mut kept.built, built);
+            match (&mut kept.built, last) {
+                (Some(built), Some(last)) if same_routes(&built.host, &last.host) => built.host = last.host,
+                (Some(built), _) => changed.push((host.clone(), Some(Arc::clone(&built.host)))),
+                (None, Some(_)) => changed.push((host.clone(), None)),
+                (None, None) => {}
+            }
+        }
+        changed
+    }
+
+    fn tell(&self, findings: &mut Findings) {
+        findings.extend(self.faulty.values().flat_map(|reading| &reading.findings));
+        findings.extend(&self.default.findings);
+        for Kept { chosen, built, .. } in self.hosts.values() {
+            findings.extend(&chosen.findings);
+            findings.extend(built.iter().flat_map(|built| &built.findings));
+        }
     }
 }
 
 impl Kept {
-    fn is_current(&self, claims: &[Claim<'_>], secured: bool, backends: &Backends<'_>) -> bool {
-        self.secured == secured
-            && self.claims.len() == claims.len()
-            && self
-                .claims
-                .iter()
-                .zip(claims)
-                .all(|((ingress, place, rule), claim)| {
-                    Arc::ptr_eq(ingress, &claim.entry.value)
-                        && *rule == claim.rule.index
-                        && *place == claim.entry.place
-                })
-            && self.built.used.iter().all(|used| backends.is_current(used))
+    /// Whether an Ingress closes the host to its namespace.
+    fn is_closed(&self) -> bool {
+        let mut ingresses = self.readings.iter().map(|reading| &reading.entry.value);
+        ingresses.any(|ingress| host::closes(ingress))
+    }
+
+    fn is_current(&self, backends: &Backends<'_>) -> bool {
+        let mut used = self.built.iter().flat_map(|built| &built.used);
+        used.all(|used| backends.is_current(used))
     }
 }
 
-fn input(claim: &Claim<'_>) -> Input {
-    let Entry { value, place, .. } = claim.entry;
-    (Arc::clone(value), place.clone(), claim.rule.index)
+/// By precedence.
+fn insert(readings: &mut Vec<Arc<Reading>>, reading: &Arc<Reading>) {
+    let precedence = &reading.entry.precedence;
+    let at = readings.partition_point(|other| other.entry.precedence <= *precedence);
+    readings.insert(at, Arc::clone(reading));
 }
 
-/// Who claims which host, by precedence. Tells what is wrong with the Ingresses themselves.
-fn claims<'a>(
-    ingresses: &[&'a Entry<Ingress>],
-    findings: &mut Findings,
-) -> HashMap<&'a Host, Vec<Claim<'a>>> {
-    let mut claims: HashMap<_, Vec<_>> = HashMap::with_capacity(ingresses.len());
-    for entry in ingresses {
-        for fault in &entry.value.faults {
-            findings.add(&entry.value.object, entry.place.as_ref(), fault.clone());
-        }
-        if entry.value.annotations.protection != Protection::NoRoutes {
-            for rule in &entry.value.rules {
-                claims.entry(&rule.host).or_default().push(Claim { entry, rule });
-            }
-        }
+fn remove(readings: &mut Vec<Arc<Reading>>, reading: &Arc<Reading>) {
+    readings.retain(|other| !Arc::ptr_eq(other, reading));
+}
+
+/// All but the first label of a name.
+fn parent(host: &Host) -> Option<&str> {
+    match host {
+        Host::Exact(name) => name.split_once('.').map(|(_, parent)| parent),
+        Host::Wildcard(_) | Host::Any => None,
+    }
+}
+
+/// Who claims a host, by precedence. Broken rules close a host of their namespace's, and by themselves claim none:
+/// they would take it from a wider one.
+fn claims<'a>(host: &Host, readings: &'a [Arc<Reading>]) -> Vec<Claim<'a>> {
+    let served = readings.iter().map(|reading| &reading.entry);
+    let served = served.filter(|entry| entry.value.annotations.protection != Protection::NoRoutes);
+    let claims = served.flat_map(|entry| {
+        let rules = entry.value.rules.iter().filter(|rule| rule.host == *host);
+        rules.map(move |rule| Claim { entry, rule })
+    });
+    let claims: Vec<_> = claims.collect();
+    if claims.iter().all(|claim| claim.rule.refused) {
+        return Vec::new();
     }
     claims
 }
 
-/// What answers where no host and path does: the first default backend. And the backends that it is made of.
-fn default(
-    ingresses: &[&Entry<Ingress>],
-    backends: &mut Backends<'_>,
-    findings: &mut Findings,
-) -> (Option<Arc<Route>>, Vec<Arc<Resolved>>) {
-    let mut backends = Using::new(backends);
-    let mut default: Option<Arc<Route>> = None;
-    for entry in ingresses {
-        let ingress = &entry.value;
-        if ingress.default_backend.is_none() || ingress.annotations.protection == Protection::NoRoutes {
-            continue;
+impl Fallback {
+    /// Whose default backend it is.
+    fn namespace(&self) -> Option<&Arc<str>> {
+        self.readings
+            .first()
+            .map(|reading| &reading.entry.value.object.namespace)
+    }
+
+    /// Takes over some changes. Whether the route is another.
+    fn update(&mut self, changes: &Changes, backends: &mut Backends<'_>) -> bool {
+        let is_one = |reading: &&Arc<Reading>| {
+            let ingress = &reading.entry.value;
+            ingress.default_backend.is_some() && ingress.annotations.protection != Protection::NoRoutes
+        };
+        let (gone, new) = (
+            changes.gone.iter().filter(is_one),
+            changes.new.iter().filter(is_one),
+        );
+        let (mut gone, mut new) = (gone.peekable(), new.peekable());
+        let is_same = gone.peek().is_none() && new.peek().is_none();
+        if is_same && self.used.iter().all(|used| backends.is_current(used)) {
+            return false;
         }
-        match &default {
-            None => {
-                let route = host::default_route(ingress, false, false, &mut backends);
-                if let Some((_, Some(fault))) = &route {
-                    findings.add(&ingress.object, entry.place.as_ref(), fault.clone());
-                }
-                default = route.map(|(route, _)| route);
+        gone.for_each(|reading| remove(&mut self.readings, reading));
+        new.for_each(|reading| insert(&mut self.readings, reading));
+        let last = self.route.take();
+        self.choose(backends);
+        match (&self.route, last) {
+            (Some(new), Some(last)) if same(new, &last) => {
+                self.route = Some(last);
+                false
             }
-            Some(owner) if ingress.rules.is_empty() => {
-                let owner = &owner.origin;
-                let fault = Fault::refused("default-backend-taken", "spec.defaultBackend")
-                    .found(format!(
-                        "a default backend for everything, which {owner} has already"
-                    ))
-                    .expected("one such Ingress")
-                    .so(format!("{owner} goes first and serves what no rule matches"))
-                    .change("remove one of the two default backends, or give this Ingress rules");
-                findings.add(&ingress.object, entry.place.as_ref(), fault);
-            }
-            Some(_) => {}
+            (None, None) => false,
+            (Some(_), _) | (None, Some(_)) => true,
         }
     }
-    (default, backends.used)
+
+    /// The first default backend is everybody's.
+    fn choose(&mut self, backends: &mut Backends<'_>) {
+        let mut backends = Using::new(backends);
+        self.findings.clear();
+        for reading in &self.readings {
+            let ingress = &reading.entry.value;
+            match &self.route {
+                None => {
+                    if let Some((route, fault)) = host::default_route(ingress, false, false, &mut backends) {
+                        self.findings.extend(fault.map(|fault| reading.finding(fault)));
+                        self.route = Some(route);
+                    }
+                }
+                Some(owner) if ingress.rules.is_empty() => {
+                    self.findings.push(reading.finding(taken(&owner.origin)));
+                }
+                Some(_) => {}
+            }
+        }
+        self.used = backends.used;
+    }
+}
+
+fn taken(owner: &ObjectRef) -> Fault {
+    Fault::refused(Cause::DefaultBackendTaken, "spec.defaultBackend")
+        .found(format!(
+            "a default backend for everything, which {owner} has already"
+        ))
+        .expected("one such Ingress")
+        .so(format!("{owner} goes first and serves what no rule matches"))
+        .change("remove one of the two default backends, or give this Ingress rules")
+}
+
+fn same_routes(a: &VirtualHost, b: &VirtualHost) -> bool {
+    let pairs = a.routes.iter().zip(&b.routes);
+    a.routes.len() == b.routes.len() && pairs.into_iter().all(|(a, b)| same(a, b))
 }
 
 /// Whether two routes are made of the same.

@@ -15,7 +15,7 @@ use super::classes::Classes;
 use super::report::Findings;
 use super::{Entry, Snapshot};
 use crate::digest::vippool::Range;
-use crate::digest::{self, Fault, Nodes, Selector};
+use crate::digest::{self, Cause, Fault, Nodes, Selector};
 use crate::model::{self, Member, Opening, Protocol, Vip};
 
 use blocked::Blocked;
@@ -159,7 +159,7 @@ fn serves(
         .filter(|(_, name)| !classes.ours.contains_key(*name))
     {
         let existing = classes.ours.keys().map(|name| &**name);
-        let fault = Fault::degraded("pool-class", format!("spec.classes[{index}]"))
+        let fault = Fault::degraded(Cause::PoolClass, format!("spec.classes[{index}]"))
             .found(format!("`{name}`, which is no IngressClass of ours"))
             .expected(format!(
                 "the name of an IngressClass with `controller: {}`",
@@ -230,7 +230,7 @@ fn members(pool: &Entry<digest::Pool>, nodes: &Nodes, findings: &mut Findings) -
         .filter(|node| pool.value.nodes.matches(&node.labels));
     let members: Vec<_> = selected.map(|node| node.member.clone()).collect();
     if members.is_empty() {
-        let fault = Fault::refused("pool-nodes", "spec.nodeSelector")
+        let fault = Fault::refused(Cause::PoolNodes, "spec.nodeSelector")
             .found("a selector that no node's labels match")
             .expected("a selector that matches at least one node")
             .so("the pool is not served")
@@ -241,7 +241,7 @@ fn members(pool: &Entry<digest::Pool>, nodes: &Nodes, findings: &mut Findings) -
 }
 
 fn not_ours(address: IpAddr, class: &str) -> Fault {
-    Fault::refused("assignment-outside", "status.assignments")
+    Fault::refused(Cause::AssignmentOutside, "status.assignments")
         .found(format!("{address} for class `{class}`"))
         .expected("an address of the pool that is no node's and no older pool's")
         .so("the class is given another address")
@@ -250,7 +250,7 @@ fn not_ours(address: IpAddr, class: &str) -> Fault {
 
 fn exhausted(class: &str, v4: bool) -> Fault {
     let family = if v4 { "IPv4" } else { "IPv6" };
-    Fault::degraded("pool-exhausted", "spec.addresses")
+    Fault::degraded(Cause::PoolExhausted, "spec.addresses")
         .found(format!("no free {family} address for class `{class}`"))
         .expected("an address of each family for every class")
         .so(format!("the class has no {family} address of this pool"))
@@ -258,7 +258,7 @@ fn exhausted(class: &str, v4: bool) -> Fault {
 }
 
 fn no_pool() -> Fault {
-    Fault::degraded("class-unserved", "metadata.name")
+    Fault::degraded(Cause::ClassUnserved, "metadata.name")
         .found("a class that no VipPool serves")
         .expected("a VipPool that names it, or one that names no classes")
         .so("its Ingresses have no address")

@@ -6,23 +6,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::openmetrics;
 use crate::process::{Agent, get};
 
-/// The status and the body that the agent's socket answers with.
-fn ask(agent: &Agent, path: &str) -> (String, String) {
-    let output = Command::new("curl")
-        .args(["-s", "-w", "\n%{http_code}", "--unix-socket"])
-        .arg(agent.path("run/admin.sock"))
-        .arg(format!("http://agent{path}"))
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let (body, status) = text.rsplit_once('\n').unwrap();
-    (status.to_owned(), body.to_owned())
-}
-
 /// The value of a metric, its labels included in the name.
-fn metric(text: &str, name: &str) -> Option<f64> {
+pub(crate) fn metric(text: &str, name: &str) -> Option<f64> {
     let values = text.lines().filter_map(|line| line.rsplit_once(' '));
     let mut found = values.filter(|(series, _)| *series == name);
     found.next().map(|(_, value)| value.parse().unwrap())
@@ -37,24 +25,24 @@ fn state_and_dumps() {
         .mode();
     assert_eq!(mode & 0o777, 0o600);
     for path in ["/livez", "/readyz"] {
-        assert_eq!(ask(&agent, path), ("200".to_owned(), "ok\n".to_owned()), "{path}");
+        assert_eq!(agent.ask(path), ("200".to_owned(), "ok\n".to_owned()), "{path}");
     }
-    let (_, model) = ask(&agent, "/debug/model");
+    let (_, model) = agent.ask("/debug/model");
     let model: Value = serde_json::from_str(&model).unwrap();
     let route = &model["sites"][0]["hosts"]["a.test"][0];
     assert_eq!(route["origin"], "Ingress test/shop");
     assert_eq!(route["action"]["service"], "echo");
     assert_eq!(route["action"]["endpoints"][0]["state"], "ready");
-    let (_, table) = ask(&agent, "/debug/table");
+    let (_, table) = agent.ask("/debug/table");
     let table: Value = serde_json::from_str(&table).unwrap();
     assert_eq!(table["listeners"][agent.plain.to_string()]["site"], 0);
     let secure = &table["listeners"][agent.tls.to_string()];
     assert_eq!(secure["server_names"], serde_json::json!(["a.test"]));
     let rule = serde_json::json!({"path_type": "Prefix", "path": "/", "origin": "Ingress test/shop"});
     assert_eq!(table["sites"][0]["hosts"]["a.test"][0]["origin"], rule["origin"]);
-    let (status, why) = ask(&agent, "/debug/plan");
+    let (status, why) = agent.ask("/debug/plan");
     assert!(status == "404" && why.contains("without XDP"), "{why}");
-    let (status, there_is) = ask(&agent, "/");
+    let (status, there_is) = agent.ask("/");
     assert!(status == "404" && there_is.contains("/metrics"), "{there_is}");
     assert!(agent.stop());
     assert!(!agent.path("run/admin.sock").exists());
@@ -65,14 +53,14 @@ fn no_dump_holds_a_key() {
     let agent = Agent::start(&[]);
     let key = fs::read_to_string(agent.path("key")).unwrap();
     for path in ["/debug/model", "/debug/table", "/metrics"] {
-        let (status, dump) = ask(&agent, path);
+        let (status, dump) = agent.ask(path);
         assert_eq!(status, "200", "{path}");
         assert!(!dump.contains("PRIVATE KEY"), "{path}");
         for line in key.lines().filter(|line| line.len() > 40) {
             assert!(!dump.contains(line), "{path}");
         }
     }
-    let (_, model) = ask(&agent, "/debug/model");
+    let (_, model) = agent.ask("/debug/model");
     assert!(model.contains("\"a.test\": \"Secret test/pair\""), "{model}");
 }
 
@@ -100,7 +88,7 @@ fn every_request_is_counted_once() {
 
     // The connections' ends are seen a moment after their answers'.
     let closed = "ingress_agent_connections_open 0\n";
-    let read = || ask(&agent, "/metrics").1;
+    let read = || agent.ask("/metrics").1;
     let text = std::iter::repeat_with(read)
         .take(100)
         .find(|text| text.contains(closed));
@@ -161,9 +149,8 @@ fn a_refused_pod_is_a_failure_and_findings_are_told() {
     fs::write(&manifest, text).unwrap();
     agent.wait_for("in effect");
     assert!(agent.exchange(get("/")).starts_with("HTTP/1.1 502 "));
-    let (_, text) = ask(&agent, "/metrics");
-    let failures =
-        "ingress_agent_upstream_failures_total{namespace=\"test\",ingress=\"shop\",service=\"echo\"}";
+    let (_, text) = agent.ask("/metrics");
+    let failures = "ingress_agent_upstream_failures_total{namespace=\"test\",ingress=\"shop\",service=\"echo\",cause=\"refused\"}";
     assert!(
         metric(&text, failures).is_some_and(|count| count >= 1.0),
         "{text}"
@@ -194,4 +181,87 @@ fn a_loopback_address_and_no_other() {
     let words = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(2));
     assert!(words.contains("expected a loopback address"), "{words}");
+}
+
+#[test]
+fn metrics_are_openmetrics_to_the_letter_and_tell_of_source_and_process() {
+    let agent = Agent::start(&[]);
+    agent.exchange(get("/"));
+    agent.exchange(get("/").replace("GET", "BREW"));
+    let head = Command::new("curl")
+        .args(["-sI", "--unix-socket"])
+        .arg(agent.path("run/admin.sock"))
+        .arg("http://agent/metrics")
+        .output()
+        .unwrap();
+    let head = String::from_utf8(head.stdout).unwrap().to_ascii_lowercase();
+    let format = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n";
+    assert!(head.contains(format), "{head}");
+    let series = openmetrics::parse(&agent.ask("/metrics").1);
+    let get = |name: &str, labels: &[(&str, &str)]| {
+        let labels = labels
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        *series
+            .get(&(name.to_owned(), labels.collect()))
+            .unwrap_or_else(|| panic!("no {name} in {series:?}"))
+    };
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs_f64();
+    for name in [
+        "ingress_agent_source_changed_timestamp_seconds",
+        "ingress_agent_model_applied_timestamp_seconds",
+        "process_start_time_seconds",
+    ] {
+        let at = get(name, &[]);
+        assert!(at > now - 600.0 && at <= now, "{name} {at}");
+    }
+    for (kind, count) in [
+        ("Ingress", 1.0),
+        ("Service", 1.0),
+        ("Secret", 1.0),
+        ("VipPool", 0.0),
+    ] {
+        assert_eq!(get("ingress_agent_objects", &[("kind", kind)]), count, "{kind}");
+    }
+    let pair = [("namespace", "test"), ("secret", "pair")];
+    assert!(get("ingress_agent_certificate_not_after_seconds", &pair) > now);
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    assert_eq!(get("ingress_agent_build_info", &version), 1.0);
+    assert!(get("process_cpu_seconds_total", &[]) > 0.0);
+    assert!(get("process_resident_memory_bytes", &[]) > 1e6);
+    let (open, most) = (get("process_open_fds", &[]), get("process_max_fds", &[]));
+    assert!(open > 5.0 && open < most, "{open} of {most}");
+    let strange = [
+        ("namespace", "test"),
+        ("ingress", "shop"),
+        ("service", "echo"),
+        ("method", "other"),
+        ("status", "2xx"),
+    ];
+    assert_eq!(get("ingress_agent_requests_total", &strange), 1.0);
+}
+
+#[test]
+fn series_of_an_ingress_that_is_gone_go_and_those_of_others_stay() {
+    let mut agent = Agent::start(&[]);
+    agent.exchange(get("/"));
+    let shop = "ingress=\"shop\"";
+    assert!(agent.ask("/metrics").1.contains(shop));
+    assert!(
+        agent.ask("/metrics").1.contains(shop),
+        "being asked forgets nothing that lives"
+    );
+    let manifest = agent.path("manifests/all.yaml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("name: shop", "name: mall")).unwrap();
+    agent.wait_for("in effect");
+    agent.exchange(get("/"));
+    let gone = std::iter::repeat_with(|| agent.ask("/metrics").1)
+        .take(100)
+        .find(|text| !text.contains(shop));
+    let text = gone.expect("the removed Ingress's series are told no more");
+    assert!(text.contains("ingress=\"mall\""), "{text}");
 }

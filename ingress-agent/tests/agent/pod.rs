@@ -1,10 +1,12 @@
 //! A pod that answers with the head of the request it got.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+
+use crate::address::own_address;
 
 pub(crate) struct Pod {
     pub(crate) address: SocketAddr,
@@ -49,18 +51,9 @@ fn echo(stream: TcpStream) {
         }
         let head = head.to_ascii_lowercase();
         let length = head.len();
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{head}");
+        let answer = format!("HTTP/1.1 200 OK\r\nX-Pod: red\r\nContent-Length: {length}\r\n\r\n{head}");
         if reader.get_mut().write_all(answer.as_bytes()).is_err() {
             return;
         }
     }
-}
-
-/// The address that this machine would call others from; nothing is sent.
-fn own_address() -> IpAddr {
-    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-    socket
-        .connect("198.51.100.1:9")
-        .expect("this test needs an IPv4 address that is not loopback, and a route");
-    socket.local_addr().unwrap().ip()
 }

@@ -22,13 +22,45 @@ pub(crate) struct Agent {
     pub(crate) plain: SocketAddr,
     pub(crate) tls: SocketAddr,
     pub(crate) folder: TempDir,
-    _pod: Pod,
+    _pod: Option<Pod>,
     child: Child,
 }
 
 impl Agent {
     pub(crate) fn start(more: &[&str]) -> Self {
+        Self::spawn_pod(&[], more, None)
+    }
+
+    /// Started by another program, which becomes the agent.
+    pub(crate) fn under(starter: &[&str], more: &[&str]) -> Self {
+        Self::spawn_pod(starter, more, None)
+    }
+
+    /// `stdout`: where the access log goes; without it to the file of that name.
+    pub(crate) fn start_logging(more: &[&str], stdout: Stdio) -> Self {
+        Self::spawn_pod(&[], more, Some(stdout))
+    }
+
+    fn spawn_pod(starter: &[&str], more: &[&str], stdout: Option<Stdio>) -> Self {
         let pod = Pod::start();
+        let pair = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+        let key = pair.signing_key.serialize_pem();
+        let files = [
+            ("all.yaml", manifest(pod.address)),
+            ("pair.yaml", secret(&pair.cert.pem(), &key)),
+        ];
+        let mut agent = Self::spawn(starter, &files, more, stdout);
+        agent._pod = Some(pod);
+        fs::write(agent.path("key"), key).unwrap();
+        agent
+    }
+
+    /// An agent without XDP that serves these files of manifests.
+    pub(crate) fn serving(files: &[(&str, String)], more: &[&str]) -> Self {
+        Self::spawn(&[], files, more, None)
+    }
+
+    fn spawn(starter: &[&str], files: &[(&str, String)], more: &[&str], stdout: Option<Stdio>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
         fs::create_dir_all(folder.path().join("manifests")).unwrap();
@@ -38,19 +70,20 @@ impl Agent {
             chown(&run, Some(NOBODY), Some(NOBODY)).unwrap();
         }
         let manifests = folder.path().join("manifests");
-        fs::write(manifests.join("all.yaml"), manifest(pod.address)).unwrap();
-        let pair = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
-        let key = pair.signing_key.serialize_pem();
-        fs::write(manifests.join("pair.yaml"), secret(&pair.cert.pem(), &key)).unwrap();
-        fs::write(folder.path().join("key"), key).unwrap();
+        for (name, text) in files {
+            fs::write(manifests.join(name), text).unwrap();
+        }
         let (plain, tls) = (free_port(), free_port());
         // Where it was built may be closed to others than root.
         let (built, program) = (env!("CARGO_BIN_EXE_ingress-agent"), folder.path().join("agent"));
         fs::hard_link(built, &program)
             .or_else(|_| fs::copy(built, &program).map(drop))
             .unwrap();
-        let mut command = Command::new(program);
+        let program = program.to_str().unwrap();
+        let words: Vec<_> = starter.iter().chain(&[program]).copied().collect();
+        let mut command = Command::new(words.first().unwrap());
         command
+            .args(words.iter().skip(1))
             .args(["run", "--no-xdp", "--workers", "2", "--drain-timeout", "1s"])
             .arg("--source")
             .arg(format!("file:{}", manifests.display()))
@@ -58,7 +91,7 @@ impl Agent {
             .arg(run)
             .args(["--listen", &plain.to_string(), "--tls-listen", &tls.to_string()])
             .args(more)
-            .stdout(fs::File::create(folder.path().join("stdout")).unwrap())
+            .stdout(stdout.unwrap_or_else(|| fs::File::create(folder.path().join("stdout")).unwrap().into()))
             .stderr(fs::File::create(folder.path().join("stderr")).unwrap())
             .stdin(Stdio::null());
         if rustix::process::geteuid().is_root() {
@@ -69,7 +102,7 @@ impl Agent {
             plain,
             tls,
             folder,
-            _pod: pod,
+            _pod: None,
             child,
         };
         agent.wait_for("serving without XDP");
@@ -103,17 +136,34 @@ impl Agent {
     pub(crate) fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut stream = TcpStream::connect(self.plain).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        stream.write_all(bytes.as_ref()).unwrap();
+        // It may have been reset by then.
+        _ = stream.write_all(bytes.as_ref());
         let mut answer = Vec::new();
         // A reset is an answer too: the empty one.
         _ = stream.read_to_end(&mut answer);
         String::from_utf8(answer).unwrap()
     }
 
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
+    /// The status and the body that its admin socket answers with.
+    pub(crate) fn ask(&self, path: &str) -> (String, String) {
+        let output = Command::new("curl")
+            .args(["-s", "-w", "\n%{http_code}", "--unix-socket"])
+            .arg(self.path("run/admin.sock"))
+            .arg(format!("http://agent{path}"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        (status.to_owned(), body.to_owned())
+    }
+
     /// Asks it to end and waits until it has; whether it ended well.
     pub(crate) fn stop(&mut self) -> bool {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).unwrap();
         self.child.wait().unwrap().success()
     }
 }

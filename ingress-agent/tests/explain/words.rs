@@ -3,13 +3,13 @@
 use std::process::Command;
 
 use http::Method;
-use ingress_agent::explain::{Explanation, Request, Step, StepName, Subject, explain};
+use ingress_agent::explain::{Basis, Explanation, Request, Step, StepName, Subject, explain};
 use ingress_agent::proxy::Table;
 use ingress_agent::translate::translate;
 
 use crate::folder::{BASE, folder, ingress, read, service};
 
-fn explained(text: &str, url: &str) -> Explanation {
+pub(crate) fn explained(text: &str, url: &str) -> Explanation {
     let folder = folder(&[("base.yaml", BASE), ("test.yaml", text)]);
     let snapshot = read(folder.path());
     let (model, report) = translate(&snapshot);
@@ -19,12 +19,13 @@ fn explained(text: &str, url: &str) -> Explanation {
         model: &model,
         report: &report,
         table: &table,
+        basis: Basis::Folder,
     };
     let request = Request::new(url.parse().unwrap(), Method::GET, Vec::new(), None);
     explain(&subject, &request)
 }
 
-fn step(explanation: &Explanation, name: StepName) -> &Step {
+pub(crate) fn step(explanation: &Explanation, name: StepName) -> &Step {
     let found = explanation.steps.iter().find(|step| step.step == name);
     found.unwrap_or_else(|| panic!("no step {name} in\n{explanation}"))
 }
@@ -37,7 +38,7 @@ fn assert_fails(explanation: &Explanation, name: StepName, why: &str, change: &s
     assert!(last.change.as_deref().unwrap().contains(change), "{explanation}");
 }
 
-fn one(host: &str, path: &str) -> String {
+pub(crate) fn one(host: &str, path: &str) -> String {
     ingress("web", host, &[("Prefix", path, "web")]) + &service("web")
 }
 
@@ -124,42 +125,6 @@ fn a_service_without_endpoints() {
 }
 
 #[test]
-fn a_host_without_a_certificate_is_told_and_answers_all_the_same() {
-    let explanation = explained(&one("a.test", "/"), "https://a.test/");
-    let certificate = step(&explanation, StepName::Certificate);
-    assert!(!certificate.ok && explanation.is_served(), "{explanation}");
-    assert!(
-        certificate
-            .change
-            .as_deref()
-            .unwrap()
-            .contains("spec.tls[].hosts")
-    );
-}
-
-#[test]
-fn a_secret_that_is_missing_is_the_certificates_reason() {
-    let text = one("a.test", "/").replace(
-        "ingressClassName: ours",
-        "ingressClassName: ours\n  tls: [{hosts: [a.test], secretName: none}]",
-    );
-    let explanation = explained(&text, "https://a.test/");
-    let certificate = step(&explanation, StepName::Certificate);
-    assert_eq!(
-        certificate.field.as_deref(),
-        Some("spec.tls[0].secretName"),
-        "{explanation}"
-    );
-    assert!(
-        certificate
-            .change
-            .as_deref()
-            .unwrap()
-            .contains("kubectl create secret tls")
-    );
-}
-
-#[test]
 fn a_route_that_is_refused_says_by_which_annotation() {
     let text = one("a.test", "/").replace(
         "metadata: {name: web}\nspec:\n  ingressClassName",
@@ -194,12 +159,97 @@ fn the_default_backend_is_told_as_such() {
 }
 
 #[test]
-fn without_a_pool_nothing_is_dialled_and_the_pool_is_the_repair() {
-    let text = one("a.test", "/");
+fn without_a_pool_ordinary_listeners_are_assumed_and_told() {
+    let class = BASE.split("---").next().unwrap();
+    let text = class.to_owned() + &one("a.test", "/");
     let folder = folder(&[("test.yaml", &text)]);
-    let output = agent(folder.path(), &["http://a.test/"]);
-    assert_eq!(output.0, Some(1));
-    assert!(output.1.contains("create a VipPool"), "{}", output.1);
+    for (url, flag) in [
+        ("http://a.test/", "--listen"),
+        ("https://a.test:8443/", "--tls-listen"),
+    ] {
+        let (code, words) = agent(folder.path(), &[url]);
+        assert_eq!(code, Some(0), "{words}");
+        for part in [
+            "the folder has no VipPool",
+            &format!("run --no-xdp {flag} 0.0.0.0:"),
+            "10.1.0.1:8080",
+        ] {
+            assert!(words.contains(part), "no `{part}` in\n{words}");
+        }
+    }
+    // Also where the fault is another's.
+    let (code, words) = agent(folder.path(), &["http://b.test/"]);
+    assert_eq!(code, Some(1), "{words}");
+    assert!(words.contains("add a rule with `host: b.test`"), "{words}");
+}
+
+#[test]
+fn a_folder_without_endpoint_slices_is_told_as_such() {
+    let text = one("a.test", "/");
+    let (without, _) = text.split_once("---\napiVersion: discovery.k8s.io/v1").unwrap();
+    let explanation = explained(without, "http://a.test/");
+    assert_fails(
+        &explanation,
+        StepName::Endpoints,
+        "the folder holds no EndpointSlices",
+        "ask a running agent",
+    );
+}
+
+#[test]
+fn a_body_that_the_route_does_not_take() {
+    let text = one("a.test", "/").replace(
+        "metadata: {name: web}\nspec:\n  ingressClassName",
+        "metadata: {name: web, annotations: {nginx.ingress.kubernetes.io/proxy-body-size: '10'}}\nspec:\n  ingressClassName",
+    );
+    let folder = folder(&[("base.yaml", BASE), ("test.yaml", &text)]);
+    let ask = |length: &str| {
+        agent(
+            folder.path(),
+            &["http://a.test/", "--method", "POST", "--header", length],
+        )
+    };
+    assert_eq!(ask("Content-Length: 10").0, Some(0));
+    let (code, words) = ask("Content-Length: 11");
+    assert_eq!(code, Some(1), "{words}");
+    for part in [
+        "answer: 413",
+        "proxy-body-size: 10 bytes",
+        "to repair: raise `nginx.ingress.kubernetes.io/proxy-body-size`",
+    ] {
+        assert!(words.contains(part), "no `{part}` in\n{words}");
+    }
+}
+
+#[test]
+fn policies_are_told_in_the_annotations_names() {
+    let annotations = [
+        ("proxy-next-upstream", "error http_502 non_idempotent"),
+        ("proxy-next-upstream-tries", "2"),
+        ("proxy-read-timeout", "7"),
+        ("load-balance", "ewma"),
+    ];
+    let annotations =
+        annotations.map(|(name, value)| format!("nginx.ingress.kubernetes.io/{name}: '{value}'"));
+    let text = one("a.test", "/").replace(
+        "metadata: {name: web}\nspec:\n  ingressClassName",
+        &format!(
+            "metadata: {{name: web, annotations: {{{}}}}}\nspec:\n  ingressClassName",
+            annotations.join(", ")
+        ),
+    );
+    let explanation = explained(&text, "http://a.test/");
+    let policies = step(&explanation, StepName::Policies);
+    assert_eq!(
+        policies.object.as_deref(),
+        Some("Ingress default/web"),
+        "{explanation}"
+    );
+    assert_eq!(
+        policies.value,
+        "load-balance: ewma; proxy timeouts: connect 5s, read 7s, send 60s; \
+         proxy-next-upstream: error non_idempotent http_502, 2 tries"
+    );
 }
 
 #[test]
@@ -242,7 +292,7 @@ fn the_clients_family_chooses_among_a_names_vips() {
     assert_eq!(vip("2001:db8::7"), "[2001:db8::10]:80");
 }
 
-fn agent(folder: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn agent(folder: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_ingress-agent"))
         .arg("explain")
         .args(arguments)

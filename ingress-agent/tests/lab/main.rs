@@ -12,6 +12,7 @@ mod flow;
 mod maps;
 mod membership;
 mod request;
+mod seeing;
 mod startup;
 
 use std::time::{Duration, Instant};

@@ -116,3 +116,35 @@ fn every_end_is_told_once() {
         assert!(event["duration_us"].as_u64().unwrap() < 5_000_000);
     }
 }
+
+/// Several tries are told in their order, as nginx does.
+#[test]
+fn every_try_is_told() {
+    lines();
+    let [a, b] = ["a", "b"].map(Recorder::start);
+    let pods = [a.address(), b.address()];
+    let bed = Bed::start(site(&[("a.test", "/", &pods)]));
+    for pod in [&a, &b] {
+        pod.script([Answer::Reset]);
+    }
+    assert_eq!(bed.connect().get("a.test", "/").text().len(), 1);
+    let event = wait_for(&bed, 1).remove(0);
+    let tries = |field: &str| -> Vec<String> {
+        let text = event[field].as_str().unwrap();
+        text.split(", ").map(str::to_owned).collect()
+    };
+    let [first, second] = match tries("upstream")[0] == a.address().to_string() {
+        true => [&a, &b],
+        false => [&b, &a],
+    };
+    let expected = [first, second, first].map(|pod| pod.address().to_string());
+    assert_eq!(tries("upstream"), expected);
+    assert_eq!(tries("upstream_status"), ["502", "502", "200"]);
+    assert_eq!(tries("upstream_response_length"), ["0", "0", "1"]);
+    let times = tries("upstream_response_time");
+    assert!(
+        times.len() == 3 && times.iter().all(|time| time.parse::<f32>().unwrap() < 10.0),
+        "{times:?}"
+    );
+    assert_eq!(event["retries"], 2);
+}

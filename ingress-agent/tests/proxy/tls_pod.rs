@@ -95,7 +95,11 @@ fn a_pod_is_called_over_tls_and_connections_of_two_identities_do_not_mix() {
         ("b.test", Some("one.test")),
         ("c.test", Some("two.test")),
     ] {
-        all.hosts.extend(host(name, pod, https, vhost).hosts);
+        let one = host(name, pod, https, vhost).hosts;
+        let one = one
+            .iter()
+            .map(|(host, routes)| (host.clone(), Some(Arc::clone(routes))));
+        all.hosts = all.hosts.with(one);
     }
     let bed = Bed::start(all);
     let mut client = bed.connect();

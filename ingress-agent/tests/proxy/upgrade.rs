@@ -1,11 +1,10 @@
 //! A change of protocol: what is offered, what is taken, and the tunnel (spec H1-15 to H1-17, SL-6).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingress_agent::model::policy::{Policies, Timeouts, UpstreamPolicy};
-use ingress_agent::model::{Host, PathMatch, Site, VirtualHost};
+use ingress_agent::model::{Host, HostMap, PathMatch, Site, VirtualHost};
 use ingress_agent::proxy::DrainOutcome;
 
 use crate::bed::{Bed, route, site, with_policies};
@@ -223,7 +222,7 @@ fn a_tunnel_keeps_no_table() {
     });
     let forgotten = Arc::downgrade(&host);
     let mut bed = Bed::start(Site {
-        hosts: BTreeMap::from([(Host::parse("a.test").unwrap(), host)]),
+        hosts: HostMap::from_iter([(Host::parse("a.test").unwrap(), host)]),
         ..Site::default()
     });
     a.script([echo(TAKEN)]);
@@ -264,5 +263,28 @@ fn a_drain_waits_for_tunnels() {
             drain.join().unwrap()
         });
         assert_eq!(outcome, expected);
+    }
+}
+
+/// OP-3: a WebSocket that a drain cuts gets Close 1001, between two frames; within one, and in another protocol,
+/// it just ends.
+#[test]
+fn a_drain_says_going_away_to_websockets() {
+    for (protocol, frames, expected) in [
+        ("websocket", &b"\x81\x05hello"[..], &b"\x88\x02\x03\xe9"[..]),
+        ("websocket", b"\x81\x05hel", b""),
+        ("SPDY/3.1", b"\x81\x05hello", b""),
+    ] {
+        let a = Recorder::start("a");
+        let bed = Bed::start(site(&[("a.test", "/", &[a.address()])]));
+        a.script([echo(&TAKEN.replace("websocket", protocol))]);
+        let mut client = bed.connect();
+        client.send(offer(protocol, ""));
+        assert_eq!(client.try_reply().unwrap().unwrap().status, 101);
+        client.send(frames);
+        assert_eq!(client.read(frames.len()), frames);
+        let outcome = bed.block_on(bed.proxy.drain(Duration::from_millis(700)));
+        assert_eq!(outcome, DrainOutcome { finished: 0, cut: 1 });
+        assert_eq!(client.read_all(), expected, "{protocol} {frames:?}");
     }
 }

@@ -1,19 +1,15 @@
 //! Retries, broken pods, connections that are kept and that are not (spec H1-13, H1-20, H1-21, OP-9).
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use ingress_agent::model::Policies;
 use ingress_agent::model::policy::{Timeouts, UpstreamPolicy};
 
 use crate::bed::{Bed, site, under};
+use crate::failing::refusing;
 use crate::recorder::{Answer, Recorder};
-
-/// An address where nothing listens.
-fn refusing() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 /// The policies of routes whose pods may be silent for this long, in milliseconds.
 fn quick(read: u64) -> Policies {
@@ -48,20 +44,6 @@ fn a_refused_connection_is_tried_elsewhere_even_for_a_post() {
         requests.iter().filter(|request| request.body == b"abc").count(),
         20
     );
-}
-
-#[test]
-fn when_no_endpoint_answers_the_client_hears_502() {
-    let a = Recorder::start("a");
-    let bed = Bed::start(site(&[
-        ("a.test", "/", &[refusing()]),
-        ("sound.test", "/", &[a.address()]),
-    ]));
-    let mut client = bed.connect();
-    assert_eq!(client.get("a.test", "/").status, 502);
-    assert_eq!(client.send(POST).reply().unwrap().status, 502);
-    // The connection to the client is as good as before.
-    assert_eq!(client.get("sound.test", "/").status, 200);
 }
 
 /// A pod that goes away before it answers: a GET goes elsewhere, a POST is never sent twice.

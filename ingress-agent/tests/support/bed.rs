@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingress_agent::model::{
-    Action, Backend, BackendId, BackendPort, Certificate, Endpoint, EndpointState, Host, Listener, Model,
-    ObjectRef, PathMatch, Policies, Protocol, Route, RouteMatch, Site, Vip, VirtualHost,
+    Action, Backend, BackendId, BackendPort, Certificate, Endpoint, EndpointState, Host, HostMap, Listener,
+    Model, ObjectRef, PathMatch, Policies, Protocol, Route, RouteMatch, Site, Vip, VirtualHost,
 };
 use ingress_agent::proxy::{Listeners, Memo, Options, Proxy};
 
@@ -126,7 +126,7 @@ pub(crate) fn with_policies(endpoints: &[SocketAddr], policies: Policies) -> Sit
         routes: vec![Arc::new(route)],
     };
     Site {
-        hosts: BTreeMap::from([(Host::parse("a.test").unwrap(), Arc::new(host))]),
+        hosts: HostMap::from_iter([(Host::parse("a.test").unwrap(), Arc::new(host))]),
         ..Site::default()
     }
 }

@@ -4,9 +4,12 @@ use std::io::{Read, Write};
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;
+pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
+pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
 
 pub(crate) const END_STREAM: u8 = 1;
@@ -62,12 +65,29 @@ impl<S: Read + Write> Frames<S> {
 
     /// Whether the proxy still reads.
     pub(crate) fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> bool {
+        self.send_many(kind, flags, stream, payload, 1)
+    }
+
+    /// The same frame so often, in one write.
+    pub(crate) fn send_many(
+        &mut self,
+        kind: u8,
+        flags: u8,
+        stream: u32,
+        payload: &[u8],
+        count: usize,
+    ) -> bool {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let mut frame = length[1..].to_vec();
         frame.extend([kind, flags]);
         frame.extend(stream.to_be_bytes());
         frame.extend(payload);
-        self.stream.write_all(&frame).is_ok()
+        self.stream.write_all(&frame.repeat(count)).is_ok()
+    }
+
+    /// What it is written to.
+    pub(crate) fn stream(&self) -> &S {
+        &self.stream
     }
 
     /// A request without a body, its fields in this order.

@@ -23,6 +23,8 @@ pub(crate) enum Answer {
     Close,
     /// A reset.
     Reset,
+    /// Nothing, ever.
+    Hang,
     /// 200, after a while.
     After(Duration),
     /// These bytes, then whatever comes is sent back.
@@ -40,6 +42,7 @@ struct Shared {
     log: Mutex<Vec<Vec<u8>>>,
     streams: Mutex<Vec<Weak<TcpStream>>>,
     script: Mutex<VecDeque<Answer>>,
+    always: Mutex<Option<Answer>>,
     stopped: AtomicBool,
     open: AtomicUsize,
 }
@@ -59,6 +62,7 @@ impl Recorder {
             log: Mutex::default(),
             streams: Mutex::default(),
             script: Mutex::default(),
+            always: Mutex::default(),
             stopped: AtomicBool::new(false),
             open: AtomicUsize::new(0),
         });
@@ -109,6 +113,11 @@ impl Recorder {
         self.shared.script.lock().unwrap().extend(answers);
     }
 
+    /// What is done with every request from now on, probes too; `None`: what the script says.
+    pub(crate) fn always(&self, answer: Option<Answer>) {
+        *self.shared.always.lock().unwrap() = answer;
+    }
+
     /// Connections that the proxy has not closed.
     pub(crate) fn open_connections(&self) -> usize {
         self.shared.open.load(Ordering::Relaxed)
@@ -131,10 +140,11 @@ impl Recorder {
             .collect()
     }
 
-    /// The requests since the last look. Panics on anything that is not a strictly well formed request.
+    /// The clients' requests since the last look. Panics on anything that is not a strictly well formed request.
     pub(crate) fn take_requests(&self) -> Vec<reference::Request> {
         let log = self.take_log();
-        log.iter().flat_map(|bytes| reference::requests(bytes)).collect()
+        let requests = log.iter().flat_map(|bytes| reference::requests(bytes));
+        requests.filter(|request| request.target != "*").collect()
     }
 }
 
@@ -157,8 +167,14 @@ impl Shared {
         let mut chunk = [0; 16 * 1024];
         loop {
             while let Some(length) = reference::complete(&unread) {
+                // The proxy's own, of which no script knows.
+                let is_probe = unread.starts_with(b"OPTIONS * ");
                 unread.drain(..length);
-                let answer = self.script.lock().unwrap().pop_front().unwrap_or(Answer::Ok);
+                let mut answer = self.always.lock().unwrap().clone();
+                if answer.is_none() && !is_probe {
+                    answer = self.script.lock().unwrap().pop_front();
+                }
+                let answer = answer.unwrap_or(Answer::Ok);
                 if !self.answer(&stream, connection, answer) {
                     return;
                 }
@@ -198,6 +214,13 @@ impl Shared {
             }
             Answer::BytesThenClose(bytes) => {
                 _ = stream.write_all(&bytes);
+                false
+            }
+            Answer::Hang => {
+                let mut chunk = [0; 1024];
+                while let Ok(count @ 1..) = stream.read(&mut chunk) {
+                    self.log.lock().unwrap()[connection].extend_from_slice(&chunk[..count]);
+                }
                 false
             }
             Answer::Close => false,

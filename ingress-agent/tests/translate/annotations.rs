@@ -5,27 +5,7 @@ use std::time::Duration;
 use ingress_agent::model::policy::{BodyLimit, UpstreamProtocol};
 use ingress_agent::model::{Host, Model, Policies};
 
-use crate::folder::{causes, ingress, model, routes, services, site};
-
-/// An Ingress with annotations, each `NAME: 'VALUE'`.
-fn annotated(name: &str, host: &str, paths: &[(&str, &str, &str)], annotations: &str) -> String {
-    ingress(name, host, paths).replace(
-        &format!("{{name: {name}}}"),
-        &format!("{{name: {name}, annotations: {{{annotations}}}}}"),
-    )
-}
-
-/// The object in a namespace.
-fn within(namespace: &str, text: &str) -> String {
-    text.replace("metadata: {", &format!("metadata: {{namespace: {namespace}, "))
-}
-
-fn with_tls(text: &str, hosts: &str) -> String {
-    text.replace(
-        "ingressClassName: ours",
-        &format!("ingressClassName: ours\n  tls: [{{hosts: [{hosts}]}}]"),
-    )
-}
+use crate::folder::{annotated, causes, ingress, model, routes, services, site, with_tls, within};
 
 fn policies<'a>(model: &'a Model, host: &str, path: &str) -> &'a Policies {
     let host = if host == "*" {
@@ -33,7 +13,7 @@ fn policies<'a>(model: &'a Model, host: &str, path: &str) -> &'a Policies {
     } else {
         Host::parse(host).unwrap()
     };
-    let routes = &site(model).hosts[&host].routes;
+    let routes = &site(model).hosts.get(&host).unwrap().routes;
     &routes
         .iter()
         .find(|route| route.matches.path.path() == path)
@@ -164,6 +144,10 @@ fn what_moves_paths_or_protects_answers_503() {
         ("configuration-snippet", "deny all;"),
         ("enable-modsecurity", "true"),
     ] {
+        let cause = match annotation {
+            "backend-protocol" => "annotation-protocol",
+            _ => "annotation-closed",
+        };
         let annotation = format!("nginx.ingress.kubernetes.io/{annotation}: '{value}'");
         let (model, report) = model(&(annotated("web", "a.test", ROOT, &annotation) + &services(&["s"])));
         assert_eq!(
@@ -173,7 +157,7 @@ fn what_moves_paths_or_protects_answers_503() {
         );
         assert_eq!(
             causes(&report),
-            ["Ingress default/web: refused annotation-closed"],
+            [format!("Ingress default/web: refused {cause}")],
             "{annotation}"
         );
     }
@@ -229,6 +213,54 @@ fn host_wide_annotations_act_on_the_hosts_routes_of_their_namespace_only() {
         "Ingress mine/same: refused host-closed",
     ];
     assert_eq!(causes(&report), expected);
+}
+
+/// What a host's rules leave to the default backend of the same namespace is behind the same protection.
+#[test]
+fn a_closed_host_is_closed_to_its_namespaces_default_backend_only() {
+    let closing = "nginx.ingress.kubernetes.io/auth-tls-secret: mine/ca";
+    let closer = within(
+        "mine",
+        &annotated("mtls", "a.test", &[("Prefix", "/r", "s")], closing),
+    );
+    let broken = within(
+        "mine",
+        &annotated("mtls", "a.test", &[("Prefix", "/a//b", "s")], closing),
+    );
+    let rest = "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: rest}\n\
+                spec: {ingressClassName: ours, defaultBackend: {service: {name: s, port: {number: 80}}}}\n";
+    let owned_by = |namespace: &str, closer: &str| {
+        let service = services(&["s"]);
+        let text = within(namespace, rest) + closer + &within("mine", &service) + &within("other", &service);
+        model(&text).0
+    };
+    let refused = ["Prefix /r -> refused", "Prefix / -> refused"];
+    assert_eq!(
+        routes(site(&owned_by("mine", &closer)), "a.test").unwrap(),
+        refused
+    );
+    assert_eq!(
+        routes(site(&owned_by("other", &closer)), "a.test").unwrap(),
+        refused[..1]
+    );
+    // One that cannot be read has no host, and takes none from others.
+    assert!(routes(site(&owned_by("mine", &broken)), "a.test").is_none());
+}
+
+#[test]
+fn what_closes_a_host_closes_it_with_a_bad_path_too() {
+    let closing = "nginx.ingress.kubernetes.io/auth-tls-secret: default/ca";
+    for path in ["/a//b", "relative", "/a?b"] {
+        let text = annotated("mtls", "a.test", &[("Prefix", path, "s")], closing)
+            + &ingress("open", "a.test", ROOT)
+            + &services(&["s"]);
+        let (model, _) = model(&text);
+        assert_eq!(
+            routes(site(&model), "a.test").unwrap(),
+            ["Prefix / -> refused"],
+            "{path}"
+        );
+    }
 }
 
 #[test]

@@ -240,3 +240,65 @@ fn keys_of_every_usual_kind_and_encoding_are_read() {
         }
     }
 }
+
+/// TL-10: a key that clients no longer trust is refused, and told with what to change.
+#[test]
+fn an_rsa_key_of_1024_bits_is_refused_and_told() {
+    let run = |arguments: &str| {
+        let output = std::process::Command::new("openssl")
+            .args(arguments.split(' '))
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let [key, certificate] = ["key", "crt"].map(|name| dir.path().join(name));
+    run(&format!(
+        "req -x509 -newkey rsa:1024 -nodes -subj /CN=a.test -addext subjectAltName=DNS:a.test -days 30 -keyout {} -out {}",
+        key.display(),
+        certificate.display()
+    ));
+    let pair = [certificate, key].map(|path| std::fs::read_to_string(path).unwrap());
+    let [certificate, key] = pair;
+    let text = web("w", "a.test", "[{hosts: [a.test], secretName: one}]")
+        + &secret("one", &(certificate, key))
+        + &s();
+    let (model, report) = model(&text);
+    assert_eq!(shown(&model), [""; 0]);
+    let expected = [
+        "Ingress default/w: degraded secret-bad",
+        "Secret default/one: refused tls-key",
+    ];
+    assert_eq!(causes(&report), expected);
+    let words = report.findings[1].to_string();
+    assert!(
+        words.contains("2048") && words.contains("issue the certificate anew"),
+        "{words}"
+    );
+}
+
+/// The host's own certificate last, as some authorities' archives have it.
+#[test]
+fn a_chain_in_wrong_order_is_told_with_what_to_change() {
+    let (certificate, key) = issue(&["a.test"]);
+    let (issuer, _) = issue(&["issuer.test"]);
+    let text = web("w", "a.test", "[{hosts: [a.test], secretName: one}]")
+        + &secret("one", &(issuer + &certificate, key))
+        + &s();
+    let (model, report) = model(&text);
+    assert_eq!(shown(&model), [""; 0]);
+    let expected = [
+        "Ingress default/w: degraded secret-bad",
+        "Secret default/one: refused tls-order",
+    ];
+    assert_eq!(causes(&report), expected);
+    let words = report.findings[1].to_string();
+    assert!(
+        words.contains("place 2") && words.contains("sort the chain"),
+        "{words}"
+    );
+}

@@ -1,19 +1,18 @@
-//! The corpus of broken and surprising manifests: `check` says of each the words that stand beside it, and
-//! no cause is without one.
+//! The corpus of broken and surprising manifests: `check` says of each the words that stand beside it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ingress_agent::check;
 
 use crate::folder::{BASE, folder, services};
 
-fn here() -> &'static Path {
+pub(crate) fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The manifests, by name.
-fn corpus() -> BTreeMap<String, PathBuf> {
+pub(crate) fn corpus() -> BTreeMap<String, PathBuf> {
     let entries = here().join("tests/corpus").read_dir().unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
     let manifests = paths.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
@@ -21,7 +20,7 @@ fn corpus() -> BTreeMap<String, PathBuf> {
     manifests.map(|path| (name(&path), path)).collect()
 }
 
-fn checked(manifest: &Path, json: bool) -> String {
+pub(crate) fn checked(manifest: &Path, json: bool) -> String {
     let text = std::fs::read_to_string(manifest).unwrap();
     let base = BASE.to_owned() + &services(&["echo"]);
     let dir = folder(&[("base.yaml", &base), ("manifest.yaml", &text)]);
@@ -57,53 +56,6 @@ fn check_says_the_words_that_stand_beside_each_manifest() {
         "other words than stand there:\n{}",
         differ.concat()
     );
-}
-
-/// The causes of the faults that the sources can make: what stands first in `refused(` and `degraded(`.
-fn causes_in(dir: &Path, causes: &mut BTreeSet<String>) {
-    for entry in dir.read_dir().unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            causes_in(&path, causes);
-            continue;
-        }
-        let text = std::fs::read_to_string(&path).unwrap();
-        for call in ["Fault::refused(", "Fault::degraded("] {
-            for rest in text.split(call).skip(1) {
-                let cause = rest
-                    .trim_start()
-                    .strip_prefix('"')
-                    .and_then(|rest| rest.split('"').next());
-                causes.extend(cause.map(str::to_owned));
-            }
-        }
-    }
-}
-
-/// Causes that a manifest in a folder cannot have, or not in words that stay; each has a test by its name.
-const ELSEWHERE: [&str; 5] = ["file", "file-empty", "nodes", "tls-early", "tls-expired"];
-
-#[test]
-fn every_cause_has_a_manifest_or_a_test() {
-    let mut causes = BTreeSet::new();
-    for part in ["digest", "translate", "source"] {
-        causes_in(&here().join("src").join(part), &mut causes);
-    }
-    assert!(causes.len() > 50, "{causes:?}");
-    let mut seen: BTreeSet<String> = ELSEWHERE.iter().map(|cause| (*cause).to_owned()).collect();
-    for manifest in corpus().values() {
-        let document: serde_json::Value = serde_json::from_str(&checked(manifest, true)).unwrap();
-        for object in document["objects"].as_array().unwrap() {
-            let findings = object["findings"].as_array().unwrap();
-            seen.extend(
-                findings
-                    .iter()
-                    .map(|finding| finding["cause"].as_str().unwrap().to_owned()),
-            );
-        }
-    }
-    let missing: Vec<_> = causes.difference(&seen).collect();
-    assert!(missing.is_empty(), "no manifest has {missing:?}");
 }
 
 #[test]

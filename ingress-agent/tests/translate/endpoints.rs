@@ -195,3 +195,114 @@ fn a_vip_is_never_called_as_an_endpoint() {
     assert_eq!(endpoints(&model), ["10.0.0.1:80"]);
     assert_eq!(causes(&report), ["Ingress default/web: degraded endpoint-vip"]);
 }
+
+const ONE_PORT: &str = "addressType: IPv4\nports: [{name: http, port: 8080}]\n";
+
+/// The endpoints of [`SERVICE`]'s port `http` in slices of [`ONE_PORT`], one for each list.
+fn listed(lists: &[&str]) -> Vec<String> {
+    let slices = lists.iter().enumerate();
+    let slices: String = slices
+        .map(|(at, list)| slice(&format!("x{at}"), &format!("{ONE_PORT}endpoints: [{list}]")))
+        .collect();
+    endpoints(&model(&(web() + SERVICE + &slices)).0)
+}
+
+#[test]
+fn ready_absent_is_ready() {
+    let serving = "conditions: {serving: true, terminating: true}";
+    let lists = [
+        "{addresses: [10.0.0.1]}",
+        "{addresses: [10.0.0.2], conditions: {}}",
+    ];
+    assert_eq!(listed(&lists), ["10.0.0.1:8080", "10.0.0.2:8080"]);
+    assert_eq!(
+        listed(&[&format!("{{addresses: [10.0.0.1], {serving}}}")]),
+        ["10.0.0.1:8080"]
+    );
+}
+
+#[test]
+fn an_address_in_two_slices_is_one_endpoint_in_its_better_state() {
+    let ready = "{addresses: [10.0.0.1], conditions: {ready: true}}";
+    let leaving = "{addresses: [10.0.0.1], conditions: {ready: false, serving: true, terminating: true}}";
+    let gone = "{addresses: [10.0.0.1], conditions: {ready: false}}";
+    for (lists, expected) in [
+        ([ready, ready], vec!["10.0.0.1:8080"]),
+        ([ready, leaving], vec!["10.0.0.1:8080"]),
+        ([leaving, ready], vec!["10.0.0.1:8080"]),
+        ([gone, ready], vec!["10.0.0.1:8080"]),
+        ([leaving, gone], vec!["10.0.0.1:8080 draining"]),
+        ([gone, gone], vec![]),
+    ] {
+        assert_eq!(listed(&lists), expected, "{lists:?}");
+    }
+    assert_eq!(listed(&[&format!("{ready}, {ready}")]), ["10.0.0.1:8080"]);
+}
+
+#[test]
+fn an_endpoint_of_several_addresses_is_called_at_the_first() {
+    assert_eq!(listed(&["{addresses: [10.0.0.1, 10.0.0.2]}"]), ["10.0.0.1:8080"]);
+}
+
+#[test]
+fn a_slice_without_the_ports_name_adds_nothing() {
+    for ports in [
+        "",
+        "ports: []\n",
+        "ports: [{port: 8080}]\n",
+        "ports: [{name: https, port: 8080}]\n",
+        "ports: [{name: HTTP, port: 8080}]\n",
+        "ports: [{name: http}]\n",
+        "ports: [{name: http, port: 8080, protocol: UDP}]\n",
+    ] {
+        let without = slice(
+            "a",
+            &format!("addressType: IPv4\n{ports}endpoints: [{{addresses: [10.0.0.1]}}]"),
+        );
+        let with = slice("b", &format!("{ONE_PORT}endpoints: [{{addresses: [10.0.0.2]}}]"));
+        let (model, report) = model(&(web() + SERVICE + &without + &with));
+        assert_eq!(endpoints(&model), ["10.0.0.2:8080"], "{ports}");
+        assert_eq!(causes(&report), [""; 0], "{ports}");
+    }
+}
+
+#[test]
+fn two_service_ports_of_one_number_differ_by_protocol() {
+    let dns = SERVICE.replace(
+        "[{name: http, port: 80, targetPort: web}",
+        "[{name: quic, port: 80, protocol: UDP}, {name: http, port: 80}",
+    );
+    let slices = slice(
+        "a",
+        "addressType: IPv4\nports: [{name: quic, port: 1, protocol: UDP}, {name: http, port: 2}]\nendpoints: [{addresses: [10.0.0.1]}]",
+    );
+    let (by_number, _) = model(&(web() + &dns + &slices));
+    assert_eq!(endpoints(&by_number), ["10.0.0.1:2"]);
+    let (by_name, _) = model(&(web().replace("number: 80", "name: quic") + &dns + &slices));
+    assert_eq!(endpoints(&by_name), [""; 0]);
+}
+
+#[test]
+fn slices_are_joined_by_label_in_the_namespace() {
+    let elsewhere = slice("a", &format!("{ONE_PORT}endpoints: [{{addresses: [10.0.0.1]}}]"));
+    let unlabelled = elsewhere.replace("kubernetes.io/service-name: s", "app: s");
+    let elsewhere = elsewhere.replace("{name: a,", "{name: a, namespace: other,");
+    let own = slice("b", &format!("{ONE_PORT}endpoints: [{{addresses: [10.0.0.2]}}]"));
+    let (model, _) = model(&(web() + SERVICE + &elsewhere + &unlabelled + &own));
+    assert_eq!(endpoints(&model), ["10.0.0.2:8080"]);
+}
+
+#[test]
+fn fqdn_slices_are_ignored_and_told() {
+    let names = slice(
+        "a",
+        "addressType: FQDN\nports: [{name: http, port: 80}]\nendpoints: [{addresses: [pod.example.com]}]",
+    );
+    let own = slice("b", &format!("{ONE_PORT}endpoints: [{{addresses: [10.0.0.2]}}]"));
+    let (model, report) = model(&(web() + SERVICE + &names + &own));
+    assert_eq!(endpoints(&model), ["10.0.0.2:8080"]);
+    assert_eq!(
+        causes(&report),
+        ["EndpointSlice default/a: refused slice-address-type"]
+    );
+}

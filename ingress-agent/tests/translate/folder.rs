@@ -126,3 +126,24 @@ pub(crate) fn service(name: &str) -> String {
 pub(crate) fn services(names: &[&str]) -> String {
     names.iter().map(|name| service(name)).collect()
 }
+
+/// An Ingress with annotations, each `NAME: 'VALUE'`.
+pub(crate) fn annotated(name: &str, host: &str, paths: &[(&str, &str, &str)], annotations: &str) -> String {
+    ingress(name, host, paths).replace(
+        &format!("{{name: {name}}}"),
+        &format!("{{name: {name}, annotations: {{{annotations}}}}}"),
+    )
+}
+
+/// The objects in a namespace.
+pub(crate) fn within(namespace: &str, text: &str) -> String {
+    text.replace("metadata: {", &format!("metadata: {{namespace: {namespace}, "))
+}
+
+/// The Ingresses with an entry for these hosts, without Secret.
+pub(crate) fn with_tls(text: &str, hosts: &str) -> String {
+    text.replace(
+        "ingressClassName: ours",
+        &format!("ingressClassName: ours\n  tls: [{{hosts: [{hosts}]}}]"),
+    )
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ingress_agent::digest::{self, Endpoints, Ingress, Precedence, Secret, Service};
+use ingress_agent::digest::{self, Class, Endpoints, Ingress, Pool, Precedence, Secret, Service};
 use ingress_agent::translate::{Entry, Snapshot};
 use rcgen::{CertificateParams, KeyPair};
 use serde::de::DeserializeOwned;
@@ -13,7 +13,11 @@ fn api<T: DeserializeOwned>(value: Value) -> T {
 }
 
 pub(crate) fn ingress(name: &str, annotations: &Value, spec: Value) -> Arc<Ingress> {
-    let metadata = json!({"name": name, "namespace": "default", "annotations": annotations});
+    ingress_in("default", name, annotations, spec)
+}
+
+pub(crate) fn ingress_in(namespace: &str, name: &str, annotations: &Value, spec: Value) -> Arc<Ingress> {
+    let metadata = json!({"name": name, "namespace": namespace, "annotations": annotations});
     digest::ingress::digest(api(json!({"metadata": metadata, "spec": spec})), None)
 }
 
@@ -61,18 +65,28 @@ pub(crate) fn entry<T>(position: usize, value: &Arc<T>) -> Entry<T> {
     }
 }
 
+/// A class of ours.
+pub(crate) fn class(name: &str) -> Arc<Class> {
+    let class =
+        json!({"metadata": {"name": name}, "spec": {"controller": ingress_agent::translate::CONTROLLER}});
+    digest::class::digest(api(class), None)
+}
+
+/// A pool of 192.0.2.10 and other fields of its `spec`.
+pub(crate) fn pool(mut spec: Value) -> Arc<Pool> {
+    spec["addresses"] = json!(["192.0.2.10/31"]);
+    let pool = json!({"apiVersion": "ingress-agent.dev/v1alpha1", "kind": "VipPool", "metadata": {"name": "edge"}, "spec": spec});
+    digest::vippool::digest(api(pool), None)
+}
+
 /// Our default class, a pool for it and one node; nothing else.
 pub(crate) fn base() -> Snapshot {
-    let class =
-        json!({"metadata": {"name": "ours"}, "spec": {"controller": ingress_agent::translate::CONTROLLER}});
-    let pool = json!({"apiVersion": "ingress-agent.dev/v1alpha1", "kind": "VipPool", "metadata": {"name": "edge"},
-        "spec": {"addresses": ["192.0.2.10"]}});
     let nodes = json!({"nodes": [{"name": "node-a", "number": 1, "addresses": ["198.51.100.1"]}]});
     Snapshot {
         time: 1_800_000_000,
         default_class: Some(Arc::from("ours")),
-        classes: vec![entry(0, &digest::class::digest(api(class), None))],
-        pools: vec![entry(0, &digest::vippool::digest(api(pool), None))],
+        classes: vec![entry(0, &class("ours"))],
+        pools: vec![entry(0, &pool(json!({})))],
         nodes: Some(digest::node::digest(api(nodes), None, 0).unwrap()),
         ..Snapshot::empty(&Arc::from("node-a"))
     }

@@ -31,7 +31,7 @@ fn read_one(name: &str, value: &str) -> (Annotations, Vec<Fault>) {
 }
 
 fn causes(faults: &[Fault]) -> Vec<&str> {
-    faults.iter().map(|fault| fault.cause).collect()
+    faults.iter().map(|fault| fault.cause.name()).collect()
 }
 
 /// A value that does something, for an honoured annotation.
@@ -73,6 +73,10 @@ fn every_annotation_with_every_sort_of_value() {
         "a\0b",
         "8m\r\nX: y",
         "{}",
+        "${}",
+        "\"",
+        "'",
+        "a;b",
         "-1",
         "\u{fe0f}",
         &megabyte,
@@ -151,6 +155,9 @@ fn ours_wins_and_an_alias_gives_way_to_its_name() {
 #[test]
 fn a_near_miss_is_told_and_closes_where_it_would_protect() {
     for (name, nearest, protection) in [
+        ("AUTH-TYPE", Some("auth-type"), Protection::Closed),
+        ("Rewrite-Target", Some("rewrite-target"), Protection::Closed),
+        ("Proxy-Body-Size", Some("proxy-body-size"), Protection::Served),
         ("proxy-body-sise", Some("proxy-body-size"), Protection::Served),
         ("rewrite-targt", Some("rewrite-target"), Protection::Served),
         ("auth-typ", Some("auth-type"), Protection::Closed),
@@ -170,6 +177,11 @@ fn a_near_miss_is_told_and_closes_where_it_would_protect() {
             assert_eq!(faults[0].nearest.as_deref(), nearest, "{name}");
         }
     }
+    // The API server takes the prefix in capitals too.
+    let (annotations, faults) = read_all(&[("NGINX.ingress.Kubernetes.io/", "auth-type", "basic")]);
+    assert_eq!(annotations.protection, Protection::Closed);
+    assert_eq!(causes(&faults), ["annotation-unknown"]);
+    assert_eq!(faults[0].nearest.as_deref(), Some("auth-type"));
     let (annotations, faults) = read_all(&[("example.com/", "auth-type", "basic")]);
     assert_eq!((annotations, faults), (Annotations::default(), Vec::new()));
 }
@@ -284,20 +296,33 @@ fn balances() {
 #[test]
 fn an_upstream_host_is_a_host() {
     let host = |text| value::upstream_host(text, &object());
-    let kept = |text: &str| Some(Some(std::sync::Arc::from(text)));
+    let kept = |text: &str| Some(UpstreamHost::Fixed(std::sync::Arc::from(text)));
     assert_eq!(host("a.test"), kept("a.test"));
     assert_eq!(host("192.0.2.1:80"), kept("192.0.2.1:80"));
-    assert_eq!(host("$host"), Some(None));
+    assert_eq!(host("$host"), Some(UpstreamHost::Clients));
     assert_eq!(
         host("$service_name.$namespace.svc.cluster.local:$service_port"),
         kept("$service_name.shop.svc.cluster.local:$service_port")
     );
+    assert_eq!(host("${ingress_name}-x.$namespace"), kept("web-x.shop"));
+    for text in [
+        "$request_uri",
+        "$namespaces.svc",
+        "a.$http_x",
+        "$host:80",
+        "${remote_addr}",
+    ] {
+        assert_eq!(host(text), Some(UpstreamHost::Variable), "{text}");
+    }
     for text in [
         "a b",
         "a:0",
         "a:x",
         "a:1:2",
-        "$request_uri",
+        "$",
+        "${}",
+        "${namespace",
+        "a$-b",
         "a\r\nX: y",
         "*.a",
         "a/b",

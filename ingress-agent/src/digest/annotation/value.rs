@@ -120,21 +120,38 @@ fn status(word: &str) -> Option<u16> {
         .then_some(status)
 }
 
-/// nginx's variables that stand for what the client sent.
-const CLIENTS_HOST: [&str; 3] = ["$best_http_host", "$host", "$http_host"];
+/// Which Host the endpoints get.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum UpstreamHost {
+    /// The client's own.
+    Clients,
+    /// This one, in which [`SERVICE_NAME`] and [`SERVICE_PORT`] may stand.
+    Fixed(Arc<str>),
+    /// One of a variable that is not known before the request.
+    Variable,
+}
 
-/// `upstream-vhost`: a host with or without port, in which the variables of `object` are replaced and
-/// [`SERVICE_NAME`] and [`SERVICE_PORT`] stay. The inner `None`: what the client sent.
-pub(super) fn upstream_host(text: &str, object: &ObjectRef) -> Option<Option<Arc<str>>> {
+/// `upstream-vhost`: a host with or without port, in which nginx's variables may stand, as `$NAME` or `${NAME}`.
+pub(super) fn upstream_host(text: &str, object: &ObjectRef) -> Option<UpstreamHost> {
     if text.len() > LONGEST {
         return None;
     }
     if CLIENTS_HOST.contains(&text) {
-        return Some(None);
+        return Some(UpstreamHost::Clients);
     }
-    let host = text
-        .replace("$namespace", &object.namespace)
-        .replace("$ingress_name", &object.name);
+    let mut pieces = text.split('$');
+    let mut host = pieces.next()?.to_owned();
+    for piece in pieces {
+        let (name, rest) = variable(piece)?;
+        host.push_str(match name {
+            "namespace" => &object.namespace,
+            "ingress_name" => &object.name,
+            "service_name" => SERVICE_NAME,
+            "service_port" => SERVICE_PORT,
+            _ => return Some(UpstreamHost::Variable),
+        });
+        host.push_str(rest);
+    }
     let example = host.replace(SERVICE_NAME, "s").replace(SERVICE_PORT, "1");
     let (name, port) = match example.split_once(':') {
         Some((name, port)) => (name, Some(port)),
@@ -142,5 +159,25 @@ pub(super) fn upstream_host(text: &str, object: &ObjectRef) -> Option<Option<Arc
     };
     let is_name = matches!(Host::parse(name), Ok(Host::Exact(_))) || name.parse::<Ipv4Addr>().is_ok();
     let is_port = port.is_none_or(|port| number::<NonZeroU16>(port).is_some());
-    (is_name && is_port).then(|| Some(Arc::from(host)))
+    (is_name && is_port).then(|| UpstreamHost::Fixed(Arc::from(host)))
+}
+
+/// nginx's variables that stand for what the client sent.
+const CLIENTS_HOST: [&str; 3] = ["$best_http_host", "$host", "$http_host"];
+
+/// The variable's name that begins what stands behind a `$`, and the rest.
+fn variable(piece: &str) -> Option<(&str, &str)> {
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(is_word);
+    let (name, rest) = match piece.strip_prefix('{') {
+        Some(inner) => inner.split_once('}')?,
+        None => {
+            let end = piece.bytes().position(|byte| !is_word(byte));
+            piece.split_at_checked(end.unwrap_or(piece.len()))?
+        }
+    };
+    is_name(name).then_some((name, rest))
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }

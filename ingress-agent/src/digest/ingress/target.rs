@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::networking::v1::{IngressBackend, IngressServiceBackend, ServiceBackendPort};
 
-use crate::digest::Fault;
+use crate::digest::{Cause, Fault};
 use crate::model::BackendPort;
 
 /// What serves a path.
@@ -29,15 +29,15 @@ impl Target {
         let IngressBackend { resource, service } = backend;
         let read = match (service, resource) {
             (Some(service), None) => parse_service(service, field),
-            (None, Some(resource)) => Err(Fault::refused("resource-backend", format!("{field}.resource"))
+            (None, Some(resource)) => Err(Fault::refused(Cause::ResourceBackend, format!("{field}.resource"))
                 .found(format!("{} `{}`", resource.kind, resource.name))
                 .expected("a Service: resource backends are not supported")
                 .change("name a Service in `service`")),
-            (Some(_), Some(_)) => Err(Fault::refused("backend-both", field.to_owned())
+            (Some(_), Some(_)) => Err(Fault::refused(Cause::BackendBoth, field.to_owned())
                 .found("both `service` and `resource`")
                 .expected("exactly one of them, and a Service")
                 .change("remove `resource`")),
-            (None, None) => Err(Fault::refused("backend-none", field.to_owned())
+            (None, None) => Err(Fault::refused(Cause::BackendNone, field.to_owned())
                 .found("no `service`")
                 .expected("`service` with `name` and `port`")
                 .change("write `service: {name: NAME, port: {number: NUMBER}}` (`serviceName` and `servicePort` were v1beta1)")),
@@ -52,17 +52,19 @@ impl Target {
 fn parse_service(service: IngressServiceBackend, field: &str) -> Result<Target, Fault> {
     let IngressServiceBackend { name, port } = service;
     if name.is_empty() {
-        return Err(Fault::refused("backend-name", format!("{field}.service.name"))
-            .found("an empty name")
-            .expected("a Service's name")
-            .change("name the Service"));
+        return Err(
+            Fault::refused(Cause::BackendName, format!("{field}.service.name"))
+                .found("an empty name")
+                .expected("a Service's name")
+                .change("name the Service"),
+        );
     }
     let ServiceBackendPort {
         name: port_name,
         number,
     } = port.unwrap_or_default();
     let wrong = |found: String| {
-        Fault::refused("backend-port", format!("{field}.service.port"))
+        Fault::refused(Cause::BackendPort, format!("{field}.service.port"))
             .found(found)
             .expected("either `number` (1-65535) or `name`")
             .change("write one of the Service's ports, by number or by name")

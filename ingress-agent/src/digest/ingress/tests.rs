@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::PathMatch;
 
 fn read(spec: serde_json::Value) -> Arc<Ingress> {
     let object = serde_json::json!({"metadata": {"name": "web", "namespace": "shop"}, "spec": spec});
@@ -35,7 +36,15 @@ fn paths_the_api_server_refuses_are_refused_alone() {
         ("/a/..", "Prefix", Some("path")),
         ("/a\nb", "Prefix", Some("path")),
         ("/a", "Regex", Some("path-type")),
+        ("/a/%2E%2e/b", "Exact", Some("path")),
+        ("/a/%2e", "Prefix", Some("path")),
+        ("/a%zz", "Exact", Some("path")),
+        ("/a%00", "Prefix", Some("path")),
+        ("/a\\b", "Exact", Some("path")),
+        ("/a?b=c", "Prefix", Some("path")),
+        ("/a#b", "Exact", Some("path")),
         ("/a.b/..c", "Exact", None),
+        ("/v\\d+(/|$)(.*)", "ImplementationSpecific", Some("path-pattern")),
         ("/a(/|$)(.*)", "ImplementationSpecific", Some("path-pattern")),
         ("/a(b)", "Prefix", None),
     ] {
@@ -48,6 +57,27 @@ fn paths_the_api_server_refuses_are_refused_alone() {
             ingress.rules[0].paths.last().unwrap().path,
             PathMatch::exact("/good")
         );
+    }
+}
+
+#[test]
+fn a_path_is_read_as_requests_carry_it() {
+    for (path, expected) in [
+        ("/caf\u{e9}", "/caf%C3%A9"),
+        ("/caf%c3%a9", "/caf%C3%A9"),
+        ("/%61dmin", "/admin"),
+        ("/a%7eb/", "/a~b/"),
+        ("/a%20b", "/a%20b"),
+        ("/a;v=1,2", "/a;v=1,2"),
+    ] {
+        let entry = serde_json::json!({"path": path, "pathType": "Exact", "backend": backend()});
+        let ingress = read(serde_json::json!({"rules": [{"http": {"paths": [entry]}}]}));
+        assert_eq!(
+            ingress.rules[0].paths[0].path,
+            PathMatch::exact(expected),
+            "{path}"
+        );
+        assert_eq!(ingress.faults, []);
     }
 }
 

@@ -95,3 +95,48 @@ fn a_secret_that_is_no_key_pair_is_dropped() {
     };
     assert_eq!(digest(opaque, None), None);
 }
+
+#[test]
+fn a_chain_that_begins_with_its_issuer_is_told_as_such() {
+    let (certificate, key) = issue(&["a.test"]);
+    let (issuer, _) = issue(&["b.test"]);
+    let value = digest(secret(&format!("{issuer}{certificate}"), &key), None).unwrap();
+    assert_eq!(value.faults[0].cause, "tls-order");
+    assert!(value.faults[0].found.contains("place 2"), "{}", value.faults[0]);
+    assert_eq!(value.pair, None);
+}
+
+/// Whatever is wrong with a key, no word of it is in what is said, nor in what a value prints.
+#[test]
+fn the_private_key_is_never_told() {
+    let (certificate, key) = issue(&["a.test"]);
+    let secrets: Vec<&str> = key.lines().filter(|line| !line.starts_with("--")).collect();
+    let body = secrets.concat();
+    for broken in [
+        key.replace('\n', ""),
+        key.replace('\n', " "),
+        key.replace('\n', "\\n"),
+        key.replacen("-----\n", "", 1),
+        key.replace("-----END", "----END"),
+        key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"),
+        format!("{}%", &key[..key.len() - 40]),
+        body.clone(),
+    ] {
+        for (certificate, key) in [(certificate.as_str(), broken.as_str()), (&broken, &key)] {
+            let value = digest(secret(certificate, key), None).unwrap();
+            let told = format!("{} {value:?}", value.faults[0]);
+            assert_eq!(value.pair, None, "{told}");
+            for piece in body
+                .as_bytes()
+                .chunks(12)
+                .map(|piece| std::str::from_utf8(piece).unwrap())
+            {
+                assert!(!told.contains(piece), "{told}");
+            }
+            let bytes: Vec<_> = body.bytes().take(6).map(|byte| byte.to_string()).collect();
+            assert!(!told.contains(&bytes.join(", ")), "{told}");
+        }
+    }
+    let good = digest(secret(&certificate, &key), None).unwrap();
+    assert!(format!("{good:?}").contains("PrivateKey(..)"));
+}

@@ -5,7 +5,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use super::{VipPort, VipProtocol};
-use crate::digest::Fault;
+use crate::digest::{Cause, Fault};
 
 /// `VIP_ADDRS` holds this many ports beside an address.
 const MAX_PORTS: usize = 16;
@@ -45,7 +45,7 @@ pub(super) fn parse(ports: Option<Vec<VipPort>>) -> Result<Vec<Port>, Fault> {
 }
 
 fn wrong(field: impl Into<Arc<str>>, found: String) -> Fault {
-    Fault::refused("pool-ports", field)
+    Fault::refused(Cause::PoolPorts, field)
         .found(found)
         .expected("1 to 16 different ports from 1 to 65535")
         .so("the pool is not served")

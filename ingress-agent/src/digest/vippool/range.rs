@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::digest::Fault;
+use crate::digest::{Cause, Fault};
 
 /// Addresses of one family, both ends included.
 ///
@@ -73,7 +73,7 @@ pub(super) fn parse(entries: &[String], faults: &mut Vec<Fault>) -> Vec<Range> {
 }
 
 fn wrong(field: impl Into<Arc<str>>, found: String) -> Fault {
-    Fault::refused("pool-addresses", field)
+    Fault::refused(Cause::PoolAddresses, field)
         .found(found)
         .expected("`ADDRESS`, `CIDR` or `FIRST-LAST` of global or private unicast addresses")
         .change("write addresses that the outside world routes to the nodes")

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use http::Method;
 
-use super::add;
+use super::{CAUSES, Cause, add};
 
 /// The methods that are told apart; the last stands for all others.
 pub const METHODS: [&str; 8] = [
@@ -20,16 +20,16 @@ pub const BOUNDS_MICROS: [u64; 12] = [
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::proxy) struct Outcome {
+pub(in crate::proxy) struct Outcome<'a> {
     pub(in crate::proxy) method: MethodLabel,
     pub(in crate::proxy) status: u16,
     pub(in crate::proxy) micros: u64,
     /// Of the answer's body.
     pub(in crate::proxy) bytes: u64,
-    /// Tries after the first.
-    pub(in crate::proxy) retries: u32,
-    /// Whether the last try failed too.
-    pub(in crate::proxy) failed: bool,
+    /// Why tries failed that others followed.
+    pub(in crate::proxy) retried: &'a [Cause],
+    /// Why the last one failed, if it did.
+    pub(in crate::proxy) failed: Option<Cause>,
 }
 
 /// A method's place among [`METHODS`].
@@ -57,14 +57,14 @@ pub struct RouteCounts {
     pub micros: AtomicU64,
     /// Bytes of the answers' bodies.
     pub bytes: AtomicU64,
-    /// Tries after a request's first.
-    pub retries: AtomicU64,
-    /// Tries that failed, each request's last one included.
-    pub failures: AtomicU64,
+    /// Tries after a request's first, by why the one before failed, as in [`CAUSES`].
+    pub retries: [AtomicU64; CAUSES.len()],
+    /// Tries that failed, each request's last one included, by why.
+    pub failures: [AtomicU64; CAUSES.len()],
 }
 
 impl RouteCounts {
-    pub(super) fn add(&self, outcome: &Outcome) {
+    pub(super) fn add(&self, outcome: &Outcome<'_>) {
         let class = usize::from(outcome.status / 100).saturating_sub(1);
         let of_method = self.requests.get(outcome.method.0);
         if let Some(count) = of_method.and_then(|classes| classes.get(class)) {
@@ -76,10 +76,17 @@ impl RouteCounts {
         }
         add(&self.micros, outcome.micros);
         add(&self.bytes, outcome.bytes);
-        let retries = u64::from(outcome.retries);
-        if retries > 0 || outcome.failed {
-            add(&self.retries, retries);
-            add(&self.failures, retries + u64::from(outcome.failed));
+        for cause in outcome.retried {
+            add_one(&self.retries, *cause);
         }
+        for cause in outcome.retried.iter().chain(&outcome.failed) {
+            add_one(&self.failures, *cause);
+        }
+    }
+}
+
+fn add_one(counts: &[AtomicU64; CAUSES.len()], cause: Cause) {
+    if let Some(count) = counts.get(cause.index()) {
+        add(count, 1);
     }
 }

@@ -1,6 +1,5 @@
-//! Bodies in both directions: streamed, counted, without trailers.
+//! An answer's body: streamed and counted.
 
-use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -9,147 +8,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
+use super::upload::Upload;
 use crate::proxy::access::{End, Record};
-use crate::proxy::guard::Refusal;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::upstream::Connection;
-
-/// A client's body on its way to a pod.
-#[derive(Debug)]
-pub(in crate::proxy) struct RequestBody {
-    /// `None`: there is no body.
-    streamed: Option<Streamed>,
-}
-
-#[derive(Debug)]
-struct Streamed {
-    body: Incoming,
-    progress: Rc<Progress>,
-    /// How many bytes the route still allows.
-    left: u64,
-}
-
-/// Why a client's body ends before its end.
-#[derive(Debug, thiserror::Error)]
-pub(in crate::proxy) enum BodyError {
-    #[error(transparent)]
-    Broken(#[from] hyper::Error),
-    #[error("{0}")]
-    Refused(Refusal),
-}
-
-/// How far a client's body has come.
-#[derive(Debug, Default)]
-pub(in crate::proxy) struct Progress {
-    last: Cell<Option<Instant>>,
-    done: Cell<bool>,
-    fault: Cell<Option<Refusal>>,
-}
-
-impl Progress {
-    /// When its last piece, or its end, was taken.
-    pub(in crate::proxy) fn last(&self) -> Option<Instant> {
-        self.last.get()
-    }
-
-    /// Whether it was taken to its end.
-    pub(in crate::proxy) fn is_done(&self) -> bool {
-        self.done.get()
-    }
-
-    /// Why the body was not read to its end, if that is the client's fault.
-    pub(in crate::proxy) fn fault(&self) -> Option<Refusal> {
-        self.fault.get()
-    }
-}
-
-impl Streamed {
-    fn refuse(&self, refusal: Refusal) -> BodyError {
-        self.progress.fault.set(Some(refusal));
-        BodyError::Refused(refusal)
-    }
-
-    /// Takes a piece off what the route allows.
-    fn count(&mut self, piece: usize) -> Result<(), BodyError> {
-        let left = self.left.checked_sub(u64::try_from(piece).unwrap_or(u64::MAX));
-        self.left = left.ok_or_else(|| self.refuse(Refusal::BodyTooLarge))?;
-        Ok(())
-    }
-}
-
-impl RequestBody {
-    /// A body of at most `limit` bytes.
-    pub(in crate::proxy) fn new(body: Incoming, limit: u64) -> (Self, Option<Rc<Progress>>) {
-        if body.is_end_stream() {
-            return (Self::empty(), None);
-        }
-        let progress = Rc::new(Progress::default());
-        let streamed = Streamed {
-            body,
-            progress: Rc::clone(&progress),
-            left: limit,
-        };
-        let streamed = Some(streamed);
-        (Self { streamed }, Some(progress))
-    }
-
-    pub(in crate::proxy) fn empty() -> Self {
-        Self { streamed: None }
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(streamed) = &mut self.streamed else {
-            return Poll::Ready(None);
-        };
-        let polled = Pin::new(&mut streamed.body).poll_frame(cx);
-        let progress = &streamed.progress;
-        if polled.is_ready() {
-            progress.last.set(Some(Instant::now()));
-        }
-        match polled {
-            Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
-                let length = frame.data_ref().map_or(0, Bytes::len);
-                Poll::Ready(Some(streamed.count(length).map(|()| frame)))
-            }
-            // Trailers are not passed on: hyper does not refuse framing fields among them.
-            Poll::Ready(Some(Ok(_)) | None) => {
-                progress.done.set(true);
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.streamed
-            .as_ref()
-            .is_none_or(|streamed| streamed.body.is_end_stream())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let hint = self.streamed.as_ref().map(|streamed| streamed.body.size_hint());
-        hint.unwrap_or_else(|| SizeHint::with_exact(0))
-    }
-}
-
-impl Drop for RequestBody {
-    fn drop(&mut self) {
-        if let Some(streamed) = &self.streamed
-            && streamed.body.is_end_stream()
-        {
-            streamed.progress.done.set(true);
-        }
-    }
-}
 
 /// An answer's body on its way to the client. Dropping it ends the request.
 #[derive(Debug)]
@@ -190,7 +52,7 @@ pub(in crate::proxy) struct Relay {
     body: Incoming,
     connection: Option<Box<Connection>>,
     /// The client's body, if it has one.
-    progress: Option<Rc<Progress>>,
+    upload: Option<Rc<Upload>>,
     /// Whether the connection ends with this answer.
     last: bool,
     /// Whether the pod's silence is being timed.
@@ -208,11 +70,11 @@ pub(in crate::proxy) enum RelayError {
 }
 
 impl Relay {
-    pub(super) fn new(body: Incoming, connection: Box<Connection>, progress: Option<Rc<Progress>>) -> Self {
+    pub(super) fn new(body: Incoming, connection: Box<Connection>, upload: Option<Rc<Upload>>) -> Self {
         Self {
             body,
             connection: Some(connection),
-            progress,
+            upload,
             last: false,
             waiting: false,
             done: false,
@@ -243,10 +105,14 @@ impl Relay {
                 if !std::mem::replace(&mut self.waiting, true) {
                     connection.deadline.set(Instant::now() + connection.silence);
                 }
-                connection
-                    .deadline
-                    .poll(cx)
-                    .map(|()| Some(Err(RelayError::Timeout)))
+                while connection.deadline.poll(cx).is_ready() {
+                    // The pod may be waiting for the rest of a slow client's body.
+                    if !self.upload.as_ref().is_some_and(|upload| upload.is_starved()) {
+                        return Poll::Ready(Some(Err(RelayError::Timeout)));
+                    }
+                    connection.deadline.set(Instant::now() + connection.silence);
+                }
+                Poll::Pending
             }
         }
     }
@@ -257,7 +123,7 @@ impl Relay {
             return;
         }
         record.end = End::Complete;
-        let sent = self.progress.as_ref().is_none_or(|progress| progress.done.get()) && !self.last;
+        let sent = self.upload.as_ref().is_none_or(|upload| upload.is_done()) && !self.last;
         if let Some(connection) = self.connection.take().filter(|_| sent) {
             record.client.worker.registry.put(connection);
         }
@@ -308,10 +174,13 @@ impl Body for ResponseBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
-                record.bytes += u64::try_from(length).unwrap_or_default();
+                let length = u64::try_from(length).unwrap_or_default();
+                record.bytes += length;
+                record.client.note_body(Some(length));
             }
             Poll::Ready(Some(Err(_))) => record.end = End::UpstreamBroken,
-            Poll::Ready(None) | Poll::Pending => {}
+            Poll::Ready(None) => {}
+            Poll::Pending => record.client.note_body(None),
         }
         polled
     }

@@ -8,7 +8,7 @@ const RATE: u64 = 1024;
 /// One body so far. Only the time is counted in which its next bytes were waited for: a pod that takes its time
 /// is not the client's fault.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(in crate::proxy) struct Pace {
     bytes: u64,
     waited: Duration,
     since: Option<Instant>,
@@ -17,14 +17,14 @@ pub(super) struct Pace {
 impl Pace {
     /// Nothing is there at `now`. How much longer may be waited: `grace` in all, or as long as what has come may
     /// take.
-    pub(super) fn wait(&mut self, now: Instant, grace: Duration) -> Duration {
+    pub(in crate::proxy) fn wait(&mut self, now: Instant, grace: Duration) -> Duration {
         let since = *self.since.get_or_insert(now);
         let allowed = Duration::from_millis(self.bytes.saturating_mul(1000) / RATE).max(grace);
         allowed.saturating_sub(self.waited + (now - since))
     }
 
     /// Something has come at `now`.
-    pub(super) fn come(&mut self, now: impl FnOnce() -> Instant, bytes: usize) {
+    pub(in crate::proxy) fn come(&mut self, now: impl FnOnce() -> Instant, bytes: usize) {
         self.bytes = self
             .bytes
             .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));

@@ -3,22 +3,25 @@
 //! Streams become requests of their own, forwarded as HTTP/1.1. Every limit that hyper lets one set is set here,
 //! also where its default is the same.
 
+mod streams;
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::spawn_local;
 
+use self::streams::Streams;
 use crate::proxy::client::Client;
+use crate::proxy::count::add;
 use crate::proxy::deadline::Deadline;
 use crate::proxy::forward;
+use crate::proxy::guard::frames::Frames;
 use crate::proxy::open::Place;
 
 /// Streams open at a time.
@@ -38,8 +41,6 @@ const UNSEEN_RESETS: usize = 20;
 const FAULTS: usize = 100;
 /// Requests that a client gives up before their answer's end; with more the connection is closed.
 const ABANDONED: u32 = 50;
-/// Requests of a connection; after them it is to come back on a new one.
-const LIFE: u64 = 100_000;
 /// How long an idle client has to take leave.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -50,14 +51,17 @@ where
 {
     let served = Rc::clone(&client);
     let service = service_fn(move |request| forward::serve(Rc::clone(&served), request));
-    let mut connection = pin!(builder().serve_connection(TokioIo::new(io), service));
+    let worker = Rc::clone(&client.worker);
+    let io = Frames::new(io, move || add(&worker.counter.counts().limited.flooded, 1));
+    let streams = Streams(Rc::clone(&client));
+    let mut connection = pin!(builder(streams).serve_connection(TokioIo::new(io), service));
     let watch = &client.watch;
     let mut deadline = Deadline::new(watch.deadline().unwrap_or_else(Instant::now));
     let mut registered = false;
     let mut leaving = false;
     let ended = poll_fn(|cx| {
         if !std::mem::replace(&mut registered, true) {
-            place.register(cx.waker());
+            place.register(cx.waker(), watch);
         }
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
@@ -66,8 +70,11 @@ where
             if client.abandoned() > ABANDONED {
                 return Poll::Ready(None);
             }
-            let must_leave = client.worker.open.draining() || client.asked() >= LIFE;
-            if must_leave && !std::mem::replace(&mut leaving, true) {
+            let must_leave = client.worker.open.draining() || client.asked() >= client.worker.options.life;
+            if (must_leave || watch.is_evicted()) && !std::mem::replace(&mut leaving, true) {
+                if watch.is_evicted() {
+                    watch.expect_within(Instant::now(), GOODBYE);
+                }
                 // What the client has sent until it reads this is served.
                 connection.as_mut().graceful_shutdown();
                 continue;
@@ -78,6 +85,10 @@ where
             deadline.set(due);
             if deadline.poll(cx).is_pending() {
                 return Poll::Pending;
+            }
+            if watch.gives_up() {
+                super::stalled(&client.worker, client.peer);
+                return Poll::Ready(None);
             }
             if std::mem::replace(&mut leaving, true) {
                 return Poll::Ready(None);
@@ -94,8 +105,8 @@ where
     }
 }
 
-fn builder() -> http2::Builder<Local> {
-    let mut builder = http2::Builder::new(Local);
+fn builder(streams: Streams) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams);
     builder
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(HEAD)
@@ -106,18 +117,4 @@ fn builder() -> http2::Builder<Local> {
         .max_pending_accept_reset_streams(UNSEEN_RESETS)
         .max_local_error_reset_streams(FAULTS);
     builder
-}
-
-/// A stream's task stays on its worker.
-#[derive(Clone, Copy, Debug)]
-struct Local;
-
-impl<F> Executor<F> for Local
-where
-    F: Future + 'static,
-    F::Output: 'static,
-{
-    fn execute(&self, stream: F) {
-        spawn_local(stream);
-    }
 }

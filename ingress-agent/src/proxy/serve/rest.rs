@@ -1,7 +1,7 @@
 //! A connection between requests: after a moment it is taken out of hyper, whose buffers are most of its memory.
 //!
 //! What is left is the guard around the socket, which holds nothing then. hyper begins anew with the next
-//! request's first bytes, with the end of the connection's patience, or with a drain: it deals with all of them.
+//! request's first bytes, with the end of the connection's patience, or when it is to leave: it deals with all of them.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -23,7 +23,8 @@ pub(super) async fn rest<S: AsyncRead + Unpin>(
     deadline: &mut Deadline,
 ) {
     poll_fn(|cx| {
-        if client.worker.open.draining() || guard.poll_next(cx).is_ready() {
+        let must_leave = client.worker.open.draining() || client.watch.is_evicted();
+        if must_leave || guard.poll_next(cx).is_ready() {
             return Poll::Ready(());
         }
         let Some(due) = client.watch.deadline() else {

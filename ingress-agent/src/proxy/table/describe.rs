@@ -64,7 +64,8 @@ impl From<&Table> for TableText {
                     text.sites.len() - 1
                 });
             let names = certificates.as_ref().map(|certificates| {
-                let mut names: Vec<_> = certificates.iter().map(|(name, _)| name.to_string()).collect();
+                let usable = certificates.iter().filter(|(_, key)| key.is_some());
+                let mut names: Vec<_> = usable.map(|(name, _)| name.to_string()).collect();
                 names.sort();
                 names
             });
@@ -80,7 +81,7 @@ impl From<&Table> for TableText {
 
 impl From<&Site> for SiteText {
     fn from(site: &Site) -> Self {
-        let host = |(host, paths): (crate::model::Host, &Arc<crate::proxy::router::Paths>)| {
+        let host = |(host, paths): (&crate::model::Host, &Arc<crate::proxy::router::Paths>)| {
             let rules = paths.rules();
             (
                 host.to_string(),

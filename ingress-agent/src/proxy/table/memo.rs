@@ -3,142 +3,157 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::SocketAddr;
-use std::sync::Arc;
-
-use rustls::sign::CertifiedKey;
+use std::sync::{Arc, Weak};
 
 use super::{Listener, Places, Table, compile_backend, compile_host, compile_route};
 use crate::model::policy::UpstreamPolicy;
-use crate::model::{self, Backend, Certificate, Model, VirtualHost};
-use crate::proxy::router::{Paths, Site, Upstream};
-use crate::proxy::tls::{self, Certificates};
+use crate::model::{self, Backend, Certificate, Model};
+use crate::proxy::router::{Site, Upstream};
+use crate::proxy::tls::{self, Certificates, Identity};
 use crate::proxy::upstream::{Endpoints, Transport};
 
-/// Compiles models one after the other and keeps what stays.
+/// Compiles models one after the other and keeps what stays: a site whose `Arc` is the same, and in a site that
+/// changed every bucket of hosts and of certificates that is shared with the last one at the same address.
 #[derive(Debug, Default)]
 pub struct Memo {
-    sites: Kept<model::Site, (Arc<Site>, Arc<Certificates>)>,
-    hosts: Kept<VirtualHost, Arc<Paths>>,
-    upstreams: Kept<Backend, Arc<Upstream>, Transport>,
+    sites: HashMap<SocketAddr, Compiled>,
+    parts: Parts,
+}
+
+/// A site, and what it was compiled into.
+#[derive(Clone, Debug)]
+struct Compiled {
+    from: Arc<model::Site>,
+    site: Arc<Site>,
+    certificates: Arc<Certificates>,
+}
+
+/// What hosts share.
+#[derive(Debug, Default)]
+struct Parts {
+    upstreams: Known<Backend, Upstream, Transport>,
     endpoints: Endpoints,
-    keys: Kept<Certificate, Option<Arc<CertifiedKey>>>,
+    keys: Known<Certificate, Identity>,
+    /// Hosts and certificates that came or went since the last time that what is gone was forgotten.
+    changes: usize,
 }
 
 impl Memo {
-    /// Compiles `model`. What the model no longer holds is forgotten.
+    /// Compiles `model`. What the model no longer holds is let go.
     pub fn table(&mut self, model: &Model) -> Table {
+        let mut sites: HashMap<SocketAddr, Compiled> = HashMap::with_capacity(model.listeners.len());
         let mut listeners = Places::default();
         listeners.reserve(model.listeners.len());
         for listener in &model.listeners {
-            let (site, certificates) = self.site(&listener.site);
             let address = SocketAddr::new(listener.vip.address, listener.vip.port.get());
-            listeners.insert(
-                address,
-                Listener {
-                    site,
-                    certificates: listener.tls.then_some(certificates),
-                },
-            );
+            let same = |compiled: &&Compiled| Arc::ptr_eq(&compiled.from, &listener.site);
+            let known = sites.values().chain(self.sites.values()).find(same);
+            let compiled = match known {
+                Some(known) => known.clone(),
+                None => self.parts.site(&listener.site, self.sites.get(&address)),
+            };
+            let site = Arc::clone(&compiled.site);
+            let certificates = listener.tls.then(|| Arc::clone(&compiled.certificates));
+            listeners.insert(address, Listener { site, certificates });
+            sites.insert(address, compiled);
         }
-        self.sites.end_round();
-        self.hosts.end_round();
-        self.upstreams.end_round();
-        self.endpoints.forget_gone();
-        self.keys.end_round();
+        let last = std::mem::replace(&mut self.sites, sites);
+        let gone = last
+            .iter()
+            .filter(|(address, _)| !self.sites.contains_key(address));
+        self.parts.changes += gone.map(|(_, gone)| gone.site.hosts.len()).sum::<usize>();
+        drop(last);
+        self.parts.forget_gone();
         Table { listeners }
     }
+}
 
-    fn site(&mut self, site: &Arc<model::Site>) -> (Arc<Site>, Arc<Certificates>) {
+impl Parts {
+    fn site(&mut self, site: &Arc<model::Site>, last: Option<&Compiled>) -> Compiled {
         let Self {
-            sites,
-            hosts,
             upstreams,
             endpoints,
             keys,
+            changes,
         } = self;
         let mut upstream = |backend: &Arc<Backend>, policy: &UpstreamPolicy| {
             let transport = Transport::of(policy);
-            let compile = |backend: &Backend| Arc::new(compile_backend(backend, &transport, endpoints));
-            upstreams.get_for(backend, transport.clone(), compile)
+            let known = upstreams.get(backend, transport.clone());
+            known.unwrap_or_else(|| {
+                let made = Arc::new(compile_backend(backend, &transport, endpoints));
+                upstreams.insert(backend, transport, &made);
+                made
+            })
         };
-        // A site that stays still walks its parts, since what is not asked for in a round is forgotten.
-        let compiled_hosts = site.hosts.iter().map(|(pattern, host)| {
-            for route in &host.routes {
-                if let model::Action::Forward(backend) = &route.action {
-                    upstream(backend, &route.policies.upstream);
-                }
-            }
-            let paths = hosts.get(host, |host| Arc::new(compile_host(host, &mut upstream)));
-            (pattern.clone(), paths)
+        let hosts = last.map(|last| (&last.from.hosts, &last.site.hosts));
+        let hosts = site.hosts.map(hosts, |host| {
+            *changes += 1;
+            Arc::new(compile_host(host, &mut upstream))
         });
-        let compiled_hosts = compiled_hosts.collect();
         let default = site
             .default
             .as_ref()
             .map(|route| compile_route(route, &mut upstream));
-        let certificates = site.certificates.iter().filter_map(|(pattern, certificate)| {
-            let key = keys.get(certificate, tls::certified_key);
-            key.map(|key| (pattern.clone(), key))
+        let certificates = last.map(|last| (&last.from.certificates, &*last.certificates));
+        let certificates = site.certificates.map(certificates, |certificate| {
+            *changes += 1;
+            keys.get(certificate, ()).or_else(|| {
+                let made = tls::identity(certificate)?;
+                keys.insert(certificate, (), &made);
+                Some(made)
+            })
         });
-        let certificates = certificates.collect();
-        sites.get(site, |_| {
-            let site = Site {
-                hosts: compiled_hosts,
-                default,
-            };
-            (Arc::new(site), Arc::new(certificates))
-        })
+        Compiled {
+            from: Arc::clone(site),
+            site: Arc::new(Site { hosts, default }),
+            certificates: Arc::new(certificates),
+        }
+    }
+
+    /// Now and then, since it looks at everything: what is gone holds little, and not for long.
+    fn forget_gone(&mut self) {
+        if self.changes * 8 < self.upstreams.0.len() + self.keys.0.len() || self.changes == 0 {
+            return;
+        }
+        self.changes = 0;
+        self.upstreams.forget_gone();
+        self.endpoints.forget_gone();
+        self.keys.forget_gone();
     }
 }
 
-/// Results by the allocation they were made from, and by what else they depend on.
+/// Results by the allocation they were made from, and by what else they depend on, as long as a table has them.
 #[derive(Debug)]
-struct Kept<K, V, Q = ()> {
-    /// By address.
-    entries: HashMap<(usize, Q), Entry<K, V>>,
-    round: u64,
-}
+struct Known<K, V, Q = ()>(HashMap<(usize, Q), Entry<K, V>>);
 
 #[derive(Debug)]
 struct Entry<K, V> {
     /// Keeps the address from being reused while it is a key here.
     _source: Arc<K>,
-    value: V,
-    round: u64,
+    value: Weak<V>,
 }
 
-impl<K, V, Q> Default for Kept<K, V, Q> {
+impl<K, V, Q> Default for Known<K, V, Q> {
     fn default() -> Self {
-        Self {
-            entries: HashMap::new(),
-            round: 0,
-        }
+        Self(HashMap::new())
     }
 }
 
-impl<K, V: Clone> Kept<K, V> {
-    fn get(&mut self, source: &Arc<K>, make: impl FnOnce(&K) -> V) -> V {
-        self.get_for(source, (), make)
-    }
-}
-
-impl<K, V: Clone, Q: Eq + Hash> Kept<K, V, Q> {
-    fn get_for(&mut self, source: &Arc<K>, also: Q, make: impl FnOnce(&K) -> V) -> V {
-        let entry = self
-            .entries
-            .entry((Arc::as_ptr(source).addr(), also))
-            .or_insert_with(|| Entry {
-                _source: Arc::clone(source),
-                value: make(source),
-                round: 0,
-            });
-        entry.round = self.round;
-        entry.value.clone()
+impl<K, V, Q: Eq + Hash> Known<K, V, Q> {
+    fn get(&self, source: &Arc<K>, also: Q) -> Option<Arc<V>> {
+        self.0.get(&(Arc::as_ptr(source).addr(), also))?.value.upgrade()
     }
 
-    fn end_round(&mut self) {
-        self.entries.retain(|_, entry| entry.round == self.round);
-        self.round += 1;
+    fn insert(&mut self, source: &Arc<K>, also: Q, value: &Arc<V>) {
+        let entry = Entry {
+            _source: Arc::clone(source),
+            value: Arc::downgrade(value),
+        };
+        self.0.insert((Arc::as_ptr(source).addr(), also), entry);
+    }
+
+    fn forget_gone(&mut self) {
+        self.0.retain(|_, entry| entry.value.strong_count() > 0);
     }
 }
 

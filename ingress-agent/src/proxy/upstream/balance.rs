@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::endpoint::Endpoint;
+use super::health::HealthState;
 use crate::model::policy::Balance;
 use crate::proxy::router::Upstream;
 
@@ -40,11 +41,11 @@ impl Balancer {
         }
     }
 
-    /// The endpoint of the request's next try; `None`: there is none at all.
+    /// The endpoint of the request's next try; `None`: there is none, or none can be reached.
     ///
-    /// A draining one serves only when no ready one is left, an ejected one only when all are. One the request
-    /// was not tried on comes before one it was, but an ejected one after both: it is not there. One that is
-    /// warming steps back for the others, now and then.
+    /// A draining one serves only when no ready one is left, a silent one only when all are silent or
+    /// unreachable. One the request was not tried on comes before one it was, but a silent one after both. One
+    /// that is warming steps back for the others, now and then.
     pub(super) fn pick<'a>(
         &self,
         upstream: &'a Upstream,
@@ -52,7 +53,6 @@ impl Balancer {
         tried: &Tried,
         now: Instant,
     ) -> Option<&'a Arc<Endpoint>> {
-        let (ready, draining) = (&upstream.ready, &upstream.draining);
         let choose = |endpoints: &'a [Arc<Endpoint>], fits: &dyn Fn(&Arc<Endpoint>) -> bool| {
             self.choose(upstream.cursor, endpoints, balance, now, fits)
         };
@@ -60,17 +60,22 @@ impl Balancer {
             let share = endpoint.share(now);
             !tried.contains(endpoint) && (share == 256 || self.roll() % 256 < share)
         };
-        let fresh = |endpoint: &Arc<Endpoint>| !tried.contains(endpoint);
-        let well = |endpoint: &Arc<Endpoint>| !endpoint.is_ejected();
-        choose(ready, &eager)
-            .or_else(|| choose(ready, &|endpoint| fresh(endpoint) && well(endpoint)))
-            .or_else(|| choose(draining, &|endpoint| fresh(endpoint) && well(endpoint)))
-            .or_else(|| choose(ready, &well))
-            .or_else(|| choose(draining, &well))
-            .or_else(|| choose(ready, &fresh))
-            .or_else(|| choose(draining, &fresh))
-            .or_else(|| choose(ready, &|_| true))
-            .or_else(|| choose(draining, &|_| true))
+        let in_use = |state: HealthState| !state.is_ejected();
+        let silent = |state: HealthState| state == HealthState::Silent;
+        let ranks: [(&dyn Fn(HealthState) -> bool, bool); 4] = [
+            (&in_use, true),
+            (&in_use, false),
+            (&silent, true),
+            (&silent, false),
+        ];
+        choose(&upstream.ready, &eager).or_else(|| {
+            ranks.iter().find_map(|&(is_wanted, untried)| {
+                let fits = |endpoint: &Arc<Endpoint>| {
+                    is_wanted(endpoint.state()) && !(untried && tried.contains(endpoint))
+                };
+                choose(&upstream.ready, &fits).or_else(|| choose(&upstream.draining, &fits))
+            })
+        })
     }
 
     fn choose<'a>(

@@ -19,11 +19,15 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::endpoint::{InFlight, Target};
+use crate::proxy::count::Cause;
 use crate::proxy::deadline::Deadline;
 use crate::proxy::forward::RequestBody;
 
 pub(in crate::proxy) use self::tls::client_config;
 
+/// hyper's buffer per connection, of which an answer's head is a part; also the most that a client that does not
+/// read makes the agent hold of an answer.
+const BUFFER: usize = 64 * 1024;
 /// RFC 9438 and RFC 5681; the second may be chosen without privilege.
 const NEAR: [&[u8]; 2] = [b"cubic", b"reno"];
 
@@ -39,6 +43,19 @@ pub(in crate::proxy) struct Connection {
     pub(super) reused: bool,
     /// The request it carries; `None`: it is idle.
     pub(super) in_flight: Option<InFlight>,
+}
+
+impl Connection {
+    /// One that has carried nothing yet; its timer is set when it carries something.
+    pub(super) fn new(sender: SendRequest<RequestBody>, limit: Duration) -> Box<Self> {
+        Box::new(Self {
+            sender,
+            deadline: Deadline::new(Instant::now() + limit),
+            silence: limit,
+            reused: false,
+            in_flight: None,
+        })
+    }
 }
 
 /// Why there is no connection.
@@ -58,6 +75,19 @@ pub(super) enum ConnectError {
 }
 
 impl ConnectError {
+    /// As the metrics tell it.
+    pub(super) fn cause(&self) -> Cause {
+        match self {
+            Self::Connect { .. } if self.is_own() => Cause::Local,
+            Self::Connect { source, .. } if source.kind() == io::ErrorKind::ConnectionRefused => {
+                Cause::Refused
+            }
+            Self::Connect { .. } | Self::Handshake { .. } => Cause::Unreachable,
+            Self::Timeout { .. } => Cause::ConnectTimeout,
+            Self::Tls { .. } => Cause::Tls,
+        }
+    }
+
     /// Whether it is this node that cannot connect, so that it says nothing about the pod.
     pub(super) fn is_own(&self) -> bool {
         let Self::Connect { source, .. } = self else {
@@ -105,13 +135,7 @@ pub(super) async fn connect(
     let sender = timeout(limit, open)
         .await
         .map_err(|_| ConnectError::Timeout { address, limit })??;
-    Ok(Box::new(Connection {
-        sender,
-        deadline: Deadline::new(Instant::now() + limit),
-        silence: limit,
-        reused: false,
-        in_flight: None,
-    }))
+    Ok(Connection::new(sender, limit))
 }
 
 /// Pods are near: a window that losses steer serves as well there as one that is paced by timers, as BBR's is,
@@ -124,11 +148,15 @@ fn set_congestion_control(stream: &TcpStream) {
     }
 }
 
-async fn begin<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+/// Begins HTTP over a stream.
+pub(super) async fn begin<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     address: SocketAddr,
     stream: T,
 ) -> Result<SendRequest<RequestBody>, ConnectError> {
-    let handshake = http1::Builder::new().handshake(TokioIo::new(stream)).await;
+    let handshake = http1::Builder::new()
+        .max_buf_size(BUFFER)
+        .handshake(TokioIo::new(stream))
+        .await;
     let (sender, connection) = handshake.map_err(|source| ConnectError::Handshake { address, source })?;
     spawn_local(async move {
         if let Err(error) = connection.with_upgrades().await {

@@ -6,27 +6,30 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rustls_pki_types::{DnsName, ServerName};
+use serde::Serialize;
 
+use super::answers::{Answers, Seen};
 use super::ewma::Ewma;
-use super::health::Health;
+use super::health::{Health, HealthState};
+use super::probe::Probes;
 use crate::model::policy::{UpstreamPolicy, UpstreamProtocol};
 
 /// Where every endpoint's clock begins.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// What tells two connections apart: one may not serve the other's requests.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(in crate::proxy) struct Target {
     pub(in crate::proxy) address: SocketAddr,
     pub(in crate::proxy) transport: Transport,
 }
 
 /// How an endpoint is spoken to.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(in crate::proxy) enum Transport {
     /// In clear.
     Plain,
@@ -39,8 +42,32 @@ pub(in crate::proxy) enum Transport {
 pub(in crate::proxy) struct Endpoint {
     pub(in crate::proxy) target: Target,
     in_flight: AtomicU32,
+    answers: Answers,
     latency: Ewma,
     health: Health,
+    /// Locked only while it is out of use.
+    probes: Mutex<Probes>,
+}
+
+/// How a pod does, as all workers see it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EndpointHealth {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Whether it is spoken to over TLS.
+    pub tls: bool,
+    /// The server name that is sent, if one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// Whether it is given requests.
+    pub state: HealthState,
+    /// How long it has been in this state, in milliseconds.
+    pub since_ms: u64,
+    /// Requests under way at it.
+    pub in_flight: u32,
+    /// The time to answer that is to be expected, in microseconds; known where `load-balance` is `ewma`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_us: Option<f32>,
 }
 
 /// All endpoints that any table or request still knows.
@@ -83,20 +110,14 @@ impl Target {
 }
 
 impl Endpoint {
-    pub(in crate::proxy) fn new(target: Target) -> Self {
+    fn new(target: Target, state: HealthState, now: Instant) -> Self {
         Self {
             target,
             in_flight: AtomicU32::new(0),
+            answers: Answers::default(),
             latency: Ewma::default(),
-            health: Health::default(),
-        }
-    }
-
-    /// Of an endpoint that joins others, and gets its share slowly.
-    fn joining(target: Target, now: Instant) -> Self {
-        Self {
-            health: Health::warming(millis(now)),
-            ..Self::new(target)
+            health: Health::new(state, millis(now)),
+            probes: Mutex::default(),
         }
     }
 
@@ -121,8 +142,26 @@ impl Endpoint {
         self.latency.read(short_millis(now))
     }
 
-    pub(super) fn is_ejected(&self) -> bool {
-        self.health.is_ejected()
+    pub(super) fn state(&self) -> HealthState {
+        self.health.state()
+    }
+
+    /// For whoever asks from outside.
+    pub(in crate::proxy) fn tell(&self, now: Instant) -> EndpointHealth {
+        let (state, since) = self.health.read();
+        let (tls, server_name) = match &self.target.transport {
+            Transport::Plain => (false, None),
+            Transport::Tls(name) => (true, name.as_deref().map(str::to_owned)),
+        };
+        EndpointHealth {
+            address: self.target.address,
+            tls,
+            server_name,
+            state,
+            since_ms: millis(now).saturating_sub(since),
+            in_flight: self.in_flight(),
+            latency_us: self.latency(now),
+        }
     }
 
     /// The part of its share the endpoint gets, of 256.
@@ -130,14 +169,38 @@ impl Endpoint {
         self.health.share(|| millis(now))
     }
 
-    /// Takes the endpoint out of use; true for the one caller that is to probe it.
-    pub(super) fn eject(&self) -> bool {
-        self.health.eject()
+    /// Takes the endpoint out of use, by an ejected state; true for the one caller that is to probe it.
+    pub(super) fn eject(&self, state: HealthState, now: Instant) -> bool {
+        self.health.eject(state, millis(now))
     }
 
     /// Takes the endpoint into use again.
     pub(super) fn heal(&self, now: Instant) {
+        self.probes().healed(self.answers.seen());
         self.health.heal(millis(now));
+    }
+
+    /// What it has answered.
+    pub(super) fn answers(&self) -> &Answers {
+        &self.answers
+    }
+
+    /// Whether it has answered anybody since.
+    pub(super) fn has_answered(&self, since: Seen) -> bool {
+        self.answers.seen() != since
+    }
+
+    /// When the first probe is due of an endpoint that is ejected now.
+    pub(super) fn first_probe(&self, now: Instant) -> Instant {
+        self.probes().first(self.answers.seen(), now)
+    }
+
+    pub(super) fn probed(&self, now: Instant) {
+        self.probes().probed(now);
+    }
+
+    fn probes(&self) -> MutexGuard<'_, Probes> {
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -161,15 +224,14 @@ impl Endpoints {
             .iter()
             .map(|target| self.0.get(target).and_then(Weak::upgrade))
             .collect();
-        let joins = known.iter().any(Option::is_some);
+        let state = if known.iter().any(Option::is_some) {
+            HealthState::Warming
+        } else {
+            HealthState::Well
+        };
         let intern = |(target, known): (Target, Option<Arc<Endpoint>>)| {
             known.unwrap_or_else(|| {
-                let made = if joins {
-                    Endpoint::joining(target.clone(), now)
-                } else {
-                    Endpoint::new(target.clone())
-                };
-                let made = Arc::new(made);
+                let made = Arc::new(Endpoint::new(target.clone(), state, now));
                 self.0.insert(target, Arc::downgrade(&made));
                 made
             })
@@ -209,11 +271,11 @@ mod tests {
         let mut endpoints = Endpoints::default();
         let before = endpoints.intern(vec![target(1), target(2)], now);
         assert!(before.iter().all(|endpoint| endpoint.share(now) == 256));
-        before[0].eject();
+        before[0].eject(HealthState::Unreachable, now);
         let flight = before[1].begin();
         let after = endpoints.intern(vec![target(1), target(2), target(3)], now);
         drop(before);
-        assert!(after[0].is_ejected());
+        assert_eq!(after[0].state(), HealthState::Unreachable);
         assert_eq!(after[1].in_flight(), 1);
         assert!(after[2].share(now) < 64, "it joins others");
         drop((after, flight));

@@ -2,24 +2,27 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
 use http::request::Parts;
 use http::{Request, Response};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 
+use super::answers::Seen;
 use super::balance::Tried;
 use super::connect::{ConnectError, Connection, connect};
 use super::endpoint::Endpoint;
+use super::health::HealthState;
 use super::probe;
 use super::retry::{Failure, Tries, may_replay};
 use crate::model::policy::{Balance, Timeouts, UpstreamPolicy};
 use crate::proxy::access::Record;
 use crate::proxy::client::Client;
 use crate::proxy::error::ProxyError;
-use crate::proxy::forward::{Progress, RequestBody};
+use crate::proxy::forward::{RequestBody, Upload};
 use crate::proxy::router::Upstream;
 
 /// The head of an answer, and where the rest comes from.
@@ -34,11 +37,14 @@ pub(in crate::proxy) async fn exchange(
     targets: &Upstream,
     parts: Parts,
     body: RequestBody,
-    progress: Option<&Progress>,
+    upload: Option<&Rc<Upload>>,
     record: &mut Record,
 ) -> Result<Exchanged, ProxyError> {
-    let replayable = may_replay(&parts.method, &policy.retry) && body.is_end_stream();
+    let replayable = may_replay(&parts.method, &policy.retry);
     let replay = replayable.then(|| parts.clone());
+    if let Some(upload) = upload.filter(|_| replayable) {
+        upload.keep();
+    }
     let mut request = Request::from_parts(parts, body);
     let mut began = Instant::now();
     let mut tries = Tries::new(&policy.retry, replayable, targets.count(), began);
@@ -46,48 +52,57 @@ pub(in crate::proxy) async fn exchange(
     // Held while the try that it allows is under way.
     let mut ticket = None;
     let mut dial = false;
+    let balancer = &client.worker.balancer;
+    let first = balancer.pick(targets, policy.balance, &tried, began);
+    let mut endpoint = first.ok_or_else(|| targets.nobody())?;
     loop {
-        let picked = client
-            .worker
-            .balancer
-            .pick(targets, policy.balance, &tried, began);
-        let endpoint = picked.ok_or(ProxyError::NoEndpoint)?;
         tried.add(endpoint);
-        if record.endpoint.replace(endpoint.target.address).is_some() {
-            record.retries += 1;
-        }
+        record.tries.begin(endpoint.target.address, began);
         let attempt = Attempt {
             client,
             endpoint,
             timeouts: &policy.timeouts,
-            progress,
+            upload: upload.map(|upload| &**upload),
             began,
+            seen: endpoint.answers().seen(),
         };
         let result = attempt.run(request, &mut dial).await;
         if policy.balance == Balance::PeakEwma && matches!(result, Ok(_) | Err((Failure::Timeout, _))) {
             let now = Instant::now();
             endpoint.observe(now.saturating_duration_since(began), now);
         }
-        let (failure, unsent, answer) = match result {
+        let (failure, unsent, status, answer) = match result {
             Ok((response, connection)) => {
-                let again = policy.retry.statuses.contains(&response.status().as_u16());
+                let status = response.status();
                 let answer = (response, connection);
-                if !again {
+                if !policy.retry.statuses.contains(&status.as_u16()) {
                     return Ok(answer);
                 }
-                (Failure::Status, None, Ok(answer))
+                (Failure::Status, None, status, Ok(answer))
             }
-            Err((failure, unsent)) => (failure, unsent, Err(failure.into())),
+            Err((failure, unsent)) => {
+                let error = ProxyError::from(failure);
+                (failure, unsent, error.status(), Err(error))
+            }
         };
+        record.tries.blame(failure.cause());
         began = Instant::now();
         if !tries.another(failure, began) {
             return answer;
         }
-        request = match (unsent, &replay) {
-            (Some(request), _) => request,
-            (None, Some(parts)) => Request::from_parts(parts.clone(), RequestBody::empty()),
-            (None, None) => return answer,
+        let again = || {
+            let body = upload.map_or_else(|| Some(RequestBody::empty()), Upload::again);
+            Some(Request::from_parts(replay.clone()?, body?))
         };
+        let Some(next) = unsent.or_else(again) else {
+            return answer;
+        };
+        request = next;
+        let Some(next) = balancer.pick(targets, policy.balance, &tried, began) else {
+            return answer;
+        };
+        endpoint = next;
+        record.tries.fail(Some(status), began);
         if !failure.is_free() {
             // The one that the failed try had goes first.
             drop(ticket.take());
@@ -105,8 +120,10 @@ struct Attempt<'a> {
     client: &'a Client,
     endpoint: &'a Arc<Endpoint>,
     timeouts: &'a Timeouts,
-    progress: Option<&'a Progress>,
+    upload: Option<&'a Upload>,
     began: Instant,
+    /// What the endpoint had answered then.
+    seen: Seen,
 }
 
 impl Attempt<'_> {
@@ -132,28 +149,62 @@ impl Attempt<'_> {
                     connection.in_flight = Some(in_flight);
                     return Ok((response, connection));
                 }
-                Err(failed) => return Err(failed),
+                Err(failed) => {
+                    // That it ended may have had nothing to do with the request.
+                    if failed.0 != Failure::Lost {
+                        self.blame(failed.0);
+                    }
+                    return Err(failed);
+                }
             }
         }
         let connecting = connect(&worker.tls, &self.endpoint.target, self.timeouts.connect);
         match connecting.await {
-            Ok(connection) => {
-                let (response, mut connection) = self.send(connection, request).await?;
-                connection.in_flight = Some(in_flight);
-                Ok((response, connection))
-            }
+            Ok(connection) => match self.send(connection, request).await {
+                Ok((response, mut connection)) => {
+                    connection.in_flight = Some(in_flight);
+                    Ok((response, connection))
+                }
+                Err(failed) => {
+                    self.blame(failed.0);
+                    Err(failed)
+                }
+            },
             Err(error) => {
-                probe::eject(worker, self.endpoint, &error);
                 tracing::debug!(%error, "a pod was not reached");
-                let failure = match error {
-                    ConnectError::Timeout { .. } => Failure::ConnectTimeout,
-                    ConnectError::Connect { .. }
-                    | ConnectError::Tls { .. }
-                    | ConnectError::Handshake { .. } => Failure::Connect,
+                let timed_out = matches!(error, ConnectError::Timeout { .. });
+                // Too busy for one more connection is not out of order.
+                let is_there = timed_out && self.endpoint.has_answered(self.seen);
+                if !is_there && !error.is_own() {
+                    probe::eject(worker, self.endpoint, HealthState::Unreachable, &error);
+                }
+                let failure = if timed_out {
+                    Failure::ConnectTimeout
+                } else {
+                    Failure::Connect(error.cause())
                 };
                 Err((failure, Some(request)))
             }
         }
+    }
+
+    /// Takes the endpoint out of use if the failure of a request that reached it says that it answers nobody.
+    fn blame(&self, failure: Failure) {
+        let why = match failure {
+            Failure::Timeout if !self.endpoint.has_answered(self.seen) => "it answers nobody in time",
+            Failure::Lost | Failure::Unsent if self.endpoint.answers().lose() => {
+                "its connections end without an answer"
+            }
+            Failure::Timeout
+            | Failure::Lost
+            | Failure::Unsent
+            | Failure::Connect(_)
+            | Failure::ConnectTimeout
+            | Failure::Broken
+            | Failure::Status
+            | Failure::Body(_) => return,
+        };
+        probe::eject(&self.client.worker, self.endpoint, HealthState::Silent, &why);
     }
 
     /// Waits for the head of the answer. A request of which nothing was sent comes back with the failure.
@@ -171,30 +222,35 @@ impl Attempt<'_> {
         let Timeouts { read, send, .. } = *self.timeouts;
         let mut sent = pin!(connection.sender.try_send_request(request));
         let deadline = &mut connection.deadline;
-        // When the pod's time is up, by what has happened until now.
-        let due = || match self.progress {
-            Some(progress) if !progress.is_done() => progress.last().unwrap_or(began) + send,
-            Some(progress) => progress.last().unwrap_or(began) + read,
-            None => began + read,
+        // When the pod's time is up, by what has happened until now; `None`: it is the client that is waited for.
+        let due = || match self.upload {
+            Some(upload) if upload.is_starved() => None,
+            Some(upload) if upload.is_done() => Some(upload.last().unwrap_or(began) + read),
+            Some(upload) => Some(upload.last().unwrap_or(began) + send),
+            None => Some(began + read),
         };
-        // The end of the body wakes nobody here, so that the look at it must not come after its deadline.
-        deadline.set(self.progress.map_or_else(due, |_| began + read.min(send)));
+        // What the body does wakes nobody here, so that the look at it must not come after its deadline.
+        let look_again = read.min(send);
+        deadline.set(began + self.upload.map_or(read, |_| look_again));
         let answer = poll_fn(|cx| {
             if let Poll::Ready(answer) = sent.as_mut().poll(cx) {
                 return Poll::Ready(Some(answer));
             }
             while deadline.poll(cx).is_ready() {
                 let now = Instant::now();
-                let due = due();
-                if due <= now {
-                    return Poll::Ready(None);
+                match due() {
+                    Some(due) if due <= now => return Poll::Ready(None),
+                    Some(due) => deadline.set(due.min(now + look_again)),
+                    None => deadline.set(now + look_again),
                 }
-                deadline.set(due.min(now + read.min(send)));
             }
             Poll::Pending
         });
         match answer.await {
-            Some(Ok(response)) => Ok((response, connection)),
+            Some(Ok(response)) => {
+                self.endpoint.answers().add();
+                Ok((response, connection))
+            }
             None => Err((Failure::Timeout, None)),
             Some(Err(mut failed)) => {
                 let unsent = failed.take_message();
@@ -202,7 +258,7 @@ impl Attempt<'_> {
                 let failure = if unsent.is_some() {
                     Failure::Unsent
                 } else if error.is_user() {
-                    let fault = self.progress.and_then(Progress::fault);
+                    let fault = self.upload.and_then(Upload::fault);
                     Failure::Body(fault.or_else(|| self.client.watch.broken_body()))
                 } else if error.is_parse() {
                     Failure::Broken

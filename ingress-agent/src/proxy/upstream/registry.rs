@@ -100,3 +100,6 @@ impl Registry {
         self.count.set(count);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use http::Method;
 
 use crate::model::policy::Retry;
+use crate::proxy::count::Cause;
 use crate::proxy::error::ProxyError;
 use crate::proxy::guard::Refusal;
 
@@ -12,7 +13,7 @@ use crate::proxy::guard::Refusal;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::proxy) enum Failure {
     /// No connection came about.
-    Connect,
+    Connect(Cause),
     /// No connection came about in time.
     ConnectTimeout,
     /// The connection ended before anything of the request was written.
@@ -43,14 +44,27 @@ impl Failure {
     /// Whether no pod has seen anything of the request.
     pub(super) fn is_free(self) -> bool {
         match self {
-            Self::Connect | Self::ConnectTimeout | Self::Unsent => true,
+            Self::Connect(_) | Self::ConnectTimeout | Self::Unsent => true,
             Self::Lost | Self::Timeout | Self::Broken | Self::Status | Self::Body(_) => false,
+        }
+    }
+
+    /// As the metrics tell it; `None`: it is the client's.
+    pub(super) fn cause(self) -> Option<Cause> {
+        match self {
+            Self::Connect(cause) => Some(cause),
+            Self::ConnectTimeout => Some(Cause::ConnectTimeout),
+            Self::Unsent | Self::Lost => Some(Cause::Reset),
+            Self::Timeout => Some(Cause::Timeout),
+            Self::Broken => Some(Cause::Malformed),
+            Self::Status => Some(Cause::Status),
+            Self::Body(_) => None,
         }
     }
 
     fn may_retry(self, retry: &Retry, replayable: bool) -> bool {
         match self {
-            Self::Connect | Self::Unsent => retry.error,
+            Self::Connect(_) | Self::Unsent => retry.error,
             Self::ConnectTimeout => retry.timeout,
             Self::Lost => retry.error && replayable,
             Self::Timeout => retry.timeout && replayable,
@@ -86,7 +100,7 @@ impl<'a> Tries<'a> {
 impl From<Failure> for ProxyError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Connect | Failure::Unsent => Self::Connect,
+            Failure::Connect(_) | Failure::Unsent => Self::Connect,
             Failure::Lost | Failure::Broken | Failure::Status => Self::Upstream,
             Failure::ConnectTimeout | Failure::Timeout => Self::UpstreamTimeout,
             Failure::Body(Some(refusal)) => Self::Refused(refusal),
@@ -111,8 +125,9 @@ mod tests {
 
     use super::*;
 
+    const REFUSED: Failure = Failure::Connect(Cause::Refused);
     const FAILURES: [Failure; 8] = [
-        Failure::Connect,
+        REFUSED,
         Failure::ConnectTimeout,
         Failure::Unsent,
         Failure::Lost,
@@ -142,10 +157,10 @@ mod tests {
             invalid_header: true,
             ..Retry::default()
         };
-        assert_eq!(retried(&all, false), [Connect, ConnectTimeout, Unsent]);
+        assert_eq!(retried(&all, false), [REFUSED, ConnectTimeout, Unsent]);
         assert_eq!(
             retried(&all, true),
-            [Connect, ConnectTimeout, Unsent, Lost, Timeout, Broken, Status]
+            [REFUSED, ConnectTimeout, Unsent, Lost, Timeout, Broken, Status]
         );
         let retry = Retry::default();
         assert!(!may_replay(&Method::POST, &retry) && !may_replay(&Method::PATCH, &retry));
@@ -161,7 +176,7 @@ mod tests {
     fn each_word_of_next_upstream_allows_its_failures() {
         use Failure::*;
         let error = Retry { error: true, ..off() };
-        assert_eq!(retried(&error, true), [Connect, Unsent, Lost, Status]);
+        assert_eq!(retried(&error, true), [REFUSED, Unsent, Lost, Status]);
         let timeout = Retry {
             timeout: true,
             ..off()

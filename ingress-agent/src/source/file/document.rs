@@ -2,48 +2,38 @@
 
 use serde_json::Value;
 
-/// A document that could be read.
+/// A document of a file.
 pub(super) struct Document<'a> {
     /// Counts from 1.
     pub(super) number: usize,
-    /// Its text, for finding lines again.
+    /// Its text.
     pub(super) text: &'a str,
     /// The line of the file on which `text` begins, from 1.
     pub(super) line: usize,
-    /// What it says.
-    pub(super) value: Value,
+    json: bool,
 }
 
-/// A document that is not YAML or JSON.
-pub(super) struct Unreadable {
-    pub(super) number: usize,
-    /// Why, with the line in the file.
-    pub(super) why: String,
-}
-
-/// The documents of a file; empty ones are left out but counted.
-pub(super) fn parse(text: &str, json: bool) -> Vec<Result<Document<'_>, Unreadable>> {
+/// The documents of a file, empty ones among them.
+pub(super) fn documents(text: &str, json: bool) -> impl Iterator<Item = Document<'_>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut documents = Vec::new();
-    for (index, (line, text)) in split(text, json).into_iter().enumerate() {
-        let number = index + 1;
-        let value = if json {
-            parse_json(text, line)
+    let parts = split(text, json).into_iter().enumerate();
+    parts.map(move |(index, (line, text))| Document {
+        number: index + 1,
+        text,
+        line,
+        json,
+    })
+}
+
+impl Document<'_> {
+    /// What it says, null if nothing; or why it is not YAML or JSON, with the line in the file.
+    pub(super) fn value(&self) -> Result<Value, String> {
+        if self.json {
+            parse_json(self.text, self.line)
         } else {
-            parse_yaml(text, line)
-        };
-        match value {
-            Ok(Value::Null) => {}
-            Ok(value) => documents.push(Ok(Document {
-                number,
-                text,
-                line,
-                value,
-            })),
-            Err(why) => documents.push(Err(Unreadable { number, why })),
+            parse_yaml(self.text, self.line)
         }
     }
-    documents
 }
 
 /// Splits at the marker `---`, which no YAML scalar may hold at the start of a line (YAML 1.2.2, production
@@ -134,11 +124,12 @@ mod tests {
     use super::*;
 
     fn numbers_and_lines(text: &str) -> Vec<(usize, usize, String)> {
-        let describe = |document: Result<Document<'_>, Unreadable>| match document {
-            Ok(document) => (document.number, document.line, document.value.to_string()),
-            Err(unreadable) => (unreadable.number, 0, unreadable.why),
+        let describe = |document: Document<'_>| match document.value() {
+            Ok(Value::Null) => None,
+            Ok(value) => Some((document.number, document.line, value.to_string())),
+            Err(why) => Some((document.number, 0, why)),
         };
-        parse(text, false).into_iter().map(describe).collect()
+        documents(text, false).filter_map(describe).collect()
     }
 
     #[test]

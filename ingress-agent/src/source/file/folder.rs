@@ -1,13 +1,14 @@
 //! A folder as it was last read: files, their objects, and what of them stays when they stop making sense.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Instant, SystemTime};
 
 use super::object::Digest;
 use super::{NODES_FILE, document};
-use crate::digest::{Fault, Nodes, Precedence, node};
+use crate::digest::{Cause, Fault, Nodes, Precedence, node};
 use crate::model::ObjectRef;
 use crate::translate::{Entry, Finding, Place, Snapshot};
 
@@ -90,6 +91,19 @@ struct Object {
     precedence: Precedence,
     place: Place,
     digest: Digest,
+    /// The document that says this and nothing else, with nothing to be said about it.
+    text: Option<TextHash>,
+}
+
+/// A document's text. Keyed at start: no two texts are ever found that have the same.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+struct TextHash(u64);
+
+impl TextHash {
+    fn of(text: &str) -> Self {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self(KEY.hash_one(text))
+    }
 }
 
 /// What `nodes.yaml` last said.
@@ -191,11 +205,8 @@ impl Folder {
             return Outcome::Held;
         }
         let mut reading = Reading::new(name, &last.objects);
-        for document in document::parse(text, name.ends_with(".json")) {
-            match document {
-                Ok(document) => reading.document(document),
-                Err(unreadable) => reading.unreadable(unreadable),
-            }
+        for document in document::documents(text, name.ends_with(".json")) {
+            reading.document(&document);
         }
         let file = reading.finish(shape);
         if arrival == Arrival::Written && file.lacks_some_of(last) {
@@ -277,7 +288,7 @@ impl Object {
 }
 
 fn unreadable(found: String, consequence: &'static str) -> Fault {
-    Fault::refused("file", "")
+    Fault::refused(Cause::File, "")
         .found(found)
         .expected("YAML or JSON")
         .so(consequence)
@@ -306,3 +317,6 @@ fn about_file(name: &Arc<str>, document: Option<usize>, fault: Fault) -> Finding
         fault,
     }
 }
+
+#[cfg(test)]
+mod tests;

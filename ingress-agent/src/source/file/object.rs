@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::unknown;
 use crate::digest::vippool::VipPool;
-use crate::digest::{self, Class, Endpoints, Fault, Ingress, Pool, Precedence, Secret, Service};
+use crate::digest::{self, Cause, Class, Endpoints, Fault, Ingress, Pool, Precedence, Secret, Service};
 use crate::model::ObjectRef;
 
 /// What a document holds that does not say.
@@ -153,7 +153,7 @@ fn typed<T: DeserializeOwned>(
         Ok(object) if *name.name != *UNNAMED => return Ok((object, name)),
         Ok(_) => (no_name(), None),
         Err(error) => {
-            let fault = Fault::refused("type", error.path().to_string())
+            let fault = Fault::refused(Cause::Type, error.path().to_string())
                 .found(error.inner().to_string())
                 .expected("what the API's type says")
                 .so("the object is not used")
@@ -212,7 +212,7 @@ fn items(mut value: Value, head: &Head, version: &str, kind: &str) -> Read {
         Some(Value::Array(items)) => items,
         None | Some(Value::Null) => Vec::new(),
         Some(other) => {
-            let fault = Fault::refused("list-items", "items")
+            let fault = Fault::refused(Cause::ListItems, "items")
                 .found(format!("`{}`", excerpt(&other)))
                 .expected("a list of objects")
                 .so("nothing of the list is used")
@@ -236,7 +236,7 @@ fn excerpt(value: &Value) -> String {
 }
 
 fn no_kind() -> Fault {
-    Fault::refused("kind", "")
+    Fault::refused(Cause::Kind, "")
         .found("a document without `apiVersion` and `kind`")
         .expected("a Kubernetes object")
         .so("the document is not used")
@@ -244,7 +244,7 @@ fn no_kind() -> Fault {
 }
 
 fn no_name() -> Fault {
-    Fault::refused("name", "metadata.name")
+    Fault::refused(Cause::Name, "metadata.name")
         .found("no name")
         .expected("the object's name")
         .so("the object is not used")
@@ -252,7 +252,7 @@ fn no_name() -> Fault {
 }
 
 fn old_version(version: &str) -> Fault {
-    Fault::refused("api-version", "apiVersion")
+    Fault::refused(Cause::ApiVersion, "apiVersion")
         .found(format!("`{version}`, which Kubernetes 1.22 removed"))
         .expected("`networking.k8s.io/v1`")
         .so("the object is not used")

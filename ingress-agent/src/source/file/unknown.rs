@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::digest::Fault;
+use crate::digest::{Cause, Fault};
 
 /// The fields under `spec` that are in `written` and that a value read from it does not have. What the
 /// type left out because it is empty is none of them.
@@ -52,7 +52,7 @@ fn is_empty(value: &Value) -> bool {
 
 /// What is said of such a field.
 pub(super) fn fault(field: String) -> Fault {
-    Fault::degraded("unknown-field", field)
+    Fault::degraded(Cause::UnknownField, field)
         .found("a field that the API does not have")
         .expected("a field of the API's type")
         .so("the field means nothing")
@@ -61,7 +61,7 @@ pub(super) fn fault(field: String) -> Fault {
 
 /// What is said of such a field in a VipPool, where it may have been meant to keep somebody out.
 pub(super) fn refusal(field: String) -> Fault {
-    Fault::refused("unknown-field", field)
+    Fault::refused(Cause::PoolUnknownField, field)
         .found("a field that a VipPool does not have")
         .expected("`addresses`, `ports`, `announce`, `classes`, and selectors of `matchLabels` and `matchExpressions`")
         .so("the pool is not used")

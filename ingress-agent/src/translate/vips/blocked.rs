@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::digest::vippool::Range;
-use crate::digest::{Fault, Nodes, Pool};
+use crate::digest::{Cause, Fault, Nodes, Pool};
 
 /// What no pool may hand out: nodes' own addresses, and older pools' ranges.
 pub(super) struct Blocked {
@@ -44,19 +44,21 @@ impl Blocked {
             overlap(range)?;
             let whose = format!("{}, which is node `{name}`'s own address", range.first);
             Some(blocked_address(
-                "pool-node-address",
+                Cause::PoolNodeAddress,
                 whose,
                 "addresses that no node has",
             ))
         });
         let pools = self.pools.iter().filter_map(|(name, others)| {
             let shared = others.iter().find_map(overlap)?;
-            let whose = format!(
-                "{} to {}, which VipPool {name} has already",
-                shared.first, shared.last
-            );
+            let shared = if shared.first == shared.last {
+                shared.first.to_string()
+            } else {
+                format!("{} to {}", shared.first, shared.last)
+            };
+            let whose = format!("{shared}, which VipPool {name} has already");
             Some(blocked_address(
-                "pool-overlap",
+                Cause::PoolOverlap,
                 whose,
                 "addresses that no older pool has",
             ))
@@ -65,7 +67,7 @@ impl Blocked {
     }
 }
 
-fn blocked_address(cause: &'static str, found: String, expected: &'static str) -> Fault {
+fn blocked_address(cause: Cause, found: String, expected: &'static str) -> Fault {
     Fault::refused(cause, "spec.addresses")
         .found(found)
         .expected(expected)

@@ -1,4 +1,4 @@
-//! `cargo xtask bench control`: runs the agent's own bench, `ingress-agent/benches/control.rs`, built as it is
+//! `cargo xtask bench control`: runs the agent's own bench, `ingress-agent/benches/control`, built as it is
 //! shipped (profile `dist`), and prints its rows.
 
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use super::rows::{self, Row};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Edits; the median and the 99th percentile are over them.
+    /// Edits of each kind, 1,000 at most; the median and the 99th percentile are over them.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Prints JSON rows {case, peer, metric, value, unit, rounds} in place of the table.

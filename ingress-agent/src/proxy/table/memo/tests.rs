@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
 use proptest::collection::vec;
@@ -6,10 +5,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Action, BackendId, BackendPort, Endpoint, EndpointState, Host, ObjectRef, PathMatch, Policies, Protocol,
-    Route, RouteMatch, Vip,
+    Action, BackendId, BackendPort, Endpoint, EndpointState, Host, HostMap, ObjectRef, PathMatch, Policies,
+    Protocol, Route, RouteMatch, Vip, VirtualHost,
 };
 use crate::proxy::authority::{HostName, SCRATCH};
+use crate::proxy::router::Paths;
 
 const HOSTS: [&str; 4] = ["a.test", "b.test", "*.w.test", ""];
 const PATHS: [&str; 3] = ["/", "/a", "/a/b"];
@@ -53,9 +53,7 @@ fn host(paths: &[usize], backend: &Arc<Backend>) -> Arc<VirtualHost> {
     Arc::new(VirtualHost { routes })
 }
 
-fn model(hosts: &BTreeMap<usize, Arc<VirtualHost>>) -> Model {
-    let hosts = hosts.iter();
-    let hosts = hosts.map(|(&index, host)| (Host::parse(HOSTS[index]).unwrap(), Arc::clone(host)));
+fn model(hosts: HostMap<Arc<VirtualHost>>) -> Model {
     let vip = Vip {
         address: [192, 0, 2, 9].into(),
         port: NonZeroU16::new(80).unwrap(),
@@ -66,7 +64,7 @@ fn model(hosts: &BTreeMap<usize, Arc<VirtualHost>>) -> Model {
             vip,
             tls: false,
             site: Arc::new(model::Site {
-                hosts: hosts.collect(),
+                hosts,
                 ..model::Site::default()
             }),
         }],
@@ -97,48 +95,45 @@ proptest! {
         changes in vec((0..HOSTS.len(), proptest::option::of((vec(0..PATHS.len(), 0..4), 1u16..9))), 1..12),
     ) {
         let mut memo = Memo::default();
-        let mut hosts = BTreeMap::new();
+        let mut hosts = HostMap::default();
         for (index, change) in changes {
-            match change {
-                Some((paths, port)) => _ = hosts.insert(index, host(&paths, &backend(port * 10))),
-                None => _ = hosts.remove(&index),
-            }
-            let model = model(&hosts);
+            let change = change.map(|(paths, port)| host(&paths, &backend(port * 10)));
+            hosts = hosts.with([(Host::parse(HOSTS[index]).unwrap(), change)]);
+            let model = model(hosts.clone());
             prop_assert_eq!(answers(&memo.table(&model)), answers(&Table::from(&model)));
         }
     }
 }
 
+fn paths(table: &Table, name: &str) -> Arc<Paths> {
+    let listener = table.listener(([192, 0, 2, 9], 80).into()).unwrap();
+    Arc::clone(listener.site.hosts.exact(name).unwrap().1)
+}
+
+fn upstream(paths: &Paths) -> &Arc<Upstream> {
+    paths.get("/").unwrap().upstream.as_ref().unwrap()
+}
+
 #[test]
 fn what_stays_is_not_made_again_and_what_goes_is_forgotten() {
-    let shared = backend(10);
-    let (a, b) = (host(&[0, 1], &shared), host(&[0], &shared));
+    let (shared, other) = (backend(10), backend(20));
+    let many = (0..64).map(|index| Host::parse(&format!("h{index}.test")).unwrap());
+    let hosts: HostMap<_> = many.map(|name| (name, host(&[0, 1], &shared))).collect();
     let mut memo = Memo::default();
-    memo.table(&model(&BTreeMap::from([(0, Arc::clone(&a)), (1, b)])));
-    let trie = Arc::clone(&memo.hosts.entries[&(Arc::as_ptr(&a).addr(), ())].value);
-    memo.table(&model(&BTreeMap::from([
-        (0, Arc::clone(&a)),
-        (1, host(&[2], &shared)),
-    ])));
-    assert!(Arc::ptr_eq(
-        &trie,
-        &memo.hosts.entries[&(Arc::as_ptr(&a).addr(), ())].value
-    ));
-    assert_eq!(
-        (
-            memo.hosts.entries.len(),
-            memo.upstreams.entries.len(),
-            memo.sites.entries.len()
-        ),
-        (2, 1, 1)
-    );
+    let first = memo.table(&model(hosts.clone()));
+    let one = Host::parse("h0.test").unwrap();
+    let hosts = hosts.with([(one, Some(host(&[0], &other)))]);
+    let second = memo.table(&model(hosts));
+    let same = |name: &str| Arc::ptr_eq(&paths(&first, name), &paths(&second, name));
+    assert!(!same("h0.test"));
+    let stayed = (0..64).filter(|index| same(&format!("h{index}.test"))).count();
+    assert!(stayed > 48, "{stayed} of 64 stayed");
+    // Another trie, but the same connections and what is known of them.
+    let shared_by = |index: usize| Arc::clone(upstream(&paths(&second, &format!("h{index}.test"))));
+    assert!((2..64).all(|index| Arc::ptr_eq(&shared_by(1), &shared_by(index))));
+    assert!(Arc::ptr_eq(upstream(&paths(&first, "h1.test")), &shared_by(1)));
+    assert_eq!(memo.parts.upstreams.0.len(), 2);
+    drop((first, second));
     memo.table(&Model::default());
-    assert_eq!(
-        (
-            memo.hosts.entries.len(),
-            memo.upstreams.entries.len(),
-            memo.sites.entries.len()
-        ),
-        (0, 0, 0)
-    );
+    assert_eq!((memo.sites.len(), memo.parts.upstreams.0.len()), (0, 0));
 }

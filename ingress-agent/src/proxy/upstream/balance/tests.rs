@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::proxy::upstream::{Budget, Endpoints, Target, Transport};
+use crate::proxy::upstream::{Budget, Endpoints, HealthState, Target, Transport};
 
 const ALL: [Balance; 3] = [Balance::RoundRobin, Balance::LeastRequest, Balance::PeakEwma];
 
@@ -44,8 +44,8 @@ fn every_ready_endpoint_gets_its_turn() {
 #[test]
 fn an_ejected_endpoint_gets_nothing_and_its_neighbour_no_more_than_others() {
     let upstream = upstream(3, 0);
-    upstream.ready[0].eject();
     let now = Instant::now();
+    upstream.ready[0].eject(HealthState::Unreachable, now);
     assert_eq!(counts(&upstream, Balance::RoundRobin, 30, now)[..3], [0, 15, 15]);
     for balance in ALL {
         assert_eq!(counts(&upstream, balance, 100, now)[0], 0, "{balance:?}");
@@ -56,7 +56,7 @@ fn an_ejected_endpoint_gets_nothing_and_its_neighbour_no_more_than_others() {
 fn a_healed_endpoint_begins_slowly() {
     let upstream = upstream(2, 0);
     let healed = Instant::now() + Duration::from_secs(1);
-    upstream.ready[0].eject();
+    upstream.ready[0].eject(HealthState::Unreachable, healed);
     upstream.ready[0].heal(healed);
     for balance in ALL {
         let of = |seconds| {
@@ -131,43 +131,56 @@ fn draining_endpoints_serve_only_when_no_other_is_left() {
         let only = upstream(0, 1);
         assert_eq!(counts(&only, balance, 10, now)[100], 10, "{balance:?}");
         let gone = upstream(1, 1);
-        gone.ready[0].eject();
+        gone.ready[0].eject(HealthState::Unreachable, now);
         assert_eq!(counts(&gone, balance, 10, now)[100], 10, "{balance:?}");
-        gone.draining[0].eject();
-        assert_eq!(counts(&gone, balance, 10, now)[0], 10, "{balance:?}: all ejected");
+        gone.draining[0].eject(HealthState::Silent, now);
+        assert_eq!(
+            counts(&gone, balance, 10, now)[100],
+            10,
+            "{balance:?}: silent, and reached"
+        );
+        gone.draining[0].eject(HealthState::Unreachable, now);
+        let picked = Balancer::new()
+            .pick(&gone, balance, &Tried::default(), now)
+            .is_some();
+        assert!(!picked, "{balance:?}: nobody can be reached");
     }
 }
 
 proptest! {
-    /// Of all endpoints each is tried once before one is tried twice; and there is a next one unless there is none.
+    /// Of all endpoints each is tried once before one is tried twice, silent ones after all others; and there is
+    /// a next one unless none can be reached.
     #[test]
     fn a_try_goes_elsewhere_while_there_is_an_elsewhere(
         ready in 0u16..4,
         draining in 0u16..2,
-        ejected in any::<u8>(),
+        silent in any::<u8>(),
+        unreachable in any::<u8>(),
         balance in proptest::sample::select(&ALL[..]),
     ) {
         let upstream = upstream(ready, draining);
+        let now = Instant::now();
         let all: Vec<_> = upstream.ready.iter().chain(&upstream.draining).collect();
-        for (index, endpoint) in all.iter().enumerate() {
-            if ejected >> index & 1 == 1 {
-                endpoint.eject();
+        for (bits, state) in [(silent, HealthState::Silent), (unreachable, HealthState::Unreachable)] {
+            for (_, endpoint) in all.iter().enumerate().filter(|(index, _)| bits >> index & 1 == 1) {
+                endpoint.eject(state, now);
             }
         }
-        let well = all.iter().filter(|endpoint| !endpoint.is_ejected()).count();
+        let in_state = |fits: fn(HealthState) -> bool| all.iter().filter(|endpoint| fits(endpoint.state())).count();
+        let well = in_state(|state| !state.is_ejected());
+        let distinct = if well == 0 { in_state(|state| state == HealthState::Silent) } else { well };
         let balancer = Balancer::new();
         let mut tried = Tried::default();
         let mut seen: Vec<*const Endpoint> = Vec::new();
         for round in 0..all.len().min(REMEMBERED) {
-            let picked = balancer.pick(&upstream, balance, &tried, Instant::now());
-            let picked = picked.expect("there is an endpoint");
+            let picked = balancer.pick(&upstream, balance, &tried, now);
+            prop_assert_eq!(picked.is_none(), distinct == 0);
+            let Some(picked) = picked else { break };
             tried.add(picked);
-            // What is well is tried before what is ejected.
-            prop_assert_eq!(picked.is_ejected(), well == 0, "round {}", round);
-            let distinct = if well == 0 { all.len() } else { well };
+            // What is well is tried before what is silent.
+            prop_assert_eq!(picked.state().is_ejected(), well == 0, "round {}", round);
             prop_assert_eq!(seen.contains(&Arc::as_ptr(picked)), round >= distinct);
             seen.push(Arc::as_ptr(picked));
         }
-        prop_assert_eq!(balancer.pick(&upstream, balance, &tried, Instant::now()).is_none(), all.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::digest::Fault;
+use crate::digest::{Cause, Fault};
 use crate::model::ObjectRef;
 use crate::translate::{Finding, Place, Snapshot};
 
@@ -11,7 +11,7 @@ pub(super) fn duplicate(object: &ObjectRef, place: &Place, first: &Place) -> Fin
     Finding {
         object: object.clone(),
         place: Some(place.clone()),
-        fault: Fault::refused("duplicate", "metadata.name")
+        fault: Fault::refused(Cause::Duplicate, "metadata.name")
             .found(format!("an object that stands in {first} already"))
             .expected("every object once")
             .so("the first one counts")
@@ -36,7 +36,7 @@ pub(super) fn default_class(snapshot: &mut Snapshot) {
                 .map(|class| format!("`{}`", class.value.object.name))
                 .collect();
             let fault = Fault::refused(
-                "default-classes",
+                Cause::DefaultClasses,
                 "metadata.annotations[ingressclass.kubernetes.io/is-default-class]",
             )
             .found(format!("{} default classes: {}", several.len(), names.join(", ")))

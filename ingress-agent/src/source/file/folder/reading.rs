@@ -3,10 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{File, Object, Shape, about_file, kept, unreadable};
-use crate::digest::Fault;
+use serde_json::Value;
+
+use super::{File, Object, Shape, TextHash, about_file, kept, unreadable};
+use crate::digest::{Cause, Fault, Precedence};
 use crate::model::ObjectRef;
-use crate::source::file::document::{self, Document};
+use crate::source::file::document::Document;
 use crate::source::file::locate;
 use crate::source::file::object::{self, Read, Refused};
 use crate::translate::{Finding, Place};
@@ -16,6 +18,7 @@ pub(super) struct Reading<'a> {
     name: &'a Arc<str>,
     last: &'a [Object],
     by_name: HashMap<&'a ObjectRef, &'a Object>,
+    by_text: HashMap<TextHash, &'a Object>,
     file: File,
     position: usize,
     /// Some document could not be read at all, so nobody knows which objects it holds.
@@ -28,26 +31,54 @@ impl<'a> Reading<'a> {
             name,
             last,
             by_name: last.iter().map(|object| (&object.name, object)).collect(),
+            by_text: last
+                .iter()
+                .filter_map(|object| Some((object.text?, object)))
+                .collect(),
             file: File::default(),
             position: 0,
             holes: false,
         }
     }
 
-    pub(super) fn document(&mut self, mut document: Document<'_>) {
-        let value = document.value.take();
-        self.value(&document, None, value);
+    pub(super) fn document(&mut self, document: &Document<'_>) {
+        if let Some(last) = self.by_text.get(&TextHash::of(document.text)) {
+            // Reading it again would say the same.
+            let last = Object::clone(last);
+            self.object(document, last);
+            return;
+        }
+        match document.value() {
+            Ok(Value::Null) => {}
+            Ok(value) => self.value(document, None, value),
+            Err(why) => self.unreadable(document, why),
+        }
+    }
+
+    /// An object as it stands in a document.
+    fn object(&mut self, document: &Document<'_>, mut object: Object) {
+        object.place = self.place(document);
+        if let Precedence::Uncreated { position, .. } = &mut object.precedence {
+            *position = self.position;
+        }
+        self.position += 1;
+        self.file.objects.push(object);
+    }
+
+    fn place(&self, document: &Document<'_>) -> Place {
+        Place {
+            file: Arc::clone(self.name),
+            document: document.number,
+        }
     }
 
     /// A document's object, or one item of its list.
-    fn value(&mut self, document: &Document<'_>, item: Option<usize>, value: serde_json::Value) {
-        let place = Place {
-            file: Arc::clone(self.name),
-            document: document.number,
-        };
+    fn value(&mut self, document: &Document<'_>, item: Option<usize>, value: Value) {
+        let place = self.place(document);
         let last = |name: &ObjectRef| self.by_name.get(name).map(|object| &object.digest);
         match object::read(value, self.name, self.position, last) {
             Read::Object(name, precedence, digest, faults) => {
+                let alone = item.is_none() && faults.is_empty();
                 self.position += 1;
                 self.file.findings.extend(faults.into_iter().map(|fault| Finding {
                     object: name.clone(),
@@ -59,6 +90,7 @@ impl<'a> Reading<'a> {
                     precedence,
                     place,
                     digest,
+                    text: alone.then(|| TextHash::of(document.text)),
                 });
             }
             Read::Unused => {}
@@ -94,9 +126,9 @@ impl<'a> Reading<'a> {
         }
     }
 
-    pub(super) fn unreadable(&mut self, document: document::Unreadable) {
+    fn unreadable(&mut self, document: &Document<'_>, why: String) {
         self.holes = true;
-        let fault = unreadable(document.why, kept(!self.last.is_empty()));
+        let fault = unreadable(why, kept(!self.last.is_empty()));
         self.file
             .findings
             .push(about_file(self.name, Some(document.number), fault));
@@ -107,7 +139,7 @@ impl<'a> Reading<'a> {
         self.file.shape = shape;
         let emptied = self.position == 0 && self.file.findings.is_empty() && self.file.foreign.is_empty();
         if emptied && !self.last.is_empty() {
-            let fault = Fault::degraded("file-empty", "")
+            let fault = Fault::degraded(Cause::FileEmpty, "")
                 .found("a file that has become empty")
                 .expected("objects, or no file")
                 .so(kept(true))

@@ -1,4 +1,4 @@
-//! The one form of a request's path: what is matched is what is sent.
+//! The one form of a path, of a rule's and of a request's: what is matched is what is sent.
 //!
 //! Canonical: escapes of unreserved characters decoded, other escapes in upper case, runs of slashes merged,
 //! `.` and `..` resolved (RFC 3986 section 6.2.2, and slashes as ingress-nginx merges them). `%2F` and `;` pass
@@ -9,10 +9,10 @@ use std::borrow::Cow;
 
 /// A path that has no canonical form.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct NotCanonical;
+pub struct NotCanonical;
 
 /// The canonical form of `path`, which is the path itself when nothing was to be done.
-pub(super) fn canonical(path: &str) -> Result<Cow<'_, str>, NotCanonical> {
+pub fn canonical(path: &str) -> Result<Cow<'_, str>, NotCanonical> {
     let bytes = path.as_bytes();
     if !bytes.starts_with(b"/") || !bytes.iter().all(|&byte| byte.is_ascii_graphic() && byte != b'\\') {
         return Err(NotCanonical);
