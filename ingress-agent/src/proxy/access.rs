@@ -99,6 +99,11 @@ impl Record {
         }
     }
 
+    /// When its head had come.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
     /// What was asked for, in the client's words.
     pub(super) fn asked(&mut self, parts: &Parts) {
         self.method = MethodLabel::of(&parts.method);

@@ -7,12 +7,13 @@
 mod handshakes;
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::quality::RandomState;
 use rustix::process::{Resource, getrlimit};
 
 pub(super) use self::handshakes::Handshaking;
@@ -65,13 +66,16 @@ enum Key {
     Listener(SocketAddr),
 }
 
+/// Seeded, so that nobody can choose addresses that meet in one place.
+type Shard = Mutex<HashMap<Key, usize, RandomState>>;
+
 /// The connections of all workers.
 #[derive(Debug)]
 pub(super) struct Admission {
     caps: Caps,
     total: AtomicUsize,
     hasher: RandomState,
-    shards: [Mutex<HashMap<Key, usize>>; SHARDS],
+    shards: [Shard; SHARDS],
 }
 
 /// A connection's place under the caps; dropping it leaves.
@@ -86,7 +90,7 @@ impl Admission {
         Self {
             caps,
             total: AtomicUsize::new(0),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             shards: std::array::from_fn(|_| Mutex::default()),
         }
     }
@@ -110,7 +114,7 @@ impl Admission {
         self.caps.total > 0 && self.total.load(Relaxed) >= self.caps.total - self.caps.total / 10
     }
 
-    fn shard(&self, key: &Key) -> Option<MutexGuard<'_, HashMap<Key, usize>>> {
+    fn shard(&self, key: &Key) -> Option<MutexGuard<'_, HashMap<Key, usize, RandomState>>> {
         let hash = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or_default();
         let shard = self.shards.get(hash)?;
         Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
@@ -125,7 +129,10 @@ impl Admitted {
     }
 
     fn enter(&mut self, place: usize, key: Key, cap: usize, beyond: Beyond) -> Result<(), Beyond> {
-        let Some(mut shard) = self.admission.shard(&key).filter(|_| cap > 0) else {
+        if cap == 0 {
+            return Ok(());
+        }
+        let Some(mut shard) = self.admission.shard(&key) else {
             return Ok(());
         };
         let count = shard.entry(key).or_default();

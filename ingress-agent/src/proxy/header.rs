@@ -91,7 +91,10 @@ fn unwanted(headers: &HeaderMap, is_unwanted: fn(&str) -> bool) -> Vec<HeaderNam
     if names.contains(&header::CONNECTION) {
         let nominated = headers.get_all(header::CONNECTION).iter();
         let nominated = nominated.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-        let nominated = nominated.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+        let nominated = nominated.map(<[u8]>::trim_ascii);
+        // What most pods say, and Keep-Alive goes anyway.
+        let nominated = nominated.filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"));
+        let nominated = nominated.filter_map(|name| HeaderName::from_bytes(name).ok());
         names.extend(nominated.filter(|name| !matches!(*name, header::HOST | header::CONTENT_LENGTH)));
     }
     names

@@ -5,7 +5,7 @@
 //!           ├─ registry   a kept connection, or
 //!           ├─ connect    a new one
 //!           ├─ health     who fails, or answers nobody, is ejected, and probe brings it back
-//!           └─ retry, budget
+//!           └─ retry, budget, replay
 //! ```
 //!
 //! What is known of an endpoint is shared by all workers; connections belong to one worker. Both are known by
@@ -21,6 +21,7 @@ mod exchange;
 mod health;
 mod probe;
 mod registry;
+mod replay;
 mod retry;
 
 pub(super) use self::balance::Balancer;

@@ -1,7 +1,7 @@
 //! A request's head: the request line and the fields, line by line (RFC 9112 sections 2.2, 3, 5, 6).
 
 use super::refusal::Refusal;
-use super::syntax::{all_field, is_path, is_query, is_token, trim};
+use super::syntax::{all_field, is_method, is_path, is_query, is_token, trim};
 
 /// The whole head, leading empty lines included.
 const MAX_HEAD: usize = 32 * 1024;
@@ -232,10 +232,7 @@ fn request_line(line: &[u8]) -> Result<Version, Refusal> {
     if method.is_empty() || target.is_empty() {
         return Err(Refusal::RequestLine);
     }
-    if !method
-        .iter()
-        .all(|&byte| is_token(byte) && !byte.is_ascii_lowercase())
-    {
+    if !method.iter().all(|&byte| is_method(byte)) {
         return Err(Refusal::Method);
     }
     let version = match version {

@@ -1,8 +1,28 @@
 //! The character classes of RFC 9110 section 5.6.2 and RFC 9112 section 4.
 
-/// `tchar`.
-pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
+const TOKEN: u8 = 1;
+const METHOD: u8 = 2;
+const QUERY: u8 = 4;
+const PATH: u8 = 8;
+
+/// The classes that each byte is in.
+static CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut rest: &mut [u8] = &mut classes;
+    let mut byte = 0;
+    while let [first, others @ ..] = rest {
+        *first = classes_of(byte);
+        byte = byte.wrapping_add(1);
+        rest = others;
+    }
+    classes
+}
+
+const fn classes_of(byte: u8) -> u8 {
+    let mut classes = 0;
+    if byte.is_ascii_alphanumeric()
         || matches!(
             byte,
             b'!' | b'#'
@@ -20,6 +40,39 @@ pub(super) fn is_token(byte: u8) -> bool {
                 | b'|'
                 | b'~'
         )
+    {
+        classes |= TOKEN;
+        if !byte.is_ascii_lowercase() {
+            classes |= METHOD;
+        }
+    }
+    if byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>') {
+        classes |= QUERY;
+        if byte != b'`' {
+            classes |= PATH;
+        }
+    }
+    classes
+}
+
+/// Whether a byte is in a class: one load, where a chain of comparisons would take ten.
+#[inline]
+fn is_in(byte: u8, class: u8) -> bool {
+    CLASSES
+        .get(usize::from(byte))
+        .is_some_and(|classes| classes & class != 0)
+}
+
+/// `tchar`.
+#[inline]
+pub(super) fn is_token(byte: u8) -> bool {
+    is_in(byte, TOKEN)
+}
+
+/// What a method may hold: `tchar`, without the small letters, which no method has.
+#[inline]
+pub(super) fn is_method(byte: u8) -> bool {
+    is_in(byte, METHOD)
 }
 
 /// What a field value may hold: HTAB, SP, VCHAR and `obs-text`.
@@ -33,13 +86,15 @@ pub(super) fn all_field(bytes: &[u8]) -> bool {
 }
 
 /// What a target may hold before its query: what RFC 3986 allows, and what browsers send raw besides.
+#[inline]
 pub(super) fn is_path(byte: u8) -> bool {
-    is_query(byte) && byte != b'`'
+    is_in(byte, PATH)
 }
 
 /// What a query may hold.
+#[inline]
 pub(super) fn is_query(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !matches!(byte, b'"' | b'#' | b'<' | b'>')
+    is_in(byte, QUERY)
 }
 
 /// The value without the optional white space around it.

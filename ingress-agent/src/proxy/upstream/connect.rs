@@ -1,5 +1,6 @@
 //! One connection to a pod: TCP, TLS where the route asks for it, HTTP/1.1.
 
+mod one;
 mod tls;
 
 use std::io;
@@ -18,6 +19,7 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use self::one::One;
 use super::endpoint::{InFlight, Target};
 use crate::proxy::count::Cause;
 use crate::proxy::deadline::Deadline;
@@ -155,7 +157,7 @@ pub(super) async fn begin<T: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
 ) -> Result<SendRequest<RequestBody>, ConnectError> {
     let handshake = http1::Builder::new()
         .max_buf_size(BUFFER)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(One(stream)))
         .await;
     let (sender, connection) = handshake.map_err(|source| ConnectError::Handshake { address, source })?;
     spawn_local(async move {

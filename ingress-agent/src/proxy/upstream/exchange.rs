@@ -17,6 +17,7 @@ use super::connect::{ConnectError, Connection, connect};
 use super::endpoint::Endpoint;
 use super::health::HealthState;
 use super::probe;
+use super::replay::Replay;
 use super::retry::{Failure, Tries, may_replay};
 use crate::model::policy::{Balance, Timeouts, UpstreamPolicy};
 use crate::proxy::access::Record;
@@ -41,12 +42,13 @@ pub(in crate::proxy) async fn exchange(
     record: &mut Record,
 ) -> Result<Exchanged, ProxyError> {
     let replayable = may_replay(&parts.method, &policy.retry);
-    let replay = replayable.then(|| parts.clone());
+    let replay = replayable.then(|| Replay::of(&parts));
     if let Some(upload) = upload.filter(|_| replayable) {
         upload.keep();
     }
     let mut request = Request::from_parts(parts, body);
-    let mut began = Instant::now();
+    // Nothing was waited for since, and a look at the clock costs as much as finding the endpoint.
+    let mut began = record.started();
     let mut tries = Tries::new(&policy.retry, replayable, targets.count(), began);
     let mut tried = Tried::default();
     // Held while the try that it allows is under way.
@@ -92,7 +94,7 @@ pub(in crate::proxy) async fn exchange(
         }
         let again = || {
             let body = upload.map_or_else(|| Some(RequestBody::empty()), Upload::again);
-            Some(Request::from_parts(replay.clone()?, body?))
+            replay.as_ref()?.request(body?)
         };
         let Some(next) = unsent.or_else(again) else {
             return answer;
