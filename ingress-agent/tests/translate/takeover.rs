@@ -169,7 +169,6 @@ fn a_host_path_and_kind_belong_to_one_ingress() {
             ("Prefix", "/x", "t"),
         ],
     );
-    // Of the same age, the later in the alphabet goes first in a cluster, but in a file the first.
     let text = (first + &second).replace("ours", "nginx") + &services(&["s", "t"]);
     let (model, report) = taken_over(&text);
     assert_eq!(

@@ -7,6 +7,9 @@ use crate::digest::{Cause, Fault};
 use crate::model::PathMatch;
 use crate::model::path::{NotCanonical, canonical};
 
+/// The path type that means what its class's controller says.
+const SPECIFIC: &str = "ImplementationSpecific";
+
 /// A path and what serves it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Path {
@@ -34,11 +37,10 @@ impl Path {
             path_type,
         } = path;
         let field = format!("{rule}.http.paths[{index}]");
-        let specific = path_type == "ImplementationSpecific";
+        let specific = path_type == SPECIFIC;
         let make: fn(&str) -> PathMatch = match path_type.as_str() {
             "Exact" => PathMatch::exact,
-            "Prefix" => PathMatch::prefix,
-            _ if specific => PathMatch::prefix,
+            "Prefix" | SPECIFIC => PathMatch::prefix,
             other => {
                 faults.push(
                     Fault::refused(Cause::PathType, format!("{field}.pathType"))
