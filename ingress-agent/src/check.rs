@@ -6,15 +6,17 @@
 
 mod json;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::digest::{Cause, Verdict};
+use crate::digest::{Cause, Ingress, Verdict};
 use crate::model::ObjectRef;
 use crate::source::file;
-use crate::translate::{Finding, Place, Snapshot, judged, translate};
+use crate::translate::{
+    Controllers, Entry, Finding, INGRESS_NGINX, Place, Snapshot, Translator, judged, left_to_ingress_nginx,
+};
 
 /// How a check ended: the exit code, 0 or 1.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,6 +34,8 @@ pub struct Options {
     pub json: bool,
     /// Fails also when something is degraded.
     pub strict: bool,
+    /// Whose classes are judged.
+    pub controllers: Controllers,
 }
 
 /// Why a check came to no verdict.
@@ -70,7 +74,7 @@ pub struct Verdicts {
 /// Judges a folder and writes the verdicts.
 pub fn run(dir: &Path, options: Options, out: &mut impl Write) -> Result<Outcome, CheckError> {
     let snapshot = file::read(dir, &Arc::from("this node"))?;
-    let verdicts = Verdicts::new(&snapshot);
+    let verdicts = Verdicts::new(&snapshot, options.controllers);
     if options.json {
         serde_json::to_writer_pretty(&mut *out, &json::Document::from(&verdicts)).map_err(io::Error::from)?;
         writeln!(out)?;
@@ -82,11 +86,11 @@ pub fn run(dir: &Path, options: Options, out: &mut impl Write) -> Result<Outcome
 
 impl Verdicts {
     /// What is to be said of a snapshot.
-    pub fn new(snapshot: &Snapshot) -> Self {
-        let (_, report) = translate(snapshot);
+    pub fn new(snapshot: &Snapshot, controllers: Controllers) -> Self {
+        let (_, report) = Translator::new(controllers).translate(snapshot);
         let mut notes = Vec::new();
         let mut objects: BTreeMap<(ObjectRef, Option<Place>), Vec<Finding>> = BTreeMap::new();
-        for (object, place) in judged(snapshot) {
+        for (object, place) in judged(snapshot, controllers) {
             objects.insert((object.clone(), place.cloned()), Vec::new());
         }
         let (slices, secrets) = (!snapshot.endpoints.is_empty(), !snapshot.secrets.is_empty());
@@ -113,7 +117,13 @@ impl Verdicts {
                 .iter()
                 .map(|kind| format!("{kind}: objects of this kind are not used")),
         );
-        notes.extend(foreign_ingresses(snapshot));
+        let theirs: HashSet<_> = left_to_ingress_nginx(snapshot, controllers)
+            .map(|entry| Arc::as_ptr(&entry.value))
+            .collect();
+        notes.extend(ingresses_of_nginx(theirs.len()));
+        notes.extend(foreign_ingresses(snapshot, |entry| {
+            theirs.contains(&Arc::as_ptr(&entry.value))
+        }));
         notes.sort();
         notes.dedup();
         let judgement = |((object, place), mut findings): ((_, _), Vec<Finding>)| {
@@ -175,10 +185,21 @@ fn word(verdict: Option<Verdict>) -> &'static str {
     }
 }
 
-/// Ingresses of classes that the folder does not define, counted by class: perhaps a class was forgotten.
-fn foreign_ingresses(snapshot: &Snapshot) -> Vec<String> {
+/// How Ingresses that are ingress-nginx's become ours.
+fn ingresses_of_nginx(count: usize) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "{count} Ingress(es) belong to classes of controller {INGRESS_NGINX}: not judged; `check` judges them and \
+             `run` serves them, as they are, with --take-over-ingress-nginx"
+        )
+    })
+}
+
+/// Ingresses of classes that the folder does not define, counted by class: perhaps a class was forgotten. Without
+/// those that were told of already.
+fn foreign_ingresses(snapshot: &Snapshot, told: impl Fn(&Entry<Ingress>) -> bool) -> Vec<String> {
     let mut foreign: BTreeMap<Option<&str>, usize> = BTreeMap::new();
-    for entry in &snapshot.ingresses {
+    for entry in snapshot.ingresses.iter().filter(|entry| !told(entry)) {
         let class = entry.value.class.as_ref().or(snapshot.default_class.as_ref());
         let defined = snapshot
             .classes

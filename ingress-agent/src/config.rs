@@ -4,7 +4,9 @@
 //! stand between environment and default, and are the flags' names.
 
 mod limits;
+mod log;
 mod ordinary;
+mod takeover;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -12,14 +14,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use http::Method;
 
 use crate::explain::{Field, Url};
 
 pub use self::limits::LimitArgs;
+pub use self::log::{LogArgs, LogFormat};
 pub use self::ordinary::{OrdinaryArgs, Twice};
-use crate::telemetry::AccessFormat;
+pub use self::takeover::TakeOverArgs;
 
 /// The ingress load balancer's agent: one per node.
 ///
@@ -88,6 +91,9 @@ Examples:
   In CI: also what works, but not as written, fails; one JSON document for the next tool
     ingress-agent check --strict --json -f deploy/examples
 
+  Before leaving ingress-nginx: what becomes of its Ingresses as they are
+    ingress-agent check --take-over-ingress-nginx -f all
+
   A cluster as it is
     kubectl get ingress,ingressclass,svc,endpointslices,secrets -A -o yaml > all/cluster.yaml && ingress-agent check -f all
 
@@ -122,6 +128,9 @@ pub struct RunArgs {
         value_delimiter = ','
     )]
     pub watch_namespace: Vec<String>,
+
+    #[command(flatten)]
+    pub take_over: TakeOverArgs,
 
     /// This node's name, as nodes.yaml or the cluster knows it.
     #[arg(long, env = "INGRESS_AGENT_NODE", value_name = "NAME", default_value_t = host_name())]
@@ -198,6 +207,9 @@ pub struct CheckArgs {
     #[arg(short = 'f', long = "folder", value_name = "DIR")]
     pub folder: PathBuf,
 
+    #[command(flatten)]
+    pub take_over: TakeOverArgs,
+
     /// Prints one JSON document: {objects: [{kind, namespace, name, file, verdict, findings: [...]}], notes}.
     #[arg(long)]
     pub json: bool,
@@ -218,6 +230,9 @@ pub struct ExplainArgs {
     /// A folder of manifests, as --source file:DIR takes it, instead of a running agent.
     #[arg(short = 'f', long = "folder", value_name = "DIR")]
     pub folder: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub take_over: TakeOverArgs,
 
     /// Where the agent that is asked has its admin socket: its --run-dir.
     #[arg(long, env = "INGRESS_AGENT_RUN_DIR", value_name = "DIR", default_value = RUN_DIR)]
@@ -266,43 +281,6 @@ pub struct PlaceArgs {
         default_value = RUN_DIR
     )]
     pub run_dir: PathBuf,
-}
-
-/// Flags of the log.
-#[derive(Args, Debug)]
-pub struct LogArgs {
-    /// What is logged, by target: `info`, `info,access=off`, `debug` ... (tracing's EnvFilter syntax).
-    #[arg(
-        long,
-        env = "INGRESS_AGENT_LOG",
-        value_name = "FILTER",
-        default_value = "info"
-    )]
-    pub log: String,
-
-    /// How it is written, to standard error.
-    #[arg(long, env = "INGRESS_AGENT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-
-    /// How requests are logged, to standard output: ingress-nginx (its log-format-upstream), json, off, or a text
-    /// with its variables, such as '$remote_addr $http_x_tenant $status'; one that begins with `escape=json ` is
-    /// escaped as JSON's strings are.
-    #[arg(
-        long,
-        env = "INGRESS_AGENT_ACCESS_LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "ingress-nginx"
-    )]
-    pub access_log_format: AccessFormat,
-}
-
-/// How the log is written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object per line.
-    Json,
 }
 
 /// Where objects come from.

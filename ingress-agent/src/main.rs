@@ -59,6 +59,7 @@ fn check(args: &CheckArgs) -> ExitCode {
     let options = Options {
         json: args.json,
         strict: args.strict,
+        controllers: args.take_over.controllers(),
     };
     match check::run(&args.folder, options, &mut io::stdout().lock()) {
         Ok(Outcome::Passed) => ExitCode::SUCCESS,

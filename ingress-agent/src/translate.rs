@@ -31,7 +31,7 @@ use crate::model::{Listener, Model, ObjectRef, Opening, Site};
 use audience::Audience;
 use backends::Backends;
 use classes::Classes;
-pub use classes::named_secrets;
+pub use classes::{Controllers, left_to_ingress_nginx, named_secrets};
 use index::Index;
 use readings::Readings;
 use report::Findings;
@@ -41,6 +41,9 @@ use vips::Vips;
 
 /// `spec.controller` of the IngressClasses that are ours.
 pub const CONTROLLER: &str = "ingress-agent.dev/xdp";
+
+/// `spec.controller` of the IngressClasses that are ingress-nginx's.
+pub const INGRESS_NGINX: &str = "k8s.io/ingress-nginx";
 
 /// The model of a snapshot, and what is to be said about its objects.
 pub fn translate(snapshot: &Snapshot) -> (Model, Report) {
@@ -55,6 +58,7 @@ pub fn translate(snapshot: &Snapshot) -> (Model, Report) {
 /// certificates a walk through everything took 23 to 53 ms, this takes 0.5 to 3 (`cargo xtask bench control`).
 #[derive(Debug, Default)]
 pub struct Translator {
+    controllers: Controllers,
     index: Index,
     readings: Readings,
     backends: backends::Memo,
@@ -62,6 +66,14 @@ pub struct Translator {
 }
 
 impl Translator {
+    /// One that serves the classes of these controllers; the default one serves ours alone.
+    pub fn new(controllers: Controllers) -> Self {
+        Self {
+            controllers,
+            ..Self::default()
+        }
+    }
+
     /// The model of a snapshot, and what is to be said about its objects.
     pub fn translate(&mut self, snapshot: &Snapshot) -> (Model, Report) {
         self.translate_behind(snapshot, vips::assign)
@@ -80,7 +92,7 @@ impl Translator {
     ) -> (Model, Report) {
         let mut findings = Findings::default();
         let touched = self.index.update(snapshot);
-        let classes = Classes::new(snapshot);
+        let classes = Classes::new(snapshot, self.controllers);
         findings.extend(classes.judged(&snapshot.findings));
         let changes = self.readings.update(&classes, &self.index, &touched.secrets);
         let vips = assign(snapshot, &classes, &mut findings);
@@ -130,9 +142,13 @@ impl Translator {
     }
 }
 
-/// The objects of a snapshot that are ours to judge: our classes and their Ingresses, and VipPools.
-pub fn judged(snapshot: &Snapshot) -> impl Iterator<Item = (&ObjectRef, Option<&Place>)> {
-    let classes = Classes::new(snapshot);
+/// The objects of a snapshot that are ours to judge: the classes of these controllers and their Ingresses, and
+/// VipPools.
+pub fn judged(
+    snapshot: &Snapshot,
+    controllers: Controllers,
+) -> impl Iterator<Item = (&ObjectRef, Option<&Place>)> {
+    let classes = Classes::new(snapshot, controllers);
     let ingresses = snapshot
         .ingresses
         .iter()
@@ -143,6 +159,7 @@ pub fn judged(snapshot: &Snapshot) -> impl Iterator<Item = (&ObjectRef, Option<&
     let ours: Vec<_> = classes
         .ours
         .into_values()
+        .filter_map(|ours| ours.entry)
         .map(|entry| (&entry.value.object, entry.place.as_ref()))
         .collect();
     let pools = snapshot

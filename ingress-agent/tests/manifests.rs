@@ -30,6 +30,8 @@ mod annotations;
 mod clauses;
 #[path = "manifests/cve.rs"]
 mod cve;
+#[path = "manifests/takeover.rs"]
+mod takeover;
 #[path = "manifests/tls.rs"]
 mod tls;
 #[path = "manifests/world.rs"]

@@ -19,7 +19,7 @@ use crate::explain::{Basis, Explanation, Request, Subject, explain};
 use crate::model::Opening;
 use crate::proxy::Table;
 use crate::source::file;
-use crate::translate::Translator;
+use crate::translate::{Controllers, Translator};
 
 /// How long an agent may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -70,7 +70,7 @@ pub async fn explain_request(args: ExplainArgs, out: &mut impl Write) -> Result<
     let request = Request::new(args.url, args.method, args.header, args.client);
     let request = if args.http1 { request.over_http1() } else { request };
     let explanation = match &args.folder {
-        Some(folder) => of_folder(folder, &request)?,
+        Some(folder) => of_folder(folder, args.take_over.controllers(), &request)?,
         None => of_agent(&args.run_dir.join(admin::SOCKET), &request).await?,
     };
     if args.json {
@@ -83,9 +83,13 @@ pub async fn explain_request(args: ExplainArgs, out: &mut impl Write) -> Result<
 }
 
 /// Without a VipPool in it, a folder is read as an agent without XDP does that listens where is asked.
-fn of_folder(folder: &Path, request: &Request) -> Result<Explanation, file::ReadError> {
+fn of_folder(
+    folder: &Path,
+    controllers: Controllers,
+    request: &Request,
+) -> Result<Explanation, file::ReadError> {
     let snapshot = file::read(folder, &Arc::from("this node"))?;
-    let mut translator = Translator::default();
+    let mut translator = Translator::new(controllers);
     let is_ordinary = snapshot.pools.is_empty();
     let (model, report) = if is_ordinary {
         translator.translate_at(&snapshot, &Opening::everywhere(request.port(), request.tls()))

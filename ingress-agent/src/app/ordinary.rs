@@ -34,7 +34,12 @@ pub(super) async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
         snapshot = source.next() => snapshot?,
         () = stop.asked() => return Ok(()),
     };
-    let mut publisher = Publisher::new(Arc::clone(&node), Some(openings), Arc::clone(&board));
+    let mut publisher = Publisher::new(
+        Arc::clone(&node),
+        args.take_over.controllers(),
+        Some(openings),
+        Arc::clone(&board),
+    );
     let model = publisher.translate(&snapshot);
     let proxy = Arc::new(Proxy::start(listeners, options(&args.log, args.limits))?);
     board.started(&proxy, None);

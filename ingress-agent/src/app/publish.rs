@@ -12,7 +12,7 @@ use crate::digest::Verdict;
 use crate::metrics::{Inventory, since_1970};
 use crate::model::{Model, Opening};
 use crate::proxy::{Memo, Proxy};
-use crate::translate::{Finding, Report, Snapshot, Translator};
+use crate::translate::{Controllers, Finding, Report, Snapshot, Translator};
 use crate::xdp::node::Mss;
 use crate::xdp::{Dataplane, Plan};
 
@@ -33,13 +33,18 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// `openings`: where an agent without XDP listens.
-    pub(super) fn new(node: Arc<str>, openings: Option<Vec<Opening>>, board: Arc<Board>) -> Self {
+    /// `controllers`: whose classes are served; `openings`: where an agent without XDP listens.
+    pub(super) fn new(
+        node: Arc<str>,
+        controllers: Controllers,
+        openings: Option<Vec<Opening>>,
+        board: Arc<Board>,
+    ) -> Self {
         Self {
             node,
             openings,
             board,
-            translator: Translator::default(),
+            translator: Translator::new(controllers),
             memo: Memo::default(),
             mss: None,
             origin: None,

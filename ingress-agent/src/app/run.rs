@@ -121,7 +121,12 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
         snapshot = source.next() => snapshot?,
         () = stop.asked() => return Ok(()),
     };
-    let mut publisher = Publisher::new(Arc::clone(&node), None, Arc::clone(&board));
+    let mut publisher = Publisher::new(
+        Arc::clone(&node),
+        args.take_over.controllers(),
+        None,
+        Arc::clone(&board),
+    );
     let model = publisher.translate(&snapshot);
     if model.listeners.is_empty() {
         return Err(RunError::NoVip {
@@ -212,6 +217,7 @@ impl Followed {
                 let scope = Scope {
                     node,
                     namespaces: args.watch_namespace.clone(),
+                    controllers: args.take_over.controllers(),
                 };
                 tokio::spawn(async move { Ok(kube::watch(client, scope, sender).await) })
             }

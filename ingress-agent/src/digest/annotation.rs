@@ -153,6 +153,9 @@ impl Annotations {
         match setting {
             Setting::SslRedirect => self.ssl_redirect = value::boolean(text).ok_or(BOOLEAN)?,
             Setting::ForceSslRedirect => self.force_ssl_redirect = value::boolean(text).ok_or(BOOLEAN)?,
+            Setting::PreserveTrailingSlash => {
+                self.policies.preserve_trailing_slash = value::boolean(text).ok_or(BOOLEAN)?;
+            }
             Setting::Protocol => match value::protocol(text).ok_or("`HTTP` or `HTTPS`")? {
                 Protocol::Spoken(protocol) => upstream.protocol = protocol,
                 Protocol::Unspoken => return Ok(Protection::Closed),

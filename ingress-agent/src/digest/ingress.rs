@@ -26,6 +26,8 @@ pub struct Ingress {
     pub object: ObjectRef,
     /// The class it names, by annotation or by field.
     pub class: Option<Arc<str>>,
+    /// It names the class by annotation.
+    pub class_annotated: bool,
     /// Its rules, without those that could not be read.
     pub rules: Vec<Rule>,
     /// `spec.defaultBackend`.
@@ -90,6 +92,7 @@ pub fn digest(ingress: ApiIngress, previous: Option<&Arc<Ingress>>) -> Arc<Ingre
     let legacy = annotations
         .and_then(|all| all.get(LEGACY_CLASS))
         .filter(|class| !class.is_empty());
+    let class_annotated = legacy.is_some();
     let class = legacy.cloned().or(ingress_class_name).map(Arc::from);
     let object = object("Ingress", &metadata);
     let annotations = annotations.map_or_else(Annotations::default, |all| {
@@ -99,6 +102,7 @@ pub fn digest(ingress: ApiIngress, previous: Option<&Arc<Ingress>>) -> Arc<Ingre
     let closes = annotations.protection == Protection::HostsClosed;
     let ingress = Ingress {
         class,
+        class_annotated,
         default_backend: default_backend
             .map(|backend| Target::parse(backend, "spec.defaultBackend", &mut faults)),
         rules: each(rules, |index, entry| {

@@ -62,6 +62,7 @@ pub(super) fn unknown(subject: &Subject<'_>, listener: &Listener, name: &str) ->
     step.from(&claimant.object, Some("spec.ingressClassName".to_owned())).fails(
         format!("the Ingress that has this host is of {class}, which is not served here"),
         "name a class of ours in `spec.ingressClassName`: an IngressClass with `controller: ingress-agent.dev/xdp` \
-         that, where there are VipPools, one of them serves",
+         that, where there are VipPools, one of them serves; classes of ingress-nginx are served with \
+         --take-over-ingress-nginx",
     )
 }

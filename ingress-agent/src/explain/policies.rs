@@ -76,6 +76,7 @@ fn limit(limit: BodyLimit) -> String {
 fn said(policies: &Policies) -> String {
     let Policies {
         https_redirect,
+        preserve_trailing_slash,
         body_limit,
         upstream:
             UpstreamPolicy {
@@ -90,6 +91,9 @@ fn said(policies: &Policies) -> String {
     let mut said = Vec::new();
     if *https_redirect {
         said.push("ssl-redirect".to_owned());
+    }
+    if *preserve_trailing_slash {
+        said.push("preserve-trailing-slash".to_owned());
     }
     if *body_limit != BodyLimit::default() {
         said.push(limit(*body_limit));

@@ -65,7 +65,8 @@ impl Claim {
         let rules = ingress.value.rules.iter();
         let rules = rules.filter(|rule| Some(&rule.host) == trace.host.as_ref());
         let mut paths = rules.flat_map(|rule| rule.paths.iter().map(move |path| (rule.index, path)));
-        let found = paths.find(|(_, path)| path.path == route.matches.path);
+        let matched = &route.matches.path;
+        let found = paths.find(|(_, path)| path.path == *matched || path.nginx.as_ref() == Some(matched));
         found.map_or_else(default, |(rule, path)| Self {
             rule: format!("spec.rules[{rule}]"),
             path: format!("spec.rules[{rule}].http.paths[{}]", path.index),
@@ -85,9 +86,12 @@ fn path(trace: &Trace, claim: &Claim, rule: &Route) -> Step {
 
 fn path_match(rule: &Route) -> String {
     let path = &rule.matches.path;
+    let written = format!("{} `{}`", path.path_type(), path.path());
     match path {
-        PathMatch::Exact(_) => format!("Exact `{}`", path.path()),
-        PathMatch::Prefix(_) => format!("Prefix `{}`", path.path()),
+        PathMatch::Exact(_) | PathMatch::Prefix(_) => written,
+        PathMatch::StringPrefix(_) => {
+            format!("{written} (any path that begins with this text, as in ingress-nginx)")
+        }
     }
 }
 

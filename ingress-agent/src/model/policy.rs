@@ -13,6 +13,8 @@ pub struct Policies {
     /// A request that did not come over TLS is redirected there (308). `translate` has decided: the host has
     /// a certificate or the redirect is forced, and the route is not ACME's.
     pub https_redirect: bool,
+    /// That redirect keeps a slash at the target's end (`preserve-trailing-slash`).
+    pub preserve_trailing_slash: bool,
     /// The largest request body.
     pub body_limit: BodyLimit,
     /// Towards the endpoint.

@@ -25,7 +25,7 @@ use kube::Client;
 use tokio::sync::{Notify, watch as channel};
 use tokio::time::{Instant, sleep_until};
 
-use crate::translate::{Snapshot, named_secrets};
+use crate::translate::{Controllers, Snapshot, named_secrets};
 
 pub use client::{ConnectError, connect};
 use secrets::Secrets;
@@ -44,6 +44,8 @@ pub struct Scope {
     pub node: Arc<str>,
     /// The namespaces whose objects are read; empty: all.
     pub namespaces: Vec<String>,
+    /// Whose classes are ours: the Secrets that their Ingresses name are asked for.
+    pub controllers: Controllers,
 }
 
 /// Sends what the cluster holds, then a new snapshot whenever a digest has changed. Ends only by being dropped.
@@ -58,7 +60,7 @@ pub async fn watch(client: Client, scope: Scope, snapshots: channel::Sender<Arc<
         let now = Instant::now();
         if now >= next_at && shelves.are_listed() && secrets.are_listed() {
             let mut snapshot = shelves.snapshot(&scope.node, now);
-            let asking = secrets.ask_for(&named_secrets(&snapshot));
+            let asking = secrets.ask_for(&named_secrets(&snapshot, scope.controllers));
             let began = *asking_since.get_or_insert(now);
             if !asking || now >= began + ASKING {
                 asking_since = None;

@@ -4,15 +4,16 @@
 //! and what the rules' authors should know. Looks at nothing else, so that a host whose claims and backends
 //! are the same is the same.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry as Slot;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 
 use super::backends::{Backends, Resolved};
+use super::classes::Controller;
 use super::report::Finding;
 use super::{Entry, policies};
 use crate::digest::annotation::Protection;
-use crate::digest::ingress::{Rule, Target};
+use crate::digest::ingress::{Path, Rule, Target};
 use crate::digest::{Cause, Fault, Ingress};
 use crate::model::{Action, BackendId, Host, ObjectRef, PathMatch, Route, RouteMatch, VirtualHost};
 
@@ -20,6 +21,7 @@ use crate::model::{Action, BackendId, Host, ObjectRef, PathMatch, Route, RouteMa
 #[derive(Clone, Copy)]
 pub(super) struct Claim<'a> {
     pub(super) entry: &'a Entry<Ingress>,
+    pub(super) controller: Controller,
     pub(super) rule: &'a Rule,
 }
 
@@ -31,6 +33,9 @@ pub(super) struct Built {
     /// The backends that it was made of.
     pub(super) used: Vec<Arc<Resolved>>,
 }
+
+/// A host's routes by what they match: kind and text.
+type Routes = HashMap<PathMatch, Arc<Route>>;
 
 /// The backends, remembering which were asked for.
 pub(super) struct Using<'b, 'a> {
@@ -66,7 +71,7 @@ pub(super) struct Around {
 pub(super) fn build(host: &Host, claims: &[Claim<'_>], around: Around, backends: &mut Backends<'_>) -> Built {
     let Around { secured, rest_closed } = around;
     let mut backends = Using::new(backends);
-    let mut routes: BTreeMap<PathKey, Arc<Route>> = BTreeMap::new();
+    let mut routes: Routes = HashMap::new();
     let mut findings = Vec::new();
     for claim in claims {
         let ingress = &claim.entry.value;
@@ -77,7 +82,8 @@ pub(super) fn build(host: &Host, claims: &[Claim<'_>], around: Around, backends:
         }
         for path in &claim.rule.paths {
             let field = || format!("spec.rules[{}].http.paths[{}]", claim.rule.index, path.index);
-            match routes.entry(PathKey::new(&path.path)) {
+            let matched = claim.controller.matched(path);
+            match routes.entry(matched.clone()) {
                 Slot::Vacant(free) => {
                     let (action, fault) = action(ingress, &path.target, closer.is_some(), &mut backends);
                     fault.into_iter().for_each(|fault| {
@@ -86,11 +92,11 @@ pub(super) fn build(host: &Host, claims: &[Claim<'_>], around: Around, backends:
                             ..fault
                         });
                     });
-                    free.insert(route(ingress, path.path.clone(), &path.target, action, secured));
+                    free.insert(route(ingress, matched.clone(), &path.target, action, secured));
                 }
                 Slot::Occupied(taken) => {
                     let owner = &taken.get().origin;
-                    tell(lost(field(), host, path.path.path(), owner, &ingress.object));
+                    tell(lost(field(), host, matched.path(), owner, &ingress.object));
                 }
             }
         }
@@ -102,7 +108,7 @@ pub(super) fn build(host: &Host, claims: &[Claim<'_>], around: Around, backends:
         let default = default_route(ingress, closed, secured, &mut backends);
         if let Some((route, faults)) = default {
             findings.extend(faults.into_iter().map(|fault| claim.finding(fault)));
-            routes.entry(PathKey::new(&route.matches.path)).or_insert(route);
+            routes.entry(route.matches.path.clone()).or_insert(route);
         }
     }
     if rest_closed
@@ -112,9 +118,8 @@ pub(super) fn build(host: &Host, claims: &[Claim<'_>], around: Around, backends:
             .find(|it| closes(it))
     {
         let root = PathMatch::prefix("/");
-        let key = PathKey::new(&root);
         routes
-            .entry(key)
+            .entry(root.clone())
             .or_insert_with(|| route(closer, root, &Target::Refused, Action::Refuse, secured));
     }
     Built {
@@ -190,7 +195,7 @@ fn route(ingress: &Ingress, path: PathMatch, target: &Target, action: Action, se
 }
 
 /// Best first. Paths of one rank never match the same request, so their text only makes the order stable.
-fn sort(routes: BTreeMap<PathKey, Arc<Route>>) -> VirtualHost {
+fn sort(routes: Routes) -> VirtualHost {
     let mut routes: Vec<_> = routes.into_values().collect();
     routes.sort_by(|a, b| {
         let (a, b) = (&a.matches.path, &b.matches.path);
@@ -199,22 +204,12 @@ fn sort(routes: BTreeMap<PathKey, Arc<Route>>) -> VirtualHost {
     VirtualHost { routes }
 }
 
-/// A host's paths are told apart by kind and text.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct PathKey {
-    exact: bool,
-    path: Arc<str>,
-}
-
-impl PathKey {
-    fn new(path: &PathMatch) -> Self {
-        let (exact, path) = match path {
-            PathMatch::Exact(path) => (true, path),
-            PathMatch::Prefix(path) => (false, path),
-        };
-        Self {
-            exact,
-            path: Arc::clone(path),
+impl Controller {
+    /// What a path of such an Ingress matches.
+    fn matched(self, path: &Path) -> &PathMatch {
+        match self {
+            Self::Own => &path.path,
+            Self::IngressNginx => path.nginx.as_ref().unwrap_or(&path.path),
         }
     }
 }

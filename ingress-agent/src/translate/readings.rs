@@ -3,13 +3,13 @@
 //! Carried from snapshot to snapshot: an Ingress is read anew when its value, its rank, its class or one of its
 //! Secrets is another, and those that were are told apart from those that stay.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Entry;
 use super::audience::Audience;
 use super::certificates;
-use super::classes::Classes;
+use super::classes::{Classes, Controller};
 use super::index::{Index, Names};
 use super::middle::middle;
 use super::report::Finding;
@@ -23,6 +23,8 @@ pub(super) struct Reading {
     pub(super) entry: Entry<Ingress>,
     /// The class of ours that it belongs to.
     pub(super) class: Arc<str>,
+    /// By whose rules it is read.
+    pub(super) controller: Controller,
     /// For each entry of its `spec.tls`, the Secret, if there is one.
     pub(super) secrets: Vec<Option<Arc<Secret>>>,
     /// What is to be said about it, whatever other Ingresses say.
@@ -33,7 +35,8 @@ pub(super) struct Reading {
 #[derive(Debug, Default)]
 pub(super) struct Readings {
     list: Vec<Item>,
-    classes: BTreeSet<Arc<str>>,
+    /// Whose rules each of our classes is read by, and whether there is such an IngressClass.
+    classes: BTreeMap<Arc<str>, (Controller, bool)>,
     default_class: Option<Arc<str>>,
 }
 
@@ -62,13 +65,14 @@ impl Changes {
 }
 
 impl Reading {
-    fn new(entry: &Entry<Ingress>, class: &Arc<str>, index: &Index) -> Self {
+    fn new(entry: &Entry<Ingress>, (class, controller): (&Arc<str>, Controller), index: &Index) -> Self {
         let ingress = &entry.value;
         let named = ingress.tls.iter().map(|tls| tls.secret.as_ref());
         let secrets = named.map(|name| index.secret(&ingress.object.namespace, name?).cloned());
         let mut reading = Self {
             entry: entry.clone(),
             class: Arc::clone(class),
+            controller,
             secrets: secrets.collect(),
             findings: Vec::new(),
         };
@@ -111,12 +115,16 @@ impl Reading {
         self.entry.value.tls.iter().zip(secrets)
     }
 
+    fn class(&self) -> (&Arc<str>, Controller) {
+        (&self.class, self.controller)
+    }
+
     fn says_the_same_as(&self, other: &Self) -> bool {
         let pointers = |reading: &Self| -> Vec<_> {
             let secrets = reading.secrets.iter();
             secrets.map(|secret| secret.as_ref().map(Arc::as_ptr)).collect()
         };
-        self.class == other.class && self.findings == other.findings && pointers(self) == pointers(other)
+        self.class() == other.class() && self.findings == other.findings && pointers(self) == pointers(other)
     }
 }
 
@@ -156,7 +164,7 @@ impl Readings {
 
     /// Reads those whose class or whose Secrets are others now.
     fn read_again(&mut self, classes: &Classes<'_>, index: &Index, touched: &Names, changes: &mut Changes) {
-        let ours: BTreeSet<_> = classes.ours.keys().cloned().collect();
+        let ours = classes.names();
         let default_class = classes.default.cloned();
         let same_classes = ours == self.classes && default_class == self.default_class;
         if same_classes && touched.is_empty() {
@@ -166,7 +174,7 @@ impl Readings {
         self.default_class = default_class;
         for (entry, reading) in &mut self.list {
             let class = classes.class_of(&entry.value);
-            let same_class = || class == reading.as_ref().map(|reading| &reading.class);
+            let same_class = || class == reading.as_ref().map(|reading| reading.class());
             let touched = reading
                 .as_ref()
                 .is_some_and(|reading| reading.names_one_of(touched));

@@ -226,11 +226,17 @@ fn parent(host: &Host) -> Option<&str> {
 /// Who claims a host, by precedence. Broken rules close a host of their namespace's, and by themselves claim none:
 /// they would take it from a wider one.
 fn claims<'a>(host: &Host, readings: &'a [Arc<Reading>]) -> Vec<Claim<'a>> {
-    let served = readings.iter().map(|reading| &reading.entry);
-    let served = served.filter(|entry| entry.value.annotations.protection != Protection::NoRoutes);
-    let claims = served.flat_map(|entry| {
+    let served = readings
+        .iter()
+        .map(|reading| (&reading.entry, reading.controller));
+    let served = served.filter(|(entry, _)| entry.value.annotations.protection != Protection::NoRoutes);
+    let claims = served.flat_map(|(entry, controller)| {
         let rules = entry.value.rules.iter().filter(|rule| rule.host == *host);
-        rules.map(move |rule| Claim { entry, rule })
+        rules.map(move |rule| Claim {
+            entry,
+            controller,
+            rule,
+        })
     });
     let claims: Vec<_> = claims.collect();
     if claims.iter().all(|claim| claim.rule.refused) {

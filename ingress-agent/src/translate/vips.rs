@@ -99,7 +99,7 @@ pub(super) fn assign(snapshot: &Snapshot, classes: &Classes<'_>, findings: &mut 
         .flat_map(|audience| &audience.classes)
         .filter(|_| !pools.is_empty())
     {
-        let Some(entry) = classes.ours.get(class) else {
+        let Some(entry) = classes.ours.get(class).and_then(|ours| ours.entry) else {
             continue;
         };
         tell(entry, findings, [no_pool()]);

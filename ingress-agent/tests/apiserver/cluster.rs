@@ -53,13 +53,18 @@ impl Cluster {
 
     /// Starts an agent without XDP on ports 8080 and 8443, and waits until it serves.
     pub(crate) fn agent(&self, name: &str) -> Process {
-        let agent = self.start_agent(name);
+        self.agent_with(name, &[])
+    }
+
+    /// The same with more flags.
+    pub(crate) fn agent_with(&self, name: &str, flags: &[&str]) -> Process {
+        let agent = self.start_agent(name, flags);
         agent.wait_for_log("serving without XDP", 0, PATIENCE).unwrap();
         agent
     }
 
     /// Starts an agent and waits for nothing.
-    pub(crate) fn start_agent(&self, name: &str) -> Process {
+    pub(crate) fn start_agent(&self, name: &str, flags: &[&str]) -> Process {
         let run = self.scratch.directory().join(format!("{name}-run"));
         let mut command = self.network.command(env!("CARGO_BIN_EXE_ingress-agent"));
         command
@@ -81,6 +86,7 @@ impl Cluster {
                 "--run-dir",
             ])
             .arg(run)
+            .args(flags)
             .env("KUBECONFIG", self.plane.kubeconfig())
             .env("NO_COLOR", "1");
         self.scratch.start(name, &mut command).unwrap()

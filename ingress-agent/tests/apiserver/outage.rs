@@ -42,7 +42,7 @@ fn an_agent_waits_for_the_first_list() {
     let mut cluster = Cluster::start();
     cluster.apply(&ingress("shop", "shop.test", "red"));
     cluster.plane.kill_server().unwrap();
-    let agent = cluster.start_agent("agent");
+    let agent = cluster.start_agent("agent", &[]);
     agent
         .wait_for_log("the API server does not answer", 0, Duration::from_secs(30))
         .unwrap();

@@ -51,6 +51,50 @@ fn an_ingress_of_another_class_is_served_once_it_is_ours() {
 }
 
 #[test]
+fn the_objects_of_ingress_nginx_are_taken_over_with_the_flag() {
+    let cluster = Cluster::start();
+    cluster.apply(
+        "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: edge}\n\
+         spec: {controller: k8s.io/ingress-nginx}\n",
+    );
+    let pair = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let certificate = format!("--cert={}", file("tls.crt", &pair.cert.pem()));
+    let key = format!("--key={}", file("tls.key", &pair.signing_key.serialize_pem()));
+    cluster.kubectl(&["create", "secret", "tls", "pair", &certificate, &key]);
+    let theirs = ingress("shop", "shop.test", "red")
+        .replace("ingressClassName: xdp", "ingressClassName: edge")
+        .replace("pathType: Prefix", "pathType: ImplementationSpecific");
+    let tls = "\x20 tls: [{hosts: [shop.test], secretName: pair}]\n";
+    cluster.apply(&(theirs + tls));
+    let _agent = cluster.agent_with("agent", &["--take-over-ingress-nginx"]);
+    cluster.eventually("https", |cluster| cluster.get_tls("shop.test", "/").0 == "200");
+    assert!(cluster.shown("shop.test").contains("rcgen self signed cert"));
+    assert_eq!(cluster.get("shop.test", "/").0, "308");
+    // The older way to name a class, where no IngressClass has that name.
+    let annotated = ingress("old", "old.test", "blue")
+        .replace("  ingressClassName: xdp\n", "")
+        .replace(
+            "{name: old}",
+            "{name: old, annotations: {kubernetes.io/ingress.class: nginx}}",
+        );
+    cluster.apply(&annotated);
+    cluster.eventually("the annotated one", |cluster| {
+        cluster.get("old.test", "/").0 == "200"
+    });
+    cluster.kubectl(&["delete", "ingressclass", "edge"]);
+    cluster.eventually("404 without its class", |cluster| {
+        cluster.get("shop.test", "/").0 == "404"
+    });
+    assert_eq!(cluster.get("old.test", "/").0, "200");
+}
+
+#[test]
 fn a_secret_is_read_when_an_ingress_names_it_and_rotates() {
     let cluster = Cluster::start();
     let _agent = cluster.agent("agent");

@@ -99,7 +99,7 @@ impl Pods {
     }
 }
 
-/// Our class, another's, and certificates.
+/// Our class, ingress-nginx's, another's, and certificates.
 pub(crate) fn base() -> String {
     let class = |name: &str, controller: &str| {
         format!(
@@ -107,7 +107,9 @@ pub(crate) fn base() -> String {
              spec: {{controller: {controller}}}\n"
         )
     };
-    let mut text = class("ours", "ingress-agent.dev/xdp") + &class("theirs", "example.com/other");
+    let mut text = class("ours", "ingress-agent.dev/xdp")
+        + &class("theirs", "example.com/other")
+        + &class("nginx", "k8s.io/ingress-nginx");
     for (name, hosts, year) in SECRETS {
         let key = rcgen::KeyPair::generate().unwrap();
         let hosts = hosts.iter().map(|&host| host.to_owned());
@@ -161,7 +163,7 @@ fn any_ingress() -> impl Strategy<Value = String> {
     ];
     (
         some_annotations,
-        prop_oneof![8 => Just("ours"), 1 => Just("theirs")],
+        prop_oneof![6 => Just("ours"), 3 => Just("nginx"), 1 => Just("theirs")],
         proptest::collection::vec(any_tls(), 0..3),
         proptest::collection::vec(any_rule(), 1..4),
         proptest::option::weighted(0.15, select(&SERVICES[..])),

@@ -11,7 +11,7 @@ use std::num::NonZeroU16;
 use ingress_agent::explain::{Answer, Basis, Explanation, Step, StepName, Subject, explain};
 use ingress_agent::model::{Host, Model, Opening, Protocol, Vip};
 use ingress_agent::proxy::Table;
-use ingress_agent::translate::Translator;
+use ingress_agent::translate::{Controllers, Translator};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
@@ -183,7 +183,8 @@ fn explain_and_the_data_plane_never_disagree_on_random_manifests() {
         TestRunner::new_with_rng(config, rng).run(&(any_manifest(), wishes), |(manifest, wishes)| {
             let dir = folder(&[("base.yaml", &base), ("test.yaml", &manifest)]);
             let snapshot = read(dir.path());
-            let (model, report) = Translator::default().translate_at(&snapshot, &openings(&bed));
+            let (model, report) =
+                Translator::new(Controllers::WithIngressNginx).translate_at(&snapshot, &openings(&bed));
             bed.proxy.swap(Table::from(&model)).unwrap();
             for wish in wishes {
                 let request = wish.request(bed.port);

@@ -7,7 +7,7 @@ use ingress_agent::explain::{Basis, Explanation, Request, Step, StepName, Subjec
 use ingress_agent::proxy::Table;
 use ingress_agent::translate::translate;
 
-use crate::folder::{BASE, folder, ingress, read, service};
+use crate::folder::{BASE, NGINX, folder, ingress, read, service};
 
 pub(crate) fn explained(text: &str, url: &str) -> Explanation {
     let folder = folder(&[("base.yaml", BASE), ("test.yaml", text)]);
@@ -290,6 +290,28 @@ fn the_clients_family_chooses_among_a_names_vips() {
     };
     assert_eq!(vip("198.51.100.7"), "192.0.2.10:80");
     assert_eq!(vip("2001:db8::7"), "[2001:db8::10]:80");
+}
+
+#[test]
+fn what_is_taken_over_from_ingress_nginx_tells_how_its_path_matches_and_by_which_flag() {
+    let web = ingress("web", "a.test", &[("ImplementationSpecific", "/foo", "web")]).replace("ours", "nginx");
+    let folder = folder(&[("base.yaml", NGINX), ("test.yaml", &(web + &service("web")))]);
+    let (status, said) = agent(folder.path(), &["http://a.test/foobar"]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("--take-over-ingress-nginx"), "{said}");
+    let (status, said) = agent(
+        folder.path(),
+        &["http://a.test/foobar", "--take-over-ingress-nginx"],
+    );
+    assert_eq!(status, Some(0), "{said}");
+    assert!(
+        said.contains("ImplementationSpecific `/foo` (any path that begins with this text"),
+        "{said}"
+    );
+    assert!(
+        said.contains("from Ingress default/web: spec.rules[0].http.paths[0]"),
+        "{said}"
+    );
 }
 
 pub(crate) fn agent(folder: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {

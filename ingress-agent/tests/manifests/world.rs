@@ -17,6 +17,7 @@ pub(crate) struct World {
     pub(crate) bed: Bed,
     pub(crate) model: Model,
     pub(crate) report: Report,
+    meaning: fn(&str) -> (Model, Report),
     pods: Pods,
 }
 
@@ -30,20 +31,30 @@ const USUAL: &str = "10.1.0.1:8080";
 impl World {
     /// Serves `text` beside our class.
     pub(crate) fn start(text: &str) -> Self {
-        let (model, report) = folder::model(text);
+        Self::serving(folder::model, text)
+    }
+
+    /// Serves `text` beside ingress-nginx's class, which is taken over.
+    pub(crate) fn taking_over(text: &str) -> Self {
+        Self::serving(folder::taken_over, text)
+    }
+
+    fn serving(meaning: fn(&str) -> (Model, Report), text: &str) -> Self {
+        let (model, report) = meaning(text);
         let mut pods = Pods::new();
         let bed = Bed::start(moved(folder::site(&model), &mut pods));
         Self {
             bed,
             model,
             report,
+            meaning,
             pods,
         }
     }
 
     /// Serves other manifests, with the pods that are there already.
     pub(crate) fn edit(&mut self, text: &str) {
-        (self.model, self.report) = folder::model(text);
+        (self.model, self.report) = (self.meaning)(text);
         let site = moved(folder::site(&self.model), &mut self.pods);
         self.bed.swap(site);
     }

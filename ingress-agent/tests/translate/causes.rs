@@ -132,7 +132,7 @@ fn a_nodes_file_that_describes_no_fleet() {
         let dir = folder(&[("base.yaml", BASE), ("nodes.yaml", nodes)]);
         let options = check::Options {
             json: true,
-            strict: false,
+            ..check::Options::default()
         };
         let mut out = Vec::new();
         let outcome = check::run(dir.path(), options, &mut out).unwrap();

@@ -24,7 +24,10 @@ pub(crate) fn checked(manifest: &Path, json: bool) -> String {
     let text = std::fs::read_to_string(manifest).unwrap();
     let base = BASE.to_owned() + &services(&["echo"]);
     let dir = folder(&[("base.yaml", &base), ("manifest.yaml", &text)]);
-    let options = check::Options { json, strict: false };
+    let options = check::Options {
+        json,
+        ..check::Options::default()
+    };
     let mut out = Vec::new();
     check::run(dir.path(), options, &mut out).unwrap();
     String::from_utf8(out).unwrap()
@@ -102,7 +105,10 @@ fn strict_fails_on_what_is_degraded() {
         let base = BASE.to_owned() + &services(&["echo"]);
         let dir = folder(&[("base.yaml", &base), ("manifest.yaml", &text)]);
         let outcome = |strict| {
-            let options = check::Options { json: false, strict };
+            let options = check::Options {
+                strict,
+                ..check::Options::default()
+            };
             check::run(dir.path(), options, &mut std::io::sink()).unwrap()
         };
         assert_eq!((outcome(false), outcome(true)), (plain, strict), "{name}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ingress_agent::model::{Action, Host, Listener, Model, Route, Site};
 use ingress_agent::source::file;
-use ingress_agent::translate::{Report, Snapshot, translate};
+use ingress_agent::translate::{Controllers, Report, Snapshot, Translator, translate};
 use tempfile::TempDir;
 
 /// Our class and a pool for it.
@@ -19,6 +19,14 @@ apiVersion: ingress-agent.dev/v1alpha1
 kind: VipPool
 metadata: {name: edge}
 spec: {addresses: [192.0.2.10, '2001:db8::10'], classes: [ours]}
+";
+
+/// ingress-nginx's class.
+pub(crate) const NGINX: &str = "---
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: nginx}
+spec: {controller: k8s.io/ingress-nginx}
 ";
 
 /// A folder with these files.
@@ -43,6 +51,16 @@ pub(crate) fn model_of(files: &[(&str, &str)]) -> (Model, Report) {
 /// What `text`, beside [`BASE`], means.
 pub(crate) fn model(text: &str) -> (Model, Report) {
     model_of(&[("base.yaml", BASE), ("test.yaml", text)])
+}
+
+/// What `text` means beside [`NGINX`] and a pool for it where objects of ingress-nginx are taken over.
+pub(crate) fn taken_over(text: &str) -> (Model, Report) {
+    let pool = BASE.replace("[ours]", "[nginx]");
+    // Without our class, which the pool does not serve.
+    let (_, pool) = pool.split_once("---").expect("a pool");
+    let base = NGINX.to_owned() + "---" + pool;
+    let folder = folder(&[("base.yaml", &base), ("test.yaml", text)]);
+    Translator::new(Controllers::WithIngressNginx).translate(&read(folder.path()))
 }
 
 /// The site behind the first listener.
@@ -71,11 +89,8 @@ pub(crate) fn routes(site: &Site, host: &str) -> Option<Vec<String>> {
 }
 
 pub(crate) fn describe(route: &Route) -> String {
-    let kind = match route.matches.path {
-        ingress_agent::model::PathMatch::Exact(_) => "Exact",
-        ingress_agent::model::PathMatch::Prefix(_) => "Prefix",
-    };
-    format!("{kind} {} -> {}", route.matches.path.path(), target(route))
+    let path = &route.matches.path;
+    format!("{} {} -> {}", path.path_type(), path.path(), target(route))
 }
 
 pub(crate) fn target(route: &Route) -> String {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use ingress_agent::digest::{Class, Endpoints, Ingress, Pool, Precedence, Secret, Service};
 use ingress_agent::model::{Action, Host, Model};
-use ingress_agent::translate::{Entry, Place, Snapshot, Translator, translate};
+use ingress_agent::translate::{CONTROLLER, Controllers, Entry, INGRESS_NGINX, Place, Snapshot, Translator};
 use proptest::prelude::*;
 use rcgen::KeyPair;
 use serde_json::json;
 
-use crate::memory::{base, class, entry, ingress_in, path, pool, secret, service, slice};
+use crate::memory::{base, class_of, entry, ingress_in, path, pool, secret, service, slice};
 
 /// A small world in which collisions are likely; what is not set does not exist.
 #[derive(Default)]
@@ -18,7 +18,7 @@ struct World {
     services: [Option<Arc<Service>>; 3],
     slices: [Option<Arc<Endpoints>>; 3],
     secret: Option<Arc<Secret>>,
-    /// Beside `ours`, which is the default class.
+    /// Beside `ours`, which is the default class. Ours or ingress-nginx's.
     class: Option<Arc<Class>>,
     no_default: bool,
     pool: Option<Arc<Pool>>,
@@ -82,7 +82,8 @@ enum Edit {
     Slice(usize, Option<u8>),
     /// Its place among [`secrets`].
     Secret(usize),
-    Class(bool),
+    /// Its place among [`CONTROLLERS`].
+    Class(usize),
     Default(bool),
     /// Its place among [`pools`].
     Pool(usize),
@@ -94,6 +95,7 @@ enum Edit {
 struct Web {
     host: usize,
     path: usize,
+    specific: bool,
     service: usize,
     annotation: usize,
     tls: usize,
@@ -104,29 +106,32 @@ struct Web {
 fn edit() -> impl Strategy<Value = Edit> {
     let web = (
         0..4_usize,
-        0..3_usize,
+        (0..3_usize, any::<bool>()),
         0..4_usize,
         0..ANNOTATIONS.len(),
         0..5_usize,
         0..3_usize,
         any::<bool>(),
     );
-    let web = web.prop_map(|(host, path, service, annotation, tls, class, default)| Web {
-        host,
-        path,
-        service,
-        annotation,
-        tls,
-        class,
-        default,
-    });
+    let web = web.prop_map(
+        |(host, (path, specific), service, annotation, tls, class, default)| Web {
+            host,
+            path,
+            specific,
+            service,
+            annotation,
+            tls,
+            class,
+            default,
+        },
+    );
     let order = (0..6_usize, 0..6_usize).prop_map(|(first, turned)| Order { first, turned });
     prop_oneof![
         6 => (0..6_usize, prop::option::weighted(0.8, web)).prop_map(|(at, web)| Edit::Ingress(at, web)),
         1 => (0..3_usize, any::<bool>()).prop_map(|(at, there)| Edit::Service(at, there)),
         2 => (0..3_usize, prop::option::weighted(0.8, 0..4_u8)).prop_map(|(at, slice)| Edit::Slice(at, slice)),
         2 => (0..5_usize).prop_map(Edit::Secret),
-        1 => any::<bool>().prop_map(Edit::Class),
+        1 => (0..CONTROLLERS.len()).prop_map(Edit::Class),
         1 => any::<bool>().prop_map(Edit::Default),
         1 => (0..4_usize).prop_map(Edit::Pool),
         1 => order.prop_map(Edit::Order),
@@ -146,7 +151,10 @@ fn digest(name: &str, web: &Web) -> Arc<Ingress> {
     let (key, value) = ANNOTATIONS[web.annotation];
     let annotation = json!({ key: value });
     let service = format!("s{}", web.service);
-    let paths = [path(["/", "/x", "/x/y"][web.path], &service)];
+    let mut paths = [path(["/", "/x", "/x/y"][web.path], &service)];
+    if web.specific {
+        paths[0]["pathType"] = json!("ImplementationSpecific");
+    }
     let mut spec = json!({"rules": [{"host": host, "http": {"paths": paths}}]});
     spec["tls"] = [
         json!([]),
@@ -172,7 +180,7 @@ fn digest(name: &str, web: &Web) -> Arc<Ingress> {
 }
 
 /// One of each sort.
-const ANNOTATIONS: [(&str, &str); 9] = [
+const ANNOTATIONS: [(&str, &str); 10] = [
     ("x/y", "z"),
     ("ingress-agent.dev/proxy-body-size", "2m"),
     ("ingress-agent.dev/use-regex", "true"),
@@ -182,7 +190,12 @@ const ANNOTATIONS: [(&str, &str); 9] = [
     ("ingress-agent.dev/upstream-vhost", "$service_name.test"),
     ("ingress-agent.dev/proxy-body-sise", "2m"),
     ("kubernetes.io/ingress.class", "theirs"),
+    // No IngressClass has this name.
+    ("kubernetes.io/ingress.class", "nginx"),
 ];
+
+/// Whose a class may be; the first: there is none.
+const CONTROLLERS: [Option<&str>; 3] = [None, Some(CONTROLLER), Some(INGRESS_NGINX)];
 
 /// What a Secret may be: absent, for one host, for another, for a wildcard, unusable.
 fn secrets() -> [Option<Arc<Secret>>; 5] {
@@ -230,7 +243,9 @@ impl Edit {
                 world.slices[*at] = last.as_ref().map(slice);
             }
             Self::Secret(which) => world.secret.clone_from(&secrets[*which]),
-            Self::Class(there) => world.class = there.then(|| class("second")),
+            Self::Class(which) => {
+                world.class = CONTROLLERS[*which].map(|controller| class_of("second", controller))
+            }
             Self::Default(there) => world.no_default = !there,
             Self::Pool(which) => world.pool = Some(Arc::clone(&pools[*which])),
             Self::Order(order) => world.order = *order,
@@ -243,15 +258,16 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn memoised_is_fresh(edits in edits()) {
+    fn memoised_is_fresh(edits in edits(), taking_over in any::<bool>()) {
         let (secrets, pools) = (secrets(), pools());
         let mut world = World::default();
-        let mut translator = Translator::default();
+        let controllers = if taking_over { Controllers::WithIngressNginx } else { Controllers::Own };
+        let mut translator = Translator::new(controllers);
         for edit in edits {
             edit.apply(&mut world, &secrets, &pools);
             let snapshot = world.snapshot();
             let (memoised, told) = translator.translate(&snapshot);
-            let (fresh, expected) = translate(&snapshot);
+            let (fresh, expected) = Translator::new(controllers).translate(&snapshot);
             prop_assert_eq!(format!("{memoised:?}"), format!("{fresh:?}"));
             prop_assert_eq!(told, expected);
         }
@@ -262,6 +278,7 @@ fn web(service: usize, host: usize) -> Web {
     Web {
         host,
         path: 0,
+        specific: false,
         service,
         annotation: 0,
         tls: 0,

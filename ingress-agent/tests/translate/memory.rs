@@ -67,8 +67,12 @@ pub(crate) fn entry<T>(position: usize, value: &Arc<T>) -> Entry<T> {
 
 /// A class of ours.
 pub(crate) fn class(name: &str) -> Arc<Class> {
-    let class =
-        json!({"metadata": {"name": name}, "spec": {"controller": ingress_agent::translate::CONTROLLER}});
+    class_of(name, ingress_agent::translate::CONTROLLER)
+}
+
+/// A class of a controller.
+pub(crate) fn class_of(name: &str, controller: &str) -> Arc<Class> {
+    let class = json!({"metadata": {"name": name}, "spec": {"controller": controller}});
     digest::class::digest(api(class), None)
 }
 

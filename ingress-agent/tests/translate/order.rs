@@ -4,11 +4,12 @@
 use std::sync::LazyLock;
 
 use ingress_agent::model::Model;
+use ingress_agent::translate::{Controllers, Translator};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use rcgen::{CertificateParams, KeyPair};
 
-use crate::folder::{BASE, model_of, services, within};
+use crate::folder::{BASE, NGINX, folder, read, services, within};
 
 const NAMESPACES: [&str; 2] = ["a", "b"];
 
@@ -17,6 +18,7 @@ const NAMESPACES: [&str; 2] = ["a", "b"];
 static REFERRED: LazyLock<Vec<String>> = LazyLock::new(|| {
     let mut documents = vec![
         "---\napiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: theirs}\nspec: {controller: example.com/other}\n".to_owned(),
+        NGINX.to_owned(),
     ];
     for namespace in NAMESPACES {
         let key = KeyPair::generate().unwrap();
@@ -51,12 +53,12 @@ fn ingress() -> impl Strategy<Value = String> {
             "",
         ]),
         select(vec!["Exact", "Prefix", "ImplementationSpecific"]),
-        select(vec!["/", "/x", "/x/", "/x/y", "/%78"]),
+        select(vec!["/", "/x", "/x/", "/x/y", "/xy", "/%78"]),
         0..3_u8,
     );
     let rest = (
         1..4_u8,
-        select(vec!["ours", "ours", "ours", "theirs"]),
+        select(vec!["ours", "ours", "nginx", "nginx", "theirs"]),
         any::<bool>(),
         select(vec![
             "",
@@ -96,7 +98,16 @@ fn documents() -> impl Strategy<Value = Vec<String>> {
 
 /// All that the model says, and all that is said of its objects but of `broken`.
 fn translate(documents: &[String]) -> (Model, Vec<String>) {
-    let (model, report) = model_of(&[("base.yaml", BASE), ("test.yaml", &documents.concat())]);
+    // Both classes at the same addresses, so that their Ingresses meet.
+    let pool = BASE.replace("[ours]", "[ours, nginx]").replace(
+        "spec: {addresses",
+        "status: {assignments: [ASSIGNED]}\nspec: {addresses",
+    );
+    let assigned = ["192.0.2.10", "'2001:db8::10'"]
+        .map(|address| format!("{{address: {address}, class: ours}}, {{address: {address}, class: nginx}}"));
+    let base = pool.replace("ASSIGNED", &assigned.join(", "));
+    let folder = folder(&[("base.yaml", &base), ("test.yaml", &documents.concat())]);
+    let (model, report) = Translator::new(Controllers::WithIngressNginx).translate(&read(folder.path()));
     let of_others = report.findings.iter().filter(|finding| {
         &*finding.object.name != "broken" && !matches!(finding.object.kind, "File" | "Object")
     });

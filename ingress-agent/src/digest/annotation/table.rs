@@ -46,6 +46,7 @@ pub(super) enum Setting {
     NextUpstream,
     NextUpstreamTimeout,
     NextUpstreamTries,
+    PreserveTrailingSlash,
     Balance,
     UpstreamHost,
 }
@@ -87,6 +88,8 @@ const FALSE: &[&str] = &["0", "f", "false"];
 const TRUE: &[&str] = &["1", "t", "true"];
 const OFF: &[&str] = &["off"];
 const ZERO: &[&str] = &["0"];
+/// What cert-manager writes on its solver's Ingress.
+const EVERYONE: &[&str] = &["0.0.0.0/0,::/0"];
 const ANY: &[&str] = &[];
 
 /// Other spellings of registered names; where both stand, the name on the right counts.
@@ -114,7 +117,7 @@ pub(super) const TABLE: [Row; 136] = [
     cosmetic("affinity", ANY),
     cosmetic("affinity-canary-behavior", ANY),
     cosmetic("affinity-mode", ANY),
-    closed("allowlist-source-range", ANY),
+    closed("allowlist-source-range", EVERYONE),
     host("app-root", ANY),
     closed("auth-always-set-cookie", FALSE),
     closed("auth-cache-duration", ANY),
@@ -196,7 +199,7 @@ pub(super) const TABLE: [Row; 136] = [
     cosmetic("opentelemetry-trust-incoming-span", ANY),
     closed("permanent-redirect", ANY),
     closed("permanent-redirect-code", ANY),
-    cosmetic("preserve-trailing-slash", ANY),
+    honoured("preserve-trailing-slash", Setting::PreserveTrailingSlash),
     honoured("proxy-body-size", Setting::BodySize),
     cosmetic("proxy-buffer-size", ANY),
     cosmetic("proxy-buffering", OFF),

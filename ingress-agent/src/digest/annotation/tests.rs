@@ -38,7 +38,7 @@ fn causes(faults: &[Fault]) -> Vec<&str> {
 fn valid(setting: Setting) -> &'static str {
     match setting {
         Setting::SslRedirect => "false",
-        Setting::ForceSslRedirect => "T",
+        Setting::ForceSslRedirect | Setting::PreserveTrailingSlash => "T",
         Setting::Protocol => "https",
         Setting::ConnectTimeout | Setting::ReadTimeout | Setting::SendTimeout => "7",
         Setting::BodySize => "8M",

@@ -7,13 +7,18 @@ use crate::digest::{Cause, Fault};
 use crate::model::PathMatch;
 use crate::model::path::{NotCanonical, canonical};
 
+/// The path type that means what its class's controller says.
+const SPECIFIC: &str = "ImplementationSpecific";
+
 /// A path and what serves it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Path {
     /// Its index in `http.paths`.
     pub index: usize,
-    /// `path` with `pathType`.
+    /// `path` with `pathType`, of which `ImplementationSpecific` is Prefix in our own classes.
     pub path: PathMatch,
+    /// The same as ingress-nginx takes it, where that is another: of `ImplementationSpecific`.
+    pub nginx: Option<PathMatch>,
     /// `backend`.
     pub target: Target,
 }
@@ -32,9 +37,10 @@ impl Path {
             path_type,
         } = path;
         let field = format!("{rule}.http.paths[{index}]");
+        let specific = path_type == SPECIFIC;
         let make: fn(&str) -> PathMatch = match path_type.as_str() {
             "Exact" => PathMatch::exact,
-            "Prefix" | "ImplementationSpecific" => PathMatch::prefix,
+            "Prefix" | SPECIFIC => PathMatch::prefix,
             other => {
                 faults.push(
                     Fault::refused(Cause::PathType, format!("{field}.pathType"))
@@ -49,10 +55,10 @@ impl Path {
         // Only an ImplementationSpecific path may be left out (`HTTPIngressPath.path`).
         let text = match path {
             Some(text) if !text.is_empty() => text,
-            Some(_) | None if path_type == "ImplementationSpecific" => "/".to_owned(),
+            Some(_) | None if specific => "/".to_owned(),
             Some(_) | None => String::new(),
         };
-        let pattern = path_type == "ImplementationSpecific" && looks_like_a_pattern(&text);
+        let pattern = specific && looks_like_a_pattern(&text);
         let text = match as_requested(&text, pattern) {
             Ok(text) => text,
             Err(expected) => {
@@ -75,9 +81,12 @@ impl Path {
                     .change("write the path that requests carry"),
             );
         }
+        let path = make(&text);
+        let nginx = specific.then(|| PathMatch::string_prefix(&text));
         Some(Self {
             index,
-            path: make(&text),
+            nginx: nginx.filter(|nginx| *nginx != path),
+            path,
             target: Target::parse(backend, &format!("{field}.backend"), faults),
         })
     }

@@ -1,7 +1,7 @@
 //! `ssl-redirect`: 308 to the same host and target over TLS.
 //!
 //! As ingress-nginx does: the host is lower-cased and loses its port, the target is the client's own text, and
-//! one slash at the target's end, its query included, is cut off.
+//! one slash at the target's end, its query included, is cut off unless `preserve-trailing-slash` keeps it.
 
 use std::net::IpAddr;
 
@@ -23,15 +23,16 @@ pub(in crate::proxy) fn judge(
     if tls || !policies.https_redirect {
         return Ok(None);
     }
-    location(&host(name, vip), target)
+    location(&host(name, vip), target, policies.preserve_trailing_slash)
         .map(Some)
         .ok_or(ProxyError::Path)
 }
 
-/// Where a request for `target` at `host` is to go. `None`: a target that no header field may hold.
-fn location(host: &str, target: &Uri) -> Option<HeaderValue> {
+/// Where a request for `target` at `host` is to go, with or without its last slash. `None`: a target that no header field may hold.
+fn location(host: &str, target: &Uri, whole: bool) -> Option<HeaderValue> {
     let target = target.path_and_query().map_or("/", PathAndQuery::as_str);
-    let target = target.strip_suffix('/').unwrap_or(target);
+    let cut = target.strip_suffix('/').filter(|_| !whole);
+    let target = cut.unwrap_or(target);
     HeaderValue::try_from(format!("https://{host}{target}")).ok()
 }
 
@@ -61,7 +62,19 @@ mod tests {
             ("http://a.test:81/x", "https://a.test/x"),
             ("http://a.test:81", "https://a.test"),
         ] {
-            let location = location("a.test", &target.parse().unwrap()).unwrap();
+            let location = location("a.test", &target.parse().unwrap(), false).unwrap();
+            assert_eq!(location, expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn the_slash_is_kept_where_that_is_asked_for() {
+        for (target, expected) in [
+            ("/", "https://a.test/"),
+            ("/d/", "https://a.test/d/"),
+            ("/x?y=1", "https://a.test/x?y=1"),
+        ] {
+            let location = location("a.test", &target.parse().unwrap(), true).unwrap();
             assert_eq!(location, expected, "{target}");
         }
     }

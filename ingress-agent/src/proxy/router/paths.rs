@@ -4,6 +4,7 @@
 //! them together.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::Rule;
@@ -19,6 +20,8 @@ pub(in crate::proxy) struct Paths {
 struct Node {
     exact: Option<Ranked>,
     prefix: Option<Ranked>,
+    /// String prefixes, by how an element below begins.
+    beginnings: BTreeMap<Box<str>, Ranked>,
     children: BTreeMap<Box<str>, Self>,
 }
 
@@ -35,6 +38,9 @@ impl Paths {
         let mut node = &self.root;
         let mut best = node.prefix.as_ref();
         for element in path.strip_prefix('/')?.split('/') {
+            if !node.beginnings.is_empty() {
+                best = better(best, node.beginning_of(element));
+            }
             let Some(child) = node.children.get(element) else {
                 return best.map(|best| &best.rule);
             };
@@ -49,7 +55,12 @@ impl Paths {
         let mut found: Vec<&Ranked> = Vec::new();
         let mut nodes = vec![&self.root];
         while let Some(node) = nodes.pop() {
-            found.extend(node.exact.iter().chain(&node.prefix));
+            found.extend(
+                node.exact
+                    .iter()
+                    .chain(&node.prefix)
+                    .chain(node.beginnings.values()),
+            );
             nodes.extend(node.children.values());
         }
         found.sort_by_key(|ranked| ranked.rank);
@@ -57,25 +68,52 @@ impl Paths {
     }
 
     fn insert(&mut self, path: &PathMatch, ranked: Ranked) {
-        let text = match path {
-            PathMatch::Exact(path) | PathMatch::Prefix(path) => path,
-        };
-        let mut node = &mut self.root;
         // The empty text is the prefix `/`; any other begins with a slash, or no path ever matches it.
-        if !text.is_empty() {
-            let Some(elements) = text.strip_prefix('/') else {
-                return;
-            };
-            for element in elements.split('/') {
-                node = node.children.entry(Box::from(element)).or_default();
+        match path {
+            PathMatch::Prefix(path) if path.is_empty() => _ = self.root.prefix.get_or_insert(ranked),
+            PathMatch::Exact(path) | PathMatch::Prefix(path) | PathMatch::StringPrefix(path)
+                if !path.starts_with('/') => {}
+            PathMatch::Exact(path) => _ = self.root.below(path).exact.get_or_insert(ranked),
+            PathMatch::Prefix(path) => _ = self.root.below(path).prefix.get_or_insert(ranked),
+            PathMatch::StringPrefix(path) => {
+                let (elements, beginning) = path.rsplit_once('/').unwrap_or_default();
+                let node = self.root.below(elements);
+                node.beginnings.entry(Box::from(beginning)).or_insert(ranked);
             }
         }
-        match path {
-            PathMatch::Exact(path) if path.is_empty() => {}
-            PathMatch::Exact(_) => _ = node.exact.get_or_insert(ranked),
-            PathMatch::Prefix(_) => _ = node.prefix.get_or_insert(ranked),
+    }
+}
+
+impl Node {
+    /// The node of a path, which is made where there is none.
+    fn below(&mut self, path: &str) -> &mut Self {
+        let elements = path.split('/').skip(1);
+        elements.fold(self, |node, element| {
+            node.children.entry(Box::from(element)).or_default()
+        })
+    }
+
+    /// The longest string prefix that an element begins with. The greatest text not above the element is it, or
+    /// shares with the element all that one before it could.
+    fn beginning_of(&self, element: &str) -> Option<&Ranked> {
+        let mut sought = element;
+        loop {
+            let upto = (Bound::Unbounded, Bound::Included(sought));
+            let (text, found) = self.beginnings.range::<str, _>(upto).next_back()?;
+            if sought.starts_with(&**text) {
+                return Some(found);
+            }
+            sought = shared(sought, text);
         }
     }
+}
+
+/// What two texts both begin with.
+fn shared<'a>(one: &'a str, other: &str) -> &'a str {
+    let pairs = one.char_indices().zip(other.chars());
+    let differ = pairs.into_iter().find(|((_, a), b)| a != b);
+    let end = differ.map_or(one.len().min(other.len()), |((at, _), _)| at);
+    one.get(..end).unwrap_or_default()
 }
 
 fn better<'a>(one: Option<&'a Ranked>, other: Option<&'a Ranked>) -> Option<&'a Ranked> {
@@ -128,18 +166,22 @@ mod tests {
     }
 
     fn any_path() -> impl Strategy<Value = String> {
-        vec(prop_oneof!["/", "/a", "/b", "/aa", "/a/b"], 0..5).prop_map(|elements| elements.concat())
+        vec(prop_oneof!["/", "/a", "/b", "/aa", "/ab", "/a/b"], 0..5).prop_map(|elements| elements.concat())
     }
 
     proptest! {
         #[test]
         fn agrees_with_a_scan_of_the_sorted_routes(
-            matches in vec((any_path(), any::<bool>()), 0..12),
+            matches in vec((any_path(), 0..3_u8), 0..12),
             asked in vec(any_path(), 1..8),
         ) {
             let mut matches: Vec<PathMatch> = matches
                 .into_iter()
-                .map(|(path, exact)| if exact { PathMatch::exact(&path) } else { PathMatch::prefix(&path) })
+                .map(|(path, kind)| match kind {
+                    0 => PathMatch::exact(&path),
+                    1 => PathMatch::prefix(&path),
+                    _ => PathMatch::string_prefix(&path),
+                })
                 .collect();
             matches.sort_by_key(PathMatch::summary);
             let paths: Paths = matches.iter().cloned().map(rule).collect();

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Listener, Table};
-use crate::model::PathMatch;
 use crate::proxy::router::{Rule, Site};
 
 /// A table's listeners and sites.
@@ -99,10 +98,7 @@ impl From<&Rule> for RuleText {
     fn from(rule: &Rule) -> Self {
         let path = &rule.route.matches.path;
         Self {
-            path_type: match path {
-                PathMatch::Exact(_) => "Exact",
-                PathMatch::Prefix(_) => "Prefix",
-            },
+            path_type: path.path_type(),
             path: path.path().to_string(),
             origin: rule.route.origin.to_string(),
         }
