@@ -153,7 +153,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub places: PlaceArgs,
 
-    /// What outlives a restart. Unused by the source `file`, whose folder is its own state.
+    /// What outlives a restart: the last state of the cluster, to start from while the API server is away. Private
+    /// keys are kept in the run directory. Unused by the source `file`, whose folder is its own state.
     #[arg(
         long,
         env = "INGRESS_AGENT_STATE_DIR",
@@ -273,7 +274,7 @@ pub struct PlaceArgs {
     #[command(flatten)]
     pub pins: PinArgs,
 
-    /// Run-time files: the lock and the admin socket. A tmpfs.
+    /// Run-time files: the lock, the admin socket and, where it is a tmpfs, the private keys of saved certificates.
     #[arg(
         long,
         env = "INGRESS_AGENT_RUN_DIR",

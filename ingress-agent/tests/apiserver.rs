@@ -9,5 +9,7 @@
 mod cluster;
 #[path = "apiserver/outage.rs"]
 mod outage;
+#[path = "apiserver/restart.rs"]
+mod restart;
 #[path = "apiserver/serving.rs"]
 mod serving;

@@ -33,6 +33,8 @@ mod memory;
 mod order;
 #[path = "translate/routes.rs"]
 mod routes;
+#[path = "translate/saved.rs"]
+mod saved;
 #[path = "translate/takeover.rs"]
 mod takeover;
 #[path = "translate/vips.rs"]

@@ -19,7 +19,7 @@ use crate::admin::{self, Admin, Board};
 use crate::config::{LimitArgs, LogArgs, RunArgs, Source, Twice};
 use crate::proxy::{Ended, ListenError, Listeners, Options, Proxy, StartError};
 use crate::source::file::{self, WatchError};
-use crate::source::kube::{self, ConnectError, Scope};
+use crate::source::kube::{self, ConnectError, Saved, Scope};
 use crate::telemetry::Logs;
 use crate::translate::Snapshot;
 use crate::xdp::sys::SysError;
@@ -213,13 +213,14 @@ impl Followed {
         let task = match &args.source {
             Source::File(folder) => tokio::spawn(file::watch(folder.clone(), node, sender)),
             Source::Kube => {
-                let client = kube::connect().await?;
                 let scope = Scope {
                     node,
                     namespaces: args.watch_namespace.clone(),
                     controllers: args.take_over.controllers(),
                 };
-                tokio::spawn(async move { Ok(kube::watch(client, scope, sender).await) })
+                let (client, identity) = kube::connect(&scope).await?;
+                let saved = Saved::new(&args.state_dir, &args.places.run_dir, identity);
+                tokio::spawn(async move { Ok(kube::watch(client, scope, saved, sender).await) })
             }
         };
         Ok(Self { snapshots, task })

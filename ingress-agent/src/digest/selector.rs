@@ -9,20 +9,29 @@ use super::{Cause, Fault};
 /// Which labelled things are meant. All requirements must hold; none: everything is meant.
 #[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Selector {
-    requirements: Vec<Requirement>,
+    /// In the order of the labels, then of the expressions.
+    pub requirements: Vec<Requirement>,
 }
 
+/// One of them.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-struct Requirement {
-    key: String,
-    operator: Operator,
+pub struct Requirement {
+    /// The label's key.
+    pub key: String,
+    /// What is asked of its value.
+    pub operator: Operator,
 }
 
+/// What is asked of a label's value (meta/v1 `LabelSelectorRequirement`).
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-enum Operator {
+pub enum Operator {
+    /// It is one of these.
     In(Vec<String>),
+    /// It is none of these, or there is none.
     NotIn(Vec<String>),
+    /// There is one.
     Exists,
+    /// There is none.
     DoesNotExist,
 }
 

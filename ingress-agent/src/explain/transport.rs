@@ -10,7 +10,7 @@ use super::request::Request;
 use super::step::{Step, StepName};
 use super::{Basis, Subject, host};
 use crate::digest::nearest::nearest;
-use crate::model::{Certificate, Listener, ObjectRef, Vip};
+use crate::model::{Certificate, Listener, ObjectRef, PrivateKey, Vip};
 use crate::proxy::trace::Trace;
 
 /// The listener that is dialled, and the step that says so. A URL that names no address dials the VIP of its
@@ -135,6 +135,12 @@ pub(super) fn certificate(
         let value = format!("the certificate for `{pattern}`{until}; {spoken} by ALPN");
         let step = Step::found(StepName::Certificate, value)
             .from(&certificate.origin, Some("data.tls.crt".to_owned()));
+        if certificate.key == PrivateKey::Gone {
+            return step.fails(
+                "its key did not outlive the agent's restart: the handshake is refused",
+                "let the agent reach the API server, or give it a tmpfs as run directory",
+            );
+        }
         return match Told::of(subject, &certificate.origin, |_| true) {
             Some(told) => told.tell(step),
             None => step,

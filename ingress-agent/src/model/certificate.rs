@@ -24,6 +24,9 @@ pub enum PrivateKey {
     Sec1(Vec<u8>),
     /// PKCS #8 (RFC 5958).
     Pkcs8(Vec<u8>),
+    /// It did not outlive a restart of the agent, and the API server has not been asked yet: handshakes for the
+    /// certificate's hosts are refused, since no other certificate may take its place.
+    Gone,
 }
 
 impl fmt::Debug for PrivateKey {

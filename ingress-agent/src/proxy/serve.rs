@@ -19,7 +19,6 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use super::admission::{Admitted, Beyond};
 use super::client::Client;
@@ -193,7 +192,10 @@ async fn serve_tls(
     watch: Arc<Watch>,
 ) {
     let peer = ends.peer;
-    let handshake = TlsAcceptor::from(config).accept(stream);
+    let handshake = tls::shake_hands(config, stream, || {
+        let live = worker.live.load();
+        live.table.listener(ends.local)?.certificates.clone()
+    });
     let ended = {
         let under_way = worker.handshaking.begin(worker.options.caps.handshakes);
         let handshake = timeout(worker.options.handshake, handshake);

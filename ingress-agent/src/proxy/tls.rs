@@ -2,9 +2,11 @@
 //!
 //! TLS 1.2 and 1.3, HTTP/2 or HTTP/1.1 by ALPN, no early data. The tickets of all workers have one key, since a client
 //! that comes back may meet another worker; rustls itself refuses a ticket under another server name. A
-//! connection is good for the hosts of the namespace whose certificate it was shown.
+//! connection is good for the hosts of the namespace whose certificate it was shown. A name whose certificate has
+//! lost its key is shown no certificate at all.
 
 mod fallback;
+mod handshake;
 mod shown;
 
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use super::table::{Places, Table};
 use crate::model::{Certificate, HostMap, PrivateKey};
 
 pub use fallback::FallbackError;
+pub(super) use handshake::shake_hands;
 pub(super) use shown::{Security, Shown};
 
 /// HTTP/2's name in ALPN.
@@ -34,7 +37,8 @@ pub(super) type Certificates = HostMap<Option<Arc<Identity>>>;
 /// A certificate with its key, and whose it is.
 #[derive(Debug)]
 pub(super) struct Identity {
-    key: Arc<CertifiedKey>,
+    /// `None`: it is gone, and handshakes are refused.
+    key: Option<Arc<CertifiedKey>>,
     /// Of the Secret.
     namespace: Arc<str>,
 }
@@ -116,8 +120,10 @@ impl ResolvesServerCert for Chooser {
         let name = hello
             .server_name()
             .and_then(|name| HostName::new(name, &mut scratch).ok());
-        let found = name.and_then(|name| find(&self.certificates, name));
-        Some(Arc::clone(found.map_or(&self.fallback, |identity| &identity.key)))
+        match name.and_then(|name| find(&self.certificates, name)) {
+            Some(identity) => identity.key.clone(),
+            None => Some(Arc::clone(&self.fallback)),
+        }
     }
 }
 
@@ -130,7 +136,14 @@ fn find<'a>(certificates: &'a Certificates, name: HostName<'_>) -> Option<&'a Ar
 /// The pair as rustls signs with it. The model has checked it; should rustls refuse it all the same, that is
 /// logged, `None`, and the default certificate is shown.
 pub(super) fn identity(certificate: &Certificate) -> Option<Arc<Identity>> {
+    let identity = |key| {
+        Arc::new(Identity {
+            key,
+            namespace: Arc::clone(&certificate.origin.namespace),
+        })
+    };
     let key = match &certificate.key {
+        PrivateKey::Gone => return Some(identity(None)),
         PrivateKey::Pkcs1(der) => PrivateKeyDer::from(PrivatePkcs1KeyDer::from(der.clone())),
         PrivateKey::Sec1(der) => PrivateSec1KeyDer::from(der.clone()).into(),
         PrivateKey::Pkcs8(der) => PrivatePkcs8KeyDer::from(der.clone()).into(),
@@ -142,10 +155,7 @@ pub(super) fn identity(certificate: &Certificate) -> Option<Arc<Identity>> {
         .map(CertificateDer::from)
         .collect();
     match aws_lc_rs::default_provider().key_provider.load_private_key(key) {
-        Ok(key) => Some(Arc::new(Identity {
-            key: Arc::new(CertifiedKey::new(chain, key)),
-            namespace: Arc::clone(&certificate.origin.namespace),
-        })),
+        Ok(key) => Some(identity(Some(Arc::new(CertifiedKey::new(chain, key))))),
         Err(error) => {
             tracing::error!(
                 origin = %certificate.origin,

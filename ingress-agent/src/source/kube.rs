@@ -8,26 +8,31 @@
 //! Objects become digests on their kind's own task and the API types are dropped. Nothing is sent before
 //! every kind was listed once and every Secret that is named was asked for. What the API server does not answer
 //! stays as it was: a list that fails changes nothing, an object that a new list lacks stays for
-//! [`HELD`](shelf::HELD), and only an explicit delete acts at once.
+//! [`HELD`](shelf::HELD), and only an explicit delete acts at once. Until the first lists are there, what a former
+//! agent [saved](Saved) is sent.
 
 mod arrived;
 mod client;
 mod kind;
+pub mod saved;
 mod secrets;
 mod shelf;
 mod shelves;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use kube::Client;
 use tokio::sync::{Notify, watch as channel};
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
+use tracing::warn;
 
 use crate::translate::{Controllers, Snapshot, named_secrets};
 
-pub use client::{ConnectError, connect};
+pub use client::{ConnectError, Identity, connect};
+pub use saved::Saved;
 use secrets::Secrets;
 use shelves::Shelves;
 
@@ -48,11 +53,27 @@ pub struct Scope {
     pub controllers: Controllers,
 }
 
-/// Sends what the cluster holds, then a new snapshot whenever a digest has changed. Ends only by being dropped.
-pub async fn watch(client: Client, scope: Scope, snapshots: channel::Sender<Arc<Snapshot>>) -> Infallible {
+/// Sends what was saved, if that can be, then what the cluster holds, then a new snapshot whenever a digest has
+/// changed. Ends only by being dropped.
+pub async fn watch(
+    client: Client,
+    scope: Scope,
+    saved: Saved,
+    snapshots: channel::Sender<Arc<Snapshot>>,
+) -> Infallible {
     let changed = Arc::new(Notify::new());
     let shelves = Shelves::watch(&client, &scope, &changed);
     let mut secrets = Secrets::watch(&client, &scope, &changed);
+    let saved = Arc::new(saved);
+    let restored = restore(&saved, &scope.node).await;
+    let is_restored = restored.is_some();
+    let mut kept = restored
+        .as_ref()
+        .map_or_else(Vec::new, |snapshot| snapshot.secrets.clone());
+    if let Some(snapshot) = restored {
+        snapshots.send_replace(snapshot);
+    }
+    let mut saving = JoinSet::new();
     let mut next_at = Instant::now();
     let mut asking_since = None;
     let mut sent = false;
@@ -62,9 +83,10 @@ pub async fn watch(client: Client, scope: Scope, snapshots: channel::Sender<Arc<
             let mut snapshot = shelves.snapshot(&scope.node, now);
             let asking = secrets.ask_for(&named_secrets(&snapshot, scope.controllers));
             let began = *asking_since.get_or_insert(now);
-            if !asking || now >= began + ASKING {
+            if !asking || (now >= began + ASKING && (sent || !is_restored)) {
                 asking_since = None;
                 secrets.enter(&mut snapshot);
+                saved::keep_unreadable(&mut snapshot, &mut kept);
                 let snapshot = Arc::new(snapshot);
                 let is_first = !std::mem::replace(&mut sent, true);
                 let was_sent = snapshots.send_if_modified(|last| {
@@ -74,16 +96,42 @@ pub async fn watch(client: Client, scope: Scope, snapshots: channel::Sender<Arc<
                     }
                     news
                 });
+                if is_first {
+                    saving.spawn(Arc::clone(&saved).follow(snapshots.subscribe()));
+                }
                 if was_sent {
                     next_at = Instant::now() + QUIET;
                 }
             }
         }
-        let asked = asking_since.map(|began| began + ASKING);
+        // What was saved is better than a first snapshot without its Secrets.
+        let asked = asking_since
+            .filter(|_| sent || !is_restored)
+            .map(|began| began + ASKING);
         let wake = [asked, shelves.next_expiry()].into_iter().flatten().min();
         tokio::select! {
             () = changed.notified() => sleep_until(next_at).await,
             () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}
         }
     }
+}
+
+/// What was saved, as of now.
+async fn restore(saved: &Arc<Saved>, node: &Arc<str>) -> Option<Arc<Snapshot>> {
+    let (saved, node) = (Arc::clone(saved), Arc::clone(node));
+    let loaded = spawn_blocking(move || saved.load(&node, now())).await;
+    match loaded {
+        Ok(snapshot) => snapshot.map(Arc::new),
+        Err(panicked) => {
+            warn!(error = %panicked, "what was saved is ignored");
+            None
+        }
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    SystemTime::UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |since| since.as_secs().cast_signed())
 }

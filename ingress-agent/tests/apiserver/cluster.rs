@@ -1,5 +1,6 @@
 //! A control plane and pods in a namespace of their own, and agents beside them.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,7 +66,17 @@ impl Cluster {
 
     /// Starts an agent and waits for nothing.
     pub(crate) fn start_agent(&self, name: &str, flags: &[&str]) -> Process {
-        let run = self.scratch.directory().join(format!("{name}-run"));
+        let own = |what: &str| self.directory(&format!("{name}-{what}"));
+        self.start_agent_in(name, &own("run"), &own("state"), flags)
+    }
+
+    /// A place for what an agent keeps, on a disk.
+    pub(crate) fn directory(&self, name: &str) -> PathBuf {
+        self.scratch.directory().join(name)
+    }
+
+    /// Starts an agent with these directories and further flags, and waits for nothing.
+    pub(crate) fn start_agent_in(&self, name: &str, run: &Path, state: &Path, flags: &[&str]) -> Process {
         let mut command = self.network.command(env!("CARGO_BIN_EXE_ingress-agent"));
         command
             .args([
@@ -86,6 +97,8 @@ impl Cluster {
                 "--run-dir",
             ])
             .arg(run)
+            .arg("--state-dir")
+            .arg(state)
             .args(flags)
             .env("KUBECONFIG", self.plane.kubeconfig())
             .env("NO_COLOR", "1");

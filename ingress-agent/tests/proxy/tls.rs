@@ -1,11 +1,13 @@
 //! TLS: certificate by server name, versions, ALPN, deadlines.
 
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingress_agent::model::{Certificate, Host, PrivateKey, Site};
 use ingress_agent::proxy::Options;
-use rustls::ProtocolVersion;
+use rustls::{ClientConnection, ProtocolVersion};
+use rustls_pki_types::ServerName;
 
 use crate::bed::{Bed, certificate, origin, site};
 use crate::handshake::Client;
@@ -109,6 +111,35 @@ fn a_rotation_takes_effect_and_a_bad_key_closes_nothing() {
     bed.swap(with_certificates(sites(), &[("a.test", &broken)]));
     let fallback = client().shown(&bed, "a.test");
     assert!(fallback != old.chain[0] && fallback != new.chain[0]);
+}
+
+/// A name whose key did not outlive a restart is shown no certificate, also not one that would fit; others are.
+#[test]
+fn a_name_whose_key_is_gone_is_refused() {
+    let a = Recorder::start("a");
+    let sites = || site(&[("a.test", "/", &[a.address()])]);
+    let (whole, wildcard) = (certificate("a.w.test"), certificate("*.w.test"));
+    let gone = Arc::new(Certificate {
+        key: PrivateKey::Gone,
+        ..Certificate::clone(&whole)
+    });
+    let others = ("*.w.test", &wildcard);
+    let mut bed = Bed::start(with_certificates(sites(), &[("a.w.test", &gone), others]));
+    for versions in [&[&rustls::version::TLS13], &[&rustls::version::TLS12]] {
+        let client = Client::new(versions);
+        for name in ["a.w.test", "A.W.Test"] {
+            let name = ServerName::try_from(name).unwrap();
+            let mut connection = ClientConnection::new(Arc::clone(&client.config), name).unwrap();
+            let mut socket = TcpStream::connect(bed.tls()).unwrap();
+            let error = connection.complete_io(&mut socket).unwrap_err();
+            assert!(error.to_string().contains("UnrecognisedName"), "{error}");
+        }
+        assert_eq!(client.shown(&bed, "b.w.test"), wildcard.chain[0]);
+        assert!(!client.shown(&bed, "other.test").is_empty());
+    }
+    bed.swap(with_certificates(sites(), &[("a.w.test", &whole), others]));
+    let client = Client::new(rustls::ALL_VERSIONS);
+    assert_eq!(client.shown(&bed, "a.w.test"), whole.chain[0]);
 }
 
 /// SL-4: a client that says nothing, and one that speaks HTTP, are closed.

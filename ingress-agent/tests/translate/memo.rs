@@ -13,7 +13,7 @@ use crate::memory::{base, class_of, entry, ingress_in, path, pool, secret, servi
 
 /// A small world in which collisions are likely; what is not set does not exist.
 #[derive(Default)]
-struct World {
+pub(crate) struct World {
     ingresses: [Option<Arc<Ingress>>; 6],
     services: [Option<Arc<Service>>; 3],
     slices: [Option<Arc<Endpoints>>; 3],
@@ -28,13 +28,13 @@ struct World {
 
 /// The first Ingress's position, and how far the list is turned.
 #[derive(Clone, Copy, Debug, Default)]
-struct Order {
+pub(crate) struct Order {
     first: usize,
     turned: usize,
 }
 
 impl World {
-    fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         fn entries<T>(all: &[Option<Arc<T>>]) -> Vec<Entry<T>> {
             let all = all.iter().enumerate();
             all.filter_map(|(at, value)| Some(entry(at, value.as_ref()?)))
@@ -76,7 +76,7 @@ impl World {
 
 /// An edit of one object, or two at once; `None` removes it.
 #[derive(Clone, Debug)]
-enum Edit {
+pub(crate) enum Edit {
     Ingress(usize, Option<Web>),
     Service(usize, bool),
     Slice(usize, Option<u8>),
@@ -92,7 +92,7 @@ enum Edit {
 }
 
 #[derive(Clone, Debug)]
-struct Web {
+pub(crate) struct Web {
     host: usize,
     path: usize,
     specific: bool,
@@ -138,7 +138,7 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
-fn edits() -> impl Strategy<Value = Vec<Edit>> {
+pub(crate) fn edits() -> impl Strategy<Value = Vec<Edit>> {
     let one = prop_oneof![
         4 => edit(),
         1 => (edit(), edit()).prop_map(|(one, other)| Edit::Both(Box::new([one, other]))),
@@ -198,7 +198,7 @@ const ANNOTATIONS: [(&str, &str); 10] = [
 const CONTROLLERS: [Option<&str>; 3] = [None, Some(CONTROLLER), Some(INGRESS_NGINX)];
 
 /// What a Secret may be: absent, for one host, for another, for a wildcard, unusable.
-fn secrets() -> [Option<Arc<Secret>>; 5] {
+pub(crate) fn secrets() -> [Option<Arc<Secret>>; 5] {
     let key = KeyPair::generate().unwrap();
     let certified = |host| Some(secret("t", host, &key));
     let bad = certified("a.test").map(|secret| {
@@ -216,7 +216,7 @@ fn secrets() -> [Option<Arc<Secret>>; 5] {
 }
 
 /// Who is served where: everybody, two classes apart, nobody of this namespace, one class.
-fn pools() -> [Arc<Pool>; 4] {
+pub(crate) fn pools() -> [Arc<Pool>; 4] {
     let elsewhere = json!({"matchLabels": {"kubernetes.io/metadata.name": "elsewhere"}});
     [
         json!({}),
@@ -228,7 +228,12 @@ fn pools() -> [Arc<Pool>; 4] {
 }
 
 impl Edit {
-    fn apply(&self, world: &mut World, secrets: &[Option<Arc<Secret>>; 5], pools: &[Arc<Pool>; 4]) {
+    pub(crate) fn apply(
+        &self,
+        world: &mut World,
+        secrets: &[Option<Arc<Secret>>; 5],
+        pools: &[Arc<Pool>; 4],
+    ) {
         match self {
             Self::Ingress(at, web) => {
                 world.ingresses[*at] = web.as_ref().map(|web| digest(&format!("i{at}"), web));

@@ -1,9 +1,14 @@
-//! The client of the API server.
+//! The client of the API server, and whose server it is.
 
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::config::InferConfigError;
 use kube::{Client, Config};
+use sha2::{Digest as _, Sha256};
+
+use super::Scope;
 
 /// A server that is not reached within this is not there.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -24,13 +29,56 @@ pub enum ConnectError {
     /// What they say cannot be used.
     #[error("--source kube: {0}")]
     Client(#[from] kube::Error),
+    /// The file that they name as the API server's authority cannot be read.
+    #[error("--source kube: {}: {error}", path.display())]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
 }
 
-/// A client by `KUBECONFIG` or `~/.kube/config`, else by the Pod's ServiceAccount.
-pub async fn connect() -> Result<Client, ConnectError> {
+/// What tells clusters apart without asking them and without a right of its own: SHA-256 of the API server's URL
+/// and authority and of the namespaces that are read. Another authority or another address make another cluster:
+/// what was saved is then read anew.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Identity(pub [u8; 32]);
+
+impl Identity {
+    fn new(config: &Config, scope: &Scope) -> Result<Self, ConnectError> {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update(bytes.len().to_le_bytes());
+            hash.update(bytes);
+        };
+        part(config.cluster_url.to_string().as_bytes());
+        for der in config.root_cert.iter().flatten() {
+            part(der);
+        }
+        if let Some(path) = &config.root_cert_file {
+            let authority = std::fs::read(path).map_err(|error| ConnectError::Authority {
+                path: path.clone(),
+                error,
+            })?;
+            part(&authority);
+        }
+        part(&[]);
+        let mut namespaces: Vec<_> = scope.namespaces.iter().collect();
+        namespaces.sort();
+        for namespace in namespaces {
+            part(namespace.as_bytes());
+        }
+        Ok(Self(hash.finalize().into()))
+    }
+}
+
+/// A client by `KUBECONFIG` or `~/.kube/config`, else by the Pod's ServiceAccount. Asks nothing yet.
+pub async fn connect(scope: &Scope) -> Result<(Client, Identity), ConnectError> {
     let mut config = Config::infer().await?;
+    let identity = Identity::new(&config, scope)?;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(READ);
     config.write_timeout = Some(WRITE);
-    Ok(Client::try_from(config)?)
+    Ok((Client::try_from(config)?, identity))
 }

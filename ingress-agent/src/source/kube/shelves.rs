@@ -1,7 +1,6 @@
 //! The kinds that are watched, each by a task of its own.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use k8s_openapi::api::core::v1::Service as ApiService;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -70,9 +69,7 @@ impl Shelves {
     /// All that is known now, but Secrets.
     pub(super) fn snapshot(&self, node: &Arc<str>, now: Instant) -> Snapshot {
         let mut snapshot = Snapshot {
-            time: SystemTime::UNIX_EPOCH
-                .elapsed()
-                .map_or(0, |since| since.as_secs().cast_signed()),
+            time: super::now(),
             nodes: Some(Arc::clone(&self.nodes)),
             ..Snapshot::empty(node)
         };
