@@ -87,18 +87,18 @@ impl<T: Code> Code for Entry<T> {
 choice!(Precedence: 0 = Created { at, name }, 1 = Uncreated { file, position });
 record!(Place: file, document);
 
-record!(Ingress: object, class, rules, default_backend, tls, annotations, faults);
+record!(Ingress: object, class, class_annotated, rules, default_backend, tls, annotations, faults);
 record!(Rule: index, host, paths, refused);
-record!(Path: index, path, target);
+record!(Path: index, path, nginx, target);
 record!(Tls: index, hosts, secret);
 choice!(Target: 0 = Service { name, port }, 1 = Refused);
 choice!(BackendPort: 0 = Number(number), 1 = Name(name));
-choice!(PathMatch: 0 = Exact(path), 1 = Prefix(path));
+choice!(PathMatch: 0 = Exact(path), 1 = Prefix(path), 2 = StringPrefix(path));
 choice!(Host: 0 = Exact(name), 1 = Wildcard(suffix), 2 = Any);
 
 record!(Annotations: protection, ssl_redirect, force_ssl_redirect, policies);
 choice!(Protection: 0 = Served, 1 = Closed, 2 = HostsClosed, 3 = NoRoutes);
-record!(Policies: https_redirect, body_limit, upstream);
+record!(Policies: https_redirect, preserve_trailing_slash, body_limit, upstream);
 choice!(BodyLimit: 0 = Bytes(bytes), 1 = Unlimited);
 record!(UpstreamPolicy: protocol, balance, host, timeouts, retry);
 choice!(UpstreamProtocol: 0 = Http, 1 = Https);
