@@ -1,7 +1,7 @@
 //! A byte-level relay in front of the API server, for what a network does to connections.
 //!
 //! In: where to pass bytes to, and what to do with the connections. Out: an address to connect to. It reads none of
-//! the bytes.
+//! the bytes; of connections without TLS it can refuse every request.
 
 use std::future::pending;
 use std::io;
@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener as Listener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -31,6 +32,8 @@ struct Line {
     silent: bool,
     /// How often all connections were closed.
     cuts: u64,
+    /// What every request is answered with.
+    refusal: Option<&'static str>,
 }
 
 impl Relay {
@@ -80,6 +83,19 @@ impl Relay {
         self.line.send_modify(|line| line.silent = false);
     }
 
+    /// Closes all connections; on new ones every request is answered by a status: `429 Too Many Requests`.
+    pub fn refuse(&self, status: &'static str) {
+        self.line.send_modify(|line| {
+            line.refusal = Some(status);
+            line.cuts += 1;
+        });
+    }
+
+    /// Refuses no more.
+    pub fn accept(&self) {
+        self.line.send_modify(|line| line.refusal = None);
+    }
+
     /// Closes all connections; new ones are passed.
     pub fn cut(&self) {
         self.line.send_modify(|line| line.cuts += 1);
@@ -109,9 +125,17 @@ async fn relay(listener: TcpListener, to: SocketAddr, line: watch::Receiver<Line
 
 /// One connection; closed when this returns.
 async fn pass(mut client: TcpStream, to: SocketAddr, mut line: watch::Receiver<Line>) {
-    let Line { silent, cuts } = *line.borrow_and_update();
+    let Line {
+        silent,
+        cuts,
+        refusal,
+    } = *line.borrow_and_update();
     if silent {
         pending::<()>().await;
+    }
+    if let Some(status) = refusal {
+        // A client that does not wait for the answer has none.
+        return refuse(client, status).await.unwrap_or_default();
     }
     let Ok(mut server) = TcpStream::connect(to).await else {
         return;
@@ -126,4 +150,16 @@ async fn pass(mut client: TcpStream, to: SocketAddr, mut line: watch::Receiver<L
         // Neither end hears of anything.
         pending::<()>().await;
     }
+}
+
+/// Answers one request, which is taken for the first bytes that come.
+async fn refuse(mut client: TcpStream, status: &str) -> io::Result<()> {
+    let mut request = vec![0; 64 * 1024];
+    if client.read(&mut request).await? == 0 {
+        return Ok(());
+    }
+    let answer =
+        format!("HTTP/1.1 {status}\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    client.write_all(answer.as_bytes()).await?;
+    client.shutdown().await
 }
