@@ -7,7 +7,13 @@
 
 #[path = "apiserver/cluster.rs"]
 mod cluster;
+#[path = "apiserver/faults.rs"]
+mod faults;
 #[path = "apiserver/outage.rs"]
 mod outage;
+#[path = "apiserver/rights.rs"]
+mod rights;
+#[path = "apiserver/secrets.rs"]
+mod secrets;
 #[path = "apiserver/serving.rs"]
 mod serving;
