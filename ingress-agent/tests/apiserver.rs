@@ -7,9 +7,15 @@
 
 #[path = "apiserver/cluster.rs"]
 mod cluster;
+#[path = "apiserver/faults.rs"]
+mod faults;
 #[path = "apiserver/outage.rs"]
 mod outage;
 #[path = "apiserver/restart.rs"]
 mod restart;
+#[path = "apiserver/rights.rs"]
+mod rights;
+#[path = "apiserver/secrets.rs"]
+mod secrets;
 #[path = "apiserver/serving.rs"]
 mod serving;

@@ -8,6 +8,7 @@
 mod authority;
 mod binaries;
 mod process;
+mod relay;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -23,6 +24,7 @@ use crate::lab::{Namespace, Process, Scratch, run};
 use authority::Authority;
 pub use binaries::{Binaries, KUBERNETES};
 use process::Parts;
+pub use relay::Relay;
 
 /// From the first exec until the API answers; about two seconds on a machine with nothing else to do.
 const READY: Duration = Duration::from_secs(90);
@@ -105,6 +107,17 @@ impl Plane {
     /// The administrator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.parts.directory.join("admin.kubeconfig")
+    }
+
+    /// A kubeconfig for a ServiceAccount, with a token as Pods get it, at `api`: the API server or a relay to it.
+    pub fn account_kubeconfig(&self, namespace: &str, account: &str, api: SocketAddr) -> Result<PathBuf> {
+        let token = self.kubectl(&["create", "token", account, "--namespace", namespace])?;
+        let user = format!("token: '{}'", token.trim());
+        let directory = &self.parts.directory;
+        let path = directory.join(format!("{namespace}-{account}-{}.kubeconfig", api.port()));
+        fs::write(&path, authority::kubeconfig(directory, api, &user))
+            .with_context(|| format!("write {}", path.display()))?;
+        Ok(path)
     }
 
     /// The API server's log of requests, one JSON event a line.

@@ -1,11 +1,14 @@
 //! A control plane and pods in a namespace of their own, and agents beside them.
 
+use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use xtask::control_plane::{Binaries, Place, Plane};
+use serde_json::json;
+use xtask::control_plane::{Binaries, Place, Plane, Relay};
 use xtask::lab::{Namespace, Pod, Process, Scratch, pod_network};
 
 /// How long what is to come may take on a machine that has other things to do.
@@ -22,6 +25,15 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// With two pods, `red` at 10.2.0.11 and `blue` at 10.2.0.12, and a Service of that name for each.
     pub(crate) fn start() -> Self {
+        Self::begin(false)
+    }
+
+    /// The same, with a log of what its API server is asked for.
+    pub(crate) fn audited() -> Self {
+        Self::begin(true)
+    }
+
+    fn begin(audited: bool) -> Self {
         let binaries = Binaries::find_or_build(&mut |line| eprintln!("{line}")).unwrap();
         let scratch = Arc::new(Scratch::begin().unwrap());
         let network = pod_network(scratch.namespace("cluster").unwrap()).unwrap();
@@ -31,7 +43,7 @@ impl Cluster {
             namespace: Some(network.clone()),
             ..Place::default()
         };
-        let plane = Plane::start(&scratch, binaries, place, false).unwrap();
+        let plane = Plane::start(&scratch, binaries, place, audited).unwrap();
         let cluster = Self {
             plane,
             _pods: pods.into(),
@@ -46,6 +58,25 @@ impl Cluster {
 
     pub(crate) fn apply(&self, yaml: &str) {
         self.plane.kubectl_with(&["apply", "-f", "-"], yaml).unwrap();
+    }
+
+    pub(crate) fn apply_in(&self, namespace: &str, yaml: &str) {
+        let apply = ["apply", "--namespace", namespace, "-f", "-"];
+        self.plane.kubectl_with(&apply, yaml).unwrap();
+    }
+
+    /// Makes a TLS Secret with a new pair for a host, or gives it one. Its certificate as [`Cluster::shown`] gives it.
+    pub(crate) fn pair(&self, namespace: &str, name: &str, host: &str) -> String {
+        let pair = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name},
+            "type": "kubernetes.io/tls",
+            "stringData": {"tls.crt": pair.cert.pem(), "tls.key": pair.signing_key.serialize_pem()},
+        });
+        self.apply_in(namespace, &secret.to_string());
+        body(&pair.cert.pem())
     }
 
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
@@ -66,8 +97,7 @@ impl Cluster {
 
     /// Starts an agent and waits for nothing.
     pub(crate) fn start_agent(&self, name: &str, flags: &[&str]) -> Process {
-        let own = |what: &str| self.directory(&format!("{name}-{what}"));
-        self.start_agent_in(name, &own("run"), &own("state"), flags)
+        self.start_agent_as(name, &self.plane.kubeconfig(), flags)
     }
 
     /// A place for what an agent keeps, on a disk.
@@ -75,34 +105,76 @@ impl Cluster {
         self.scratch.directory().join(name)
     }
 
-    /// Starts an agent with these directories and further flags, and waits for nothing.
+    /// The same, as somebody.
+    pub(crate) fn start_agent_as(&self, name: &str, kubeconfig: &Path, flags: &[&str]) -> Process {
+        let state = self.directory(&format!("{name}-state"));
+        self.start(name, kubeconfig, &self.run_directory(name), &state, flags)
+    }
+
+    /// The same, as the administrator, with these directories.
     pub(crate) fn start_agent_in(&self, name: &str, run: &Path, state: &Path, flags: &[&str]) -> Process {
+        self.start(name, &self.plane.kubeconfig(), run, state, flags)
+    }
+
+    fn start(&self, name: &str, kubeconfig: &Path, run: &Path, state: &Path, flags: &[&str]) -> Process {
         let mut command = self.network.command(env!("CARGO_BIN_EXE_ingress-agent"));
         command
-            .args([
-                "run",
-                "--source",
-                "kube",
-                "--no-xdp",
-                "--workers",
-                "2",
-                "--drain-timeout",
-                "1s",
-            ])
-            .args([
-                "--listen",
-                "127.0.0.1:8080",
-                "--tls-listen",
-                "127.0.0.1:8443",
-                "--run-dir",
-            ])
+            .args(["run", "--source", "kube", "--no-xdp", "--workers", "2"])
+            .args(["--listen", "127.0.0.1:8080", "--tls-listen", "127.0.0.1:8443"])
+            .args(["--drain-timeout", "1s", "--run-dir"])
             .arg(run)
             .arg("--state-dir")
             .arg(state)
             .args(flags)
-            .env("KUBECONFIG", self.plane.kubeconfig())
+            .env("KUBECONFIG", kubeconfig)
             .env("NO_COLOR", "1");
         self.scratch.start(name, &mut command).unwrap()
+    }
+
+    fn run_directory(&self, name: &str) -> PathBuf {
+        self.scratch.directory().join(format!("{name}-run"))
+    }
+
+    /// A relay to the API server, and the administrator's kubeconfig by it.
+    pub(crate) fn relay(&self) -> (Relay, PathBuf) {
+        let relay = Relay::start(&self.network, self.plane.api()).unwrap();
+        let direct = fs::read_to_string(self.plane.kubeconfig()).unwrap();
+        let [from, to] = [self.plane.api(), relay.address()].map(|address| address.to_string());
+        let path = self.scratch.directory().join("relay.kubeconfig");
+        fs::write(&path, direct.replace(&from, &to)).unwrap();
+        (relay, path)
+    }
+
+    /// The same without TLS between the relay and who connects to it, by way of `kubectl proxy`.
+    pub(crate) fn plain_relay(&self) -> (Process, Relay, PathBuf) {
+        let to = SocketAddr::from(([127, 0, 0, 1], 8001));
+        let mut command = self.plane.kubectl_command();
+        command.args(["proxy", "--port=8001"]);
+        let proxy = self.scratch.start("kubectl-proxy", &mut command).unwrap();
+        proxy.wait_for_log("Starting to serve", 0, PATIENCE).unwrap();
+        let relay = Relay::start(&self.network, to).unwrap();
+        let path = self.scratch.directory().join("plain.kubeconfig");
+        let kubeconfig = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": {"server": format!("http://{}", relay.address())}}],
+            "users": [{"name": "test", "user": {}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "current-context": "test",
+        });
+        fs::write(&path, kubeconfig.to_string()).unwrap();
+        (proxy, relay, path)
+    }
+
+    /// A metric without labels of an agent.
+    pub(crate) fn metric(&self, agent: &str, name: &str) -> u64 {
+        let socket = self.run_directory(agent).join("admin.sock");
+        let (status, text) = self.curl(&["--unix-socket", socket.to_str().unwrap(), "http://agent/metrics"]);
+        assert_eq!(status, "200");
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap().parse().unwrap()
     }
 
     /// Asks the agent: the status, `000` where it does not answer, and the body.
@@ -119,7 +191,7 @@ impl Cluster {
         self.curl(&["--insecure", "--resolve", &at, &url])
     }
 
-    /// The certificate that a server name is shown.
+    /// The certificate that a server name is shown, as Base64; empty where there is no handshake.
     pub(crate) fn shown(&self, host: &str) -> String {
         let url = format!("https://{host}:8443/");
         let at = format!("{host}:8443:127.0.0.1");
@@ -128,15 +200,17 @@ impl Cluster {
             .args([
                 "--silent",
                 "--insecure",
-                "--resolve",
-                &at,
+                "--max-time",
+                "10",
                 "--output",
                 "/dev/null",
             ])
-            .args(["--write-out", "%{certs}", &url])
+            .args(["--resolve", &at, "--write-out", "%{certs}", &url])
             .output()
             .unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.find("-----BEGIN")
+            .map_or_else(String::new, |begin| body(&text[begin..]))
     }
 
     fn curl(&self, arguments: &[&str]) -> (String, String) {
@@ -152,13 +226,31 @@ impl Cluster {
     }
 
     /// Waits until something holds.
-    pub(crate) fn eventually(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
-        let until = Instant::now() + PATIENCE;
-        while !holds(self) {
-            assert!(Instant::now() < until, "never: {what}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+    pub(crate) fn eventually(&self, what: &str, holds: impl FnMut(&Self) -> bool) {
+        self.within(PATIENCE, Duration::from_millis(10), what, holds);
     }
+
+    /// The same, within a time, looking now and then. How long it took.
+    pub(crate) fn within(
+        &self,
+        time: Duration,
+        look: Duration,
+        what: &str,
+        mut holds: impl FnMut(&Self) -> bool,
+    ) -> Duration {
+        let begin = Instant::now();
+        while !holds(self) {
+            assert!(begin.elapsed() < time, "not within {time:?}: {what}");
+            std::thread::sleep(look);
+        }
+        begin.elapsed()
+    }
+}
+
+/// The first certificate of a PEM text.
+fn body(pem: &str) -> String {
+    let lines = pem.lines().skip(1).take_while(|line| !line.starts_with('-'));
+    lines.map(str::trim).collect()
 }
 
 /// An IngressClass of ours.
@@ -198,4 +290,9 @@ pub(crate) fn ingress(name: &str, host: &str, service: &str) -> String {
          \x20 - host: {host}\n\
          \x20   http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: {service}, port: {{number: 80}}}}}}}}]}}\n"
     )
+}
+
+/// The same, with a certificate.
+pub(crate) fn ingress_tls(name: &str, host: &str, service: &str, secret: &str) -> String {
+    ingress(name, host, service) + &format!("\x20 tls: [{{hosts: [{host}], secretName: {secret}}}]\n")
 }

@@ -59,7 +59,9 @@ impl Authority {
         )?;
         put("admin.crt", &certificate)?;
         put("admin.key", &key)?;
-        put("admin.kubeconfig", &kubeconfig(directory, api))
+        let own = directory.display();
+        let user = format!("client-certificate: '{own}/admin.crt', client-key: '{own}/admin.key'");
+        put("admin.kubeconfig", &kubeconfig(directory, api, &user))
     }
 
     fn pair(
@@ -87,14 +89,15 @@ fn name(common: &str, organization: Option<&str>) -> DistinguishedName {
     name
 }
 
-fn kubeconfig(directory: &Path, api: SocketAddr) -> String {
+/// `user`: how one shows who one is, as the fields of a flow mapping.
+pub(super) fn kubeconfig(directory: &Path, api: SocketAddr, user: &str) -> String {
     let directory = directory.display();
     format!(
         "apiVersion: v1\n\
          kind: Config\n\
          clusters: [{{name: test, cluster: {{server: 'https://{api}', certificate-authority: '{directory}/authority.crt'}}}}]\n\
-         users: [{{name: administrator, user: {{client-certificate: '{directory}/admin.crt', client-key: '{directory}/admin.key'}}}}]\n\
-         contexts: [{{name: test, context: {{cluster: test, user: administrator}}}}]\n\
+         users: [{{name: test, user: {{{user}}}}}]\n\
+         contexts: [{{name: test, context: {{cluster: test, user: test}}}}]\n\
          current-context: test\n"
     )
 }

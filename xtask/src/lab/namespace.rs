@@ -102,7 +102,7 @@ impl Namespace {
     }
 
     /// Starts a thread inside the namespace that outlives this call.
-    pub(super) fn spawn<T: Send + 'static>(
+    pub(crate) fn spawn<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<thread::JoinHandle<Result<T>>> {

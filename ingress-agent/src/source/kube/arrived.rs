@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use serde::de::{DeserializeOwned, Deserializer};
 use serde_json::Value;
 
 use crate::digest::Fault;
@@ -21,15 +21,30 @@ pub(super) struct Arrived<K> {
 impl<'de, K: DeserializeOwned> Deserialize<'de> for Arrived<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut value = Value::deserialize(deserializer)?;
-        let metadata = value.get("metadata").cloned().unwrap_or_default();
-        let metadata = ObjectMeta::deserialize(metadata).map_err(D::Error::custom)?;
         // Who wrote which field when: the largest part of many objects.
         if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("managedFields");
         }
+        let metadata = metadata(&value);
         let object = serde_path_to_error::deserialize(value).map_err(|error| fault::wrong_type(&error));
         Ok(Self { metadata, object })
     }
+}
+
+/// An object's metadata; where they are not of their type, what a watch cannot go on without.
+fn metadata(object: &Value) -> ObjectMeta {
+    let Some(metadata) = object.get("metadata") else {
+        return ObjectMeta::default();
+    };
+    ObjectMeta::deserialize(metadata).unwrap_or_else(|_| {
+        let text = |field: &str| metadata.get(field).and_then(Value::as_str).map(str::to_owned);
+        ObjectMeta {
+            name: text("name"),
+            namespace: text("namespace"),
+            resource_version: text("resourceVersion"),
+            ..ObjectMeta::default()
+        }
+    })
 }
 
 impl<K: Resource> Resource for Arrived<K> {
@@ -64,3 +79,6 @@ impl<K: Resource> Resource for Arrived<K> {
         &mut self.metadata
     }
 }
+
+#[cfg(test)]
+mod tests;

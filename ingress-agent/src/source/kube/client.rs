@@ -12,8 +12,10 @@ use super::Scope;
 
 /// A server that is not reached within this is not there.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Longer than a watch without events lives, which its server ends ([`super::kind`]).
-const READ: Duration = Duration::from_secs(40);
+/// A connection on which nothing came for so long is dead, whether it is in use or idle: every connection from before
+/// a silent fault is given up within this time. Longer than a watch without events lives, which its server ends
+/// ([`super::kind`]).
+const READ: Duration = Duration::from_secs(30);
 /// A request that cannot be sent within this goes nowhere.
 const WRITE: Duration = Duration::from_secs(10);
 

@@ -31,6 +31,8 @@ pub(super) struct Secrets {
     versions: Kind<String>,
     bodies: Shelf<secret::Secret>,
     asked: HashMap<Key, Asked>,
+    /// How many questions there were.
+    questions: u64,
     asker: Asker,
     answers: mpsc::UnboundedReceiver<Answer>,
     /// Ended when this is dropped.
@@ -40,8 +42,10 @@ pub(super) struct Secrets {
 /// How asking for a Secret stands.
 #[derive(Debug)]
 struct Asked {
-    /// The `resourceVersion` that was asked for.
-    version: Arc<String>,
+    /// The `resourceVersion` that the watch had told; `None`: it knew of no such Secret.
+    version: Option<Arc<String>>,
+    /// Which answer counts: one to an earlier question may come after it.
+    number: u64,
     state: State,
 }
 
@@ -55,6 +59,7 @@ enum State {
 #[derive(Debug)]
 struct Answer {
     key: Key,
+    number: u64,
     result: Result<Option<Arrived<ApiSecret>>, kube::Error>,
 }
 
@@ -83,6 +88,7 @@ impl Secrets {
             versions,
             bodies: Shelf::new("Secret"),
             asked: HashMap::new(),
+            questions: 0,
             asker: Asker {
                 client: client.clone(),
                 places: Arc::new(Semaphore::new(AT_ONCE)),
@@ -99,52 +105,77 @@ impl Secrets {
         self.versions.is_listed()
     }
 
-    /// Takes in what was answered and asks for what is named, is there, and is not known in its version. Says
-    /// whether one is awaited of which nothing is known yet.
+    /// Takes in what was answered and asks for what is named and not known in its version. Says whether one is awaited
+    /// of which nothing is known yet.
     pub(super) fn ask_for(&mut self, named: &BTreeSet<Key>) -> bool {
         while let Ok(answer) = self.answers.try_recv() {
             self.take(answer);
         }
         while self.tasks.try_join_next().is_some() {}
-        let gone: Vec<_> = self
+        let unnamed: Vec<_> = self
             .asked
-            .extract_if(|key, _| !named.contains(key) || self.versions.get(key).is_none())
+            .extract_if(|key, _| !named.contains(key))
             .map(|(key, _)| key)
             .collect();
-        for key in &gone {
+        for key in &unnamed {
             self.bodies.remove(key);
         }
         let now = Instant::now();
         let mut awaited = false;
         for key in named {
-            let Some(version) = self.versions.get(key) else {
-                continue;
-            };
-            let is_due = self.asked.get(key).is_none_or(|asked| match asked.state {
-                State::Failed(at) => now >= at + AGAIN,
-                State::Waiting | State::Answered => asked.version != version,
-            });
-            let has_failed = self
-                .asked
-                .get(key)
-                .is_some_and(|asked| matches!(asked.state, State::Failed(_)));
-            if is_due {
-                let state = State::Waiting;
-                self.asked.insert(key.clone(), Asked { version, state });
-                self.tasks.spawn(self.asker.clone().ask(key.clone()));
-            }
-            let is_waiting = self
-                .asked
-                .get(key)
-                .is_some_and(|asked| asked.state == State::Waiting);
-            awaited |= is_waiting && !has_failed && self.bodies.get(key).is_none();
+            awaited |= self.ask_for_one(key, now);
         }
         awaited
     }
 
-    fn take(&mut self, Answer { key, result }: Answer) {
-        // Nobody names it any more.
-        let Some(asked) = self.asked.get_mut(&key) else {
+    fn ask_for_one(&mut self, key: &Key, now: Instant) -> bool {
+        let version = self.versions.get(key);
+        let last = self.asked.get(key);
+        if let Some(asked) = &last
+            && version.is_none()
+            && asked.version.is_some()
+        {
+            // It was deleted.
+            self.bodies.remove(key);
+            self.note(key, version, State::Answered);
+            return false;
+        }
+        let (is_due, has_failed) = match &last {
+            // Also one that the watch has not told of: watches know no order among them, so that an Ingress may
+            // come before the Secret that it names.
+            None => (true, false),
+            Some(asked) => match asked.state {
+                State::Failed(at) => (now >= at + AGAIN, true),
+                State::Waiting | State::Answered => (asked.version != version, false),
+            },
+        };
+        if is_due {
+            let number = self.note(key, version, State::Waiting);
+            self.tasks.spawn(self.asker.clone().ask(key.clone(), number));
+        }
+        let is_waiting = self
+            .asked
+            .get(key)
+            .is_some_and(|asked| asked.state == State::Waiting);
+        is_waiting && !has_failed && self.bodies.get(key).is_none()
+    }
+
+    /// How asking stands from now on; answers to what was asked before count no more.
+    fn note(&mut self, key: &Key, version: Option<Arc<String>>, state: State) -> u64 {
+        self.questions += 1;
+        let number = self.questions;
+        let asked = Asked {
+            version,
+            number,
+            state,
+        };
+        self.asked.insert(key.clone(), asked);
+        number
+    }
+
+    fn take(&mut self, Answer { key, number, result }: Answer) {
+        // Nobody names it any more, or something later is known or asked for.
+        let Some(asked) = self.asked.get_mut(&key).filter(|asked| asked.number == number) else {
             return;
         };
         asked.state = State::Answered;
@@ -171,7 +202,7 @@ impl Secrets {
 }
 
 impl Asker {
-    async fn ask(self, key: Key) {
+    async fn ask(self, key: Key, number: u64) {
         let (namespace, name) = &key;
         let api: Api<Arrived<ApiSecret>> = Api::namespaced(self.client, namespace);
         let result = {
@@ -181,7 +212,7 @@ impl Asker {
         };
         let failed = result.is_err();
         // Nobody listens any more when the source has ended.
-        self.answers.send(Answer { key, result }).ok();
+        self.answers.send(Answer { key, number, result }).ok();
         self.changed.notify_one();
         if failed {
             sleep(AGAIN).await;
@@ -199,8 +230,14 @@ fn version(secret: PartialObjectMeta<ApiSecret>, last: Option<&Arc<String>>) -> 
 }
 
 fn unreadable(error: &kube::Error) -> Fault {
+    // What the API server itself says is for people; the rest of its answer is not.
+    let said = if let kube::Error::Api(status) = error {
+        status.message.clone()
+    } else {
+        error.to_string()
+    };
     Fault::refused(Cause::SecretUnreadable, "")
-        .found(format!("an API server that does not give it ({error})"))
+        .found(format!("an API server that does not give it ({said})"))
         .expected("the right to `get` Secrets in its namespace")
         .so("its hosts are shown the default certificate")
         .change("bind the agent's ServiceAccount to a Role with `get` on `secrets` there")
