@@ -66,7 +66,6 @@ pub async fn watch(
     let mut secrets = Secrets::watch(&client, &scope, &changed);
     let saved = Arc::new(saved);
     let restored = restore(&saved, &scope.node).await;
-    let is_restored = restored.is_some();
     let mut kept = restored
         .as_ref()
         .map_or_else(Vec::new, |snapshot| snapshot.secrets.clone());
@@ -83,7 +82,7 @@ pub async fn watch(
             let mut snapshot = shelves.snapshot(&scope.node, now);
             let asking = secrets.ask_for(&named_secrets(&snapshot, scope.controllers));
             let began = *asking_since.get_or_insert(now);
-            if !asking || (now >= began + ASKING && (sent || !is_restored)) {
+            if !asking || (sent && now >= began + ASKING) {
                 asking_since = None;
                 secrets.enter(&mut snapshot);
                 saved::keep_unreadable(&mut snapshot, &mut kept);
@@ -104,10 +103,8 @@ pub async fn watch(
                 }
             }
         }
-        // What was saved is better than a first snapshot without its Secrets.
-        let asked = asking_since
-            .filter(|_| sent || !is_restored)
-            .map(|began| began + ASKING);
+        // The first one waits for all of its Secrets, each of which is answered or fails.
+        let asked = asking_since.filter(|_| sent).map(|began| began + ASKING);
         let wake = [asked, shelves.next_expiry()].into_iter().flatten().min();
         tokio::select! {
             () = changed.notified() => sleep_until(next_at).await,

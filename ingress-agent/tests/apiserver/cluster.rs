@@ -108,15 +108,15 @@ impl Cluster {
     /// The same, as somebody.
     pub(crate) fn start_agent_as(&self, name: &str, kubeconfig: &Path, flags: &[&str]) -> Process {
         let state = self.directory(&format!("{name}-state"));
-        self.start(name, kubeconfig, &self.run_directory(name), &state, flags)
+        self.run(name, kubeconfig, &self.run_directory(name), &state, flags)
     }
 
     /// The same, as the administrator, with these directories.
     pub(crate) fn start_agent_in(&self, name: &str, run: &Path, state: &Path, flags: &[&str]) -> Process {
-        self.start(name, &self.plane.kubeconfig(), run, state, flags)
+        self.run(name, &self.plane.kubeconfig(), run, state, flags)
     }
 
-    fn start(&self, name: &str, kubeconfig: &Path, run: &Path, state: &Path, flags: &[&str]) -> Process {
+    fn run(&self, name: &str, kubeconfig: &Path, run: &Path, state: &Path, flags: &[&str]) -> Process {
         let mut command = self.network.command(env!("CARGO_BIN_EXE_ingress-agent"));
         command
             .args(["run", "--source", "kube", "--no-xdp", "--workers", "2"])

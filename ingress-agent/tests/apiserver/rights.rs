@@ -171,6 +171,7 @@ fn a_secret_that_it_may_not_read_harms_its_own_hosts_only() {
     assert_eq!(cluster.get_tls("shop.test", "/").0, "200");
     let default = cluster.shown("shop.test");
     assert!(!default.is_empty() && default != hidden && default != shown);
+    // The words of `secret-unreadable`.
     let said = agent.wait_for_log("an API server that does not give it", 0, Duration::from_secs(10));
     said.unwrap();
 

@@ -12,7 +12,7 @@ use crate::folder::{BASE, folder};
 
 /// Causes that no manifest beside a base can have, or not in words that stay: the file and the test that each
 /// has instead.
-const ELSEWHERE: [(Cause, &str, &str); 5] = [
+const ELSEWHERE: [(Cause, &str, &str); 6] = [
     (
         Cause::FileEmpty,
         "watching.rs",
@@ -23,6 +23,11 @@ const ELSEWHERE: [(Cause, &str, &str); 5] = [
         Cause::PoolNodeAddress,
         "vips.rs",
         "what_a_pool_cannot_hand_out_is_told",
+    ),
+    (
+        Cause::SecretUnreadable,
+        "../apiserver/rights.rs",
+        "a_secret_that_it_may_not_read_harms_its_own_hosts_only",
     ),
     (
         Cause::TlsEarly,

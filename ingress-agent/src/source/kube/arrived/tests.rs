@@ -39,7 +39,9 @@ fn refused(event: &Value) -> [String; 3] {
             arrived.resource_version().unwrap(),
             arrived.object.unwrap_err().to_string(),
         ],
-        other => panic!("{other:?}"),
+        other @ (WatchEvent::Deleted(_) | WatchEvent::Bookmark(_) | WatchEvent::Error(_)) => {
+            panic!("{other:?}")
+        }
     }
 }
 
