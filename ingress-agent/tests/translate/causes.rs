@@ -107,8 +107,12 @@ fn the_words_of_a_cause_stand_in_one_place() {
     }
     for cause in Cause::ALL {
         let name = format!("Cause::{cause:?}");
-        let uses = text.split(&name).skip(1);
-        let uses = uses.filter(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric()));
+        let uses = text.match_indices(&name).map(|(at, _)| text.split_at(at));
+        let uses = uses.filter(|(before, found)| {
+            let is_longer = found[name.len()..].starts_with(|next: char| next.is_ascii_alphanumeric());
+            // Who compares says nothing.
+            !is_longer && !before.ends_with("== ")
+        });
         assert_eq!(uses.count(), 1, "{name}");
     }
 }
