@@ -12,9 +12,6 @@ use crate::digest::ingress::Target;
 use crate::digest::{Cause, Endpoints, Fault, Ingress};
 use crate::model::{Backend, BackendId, BackendPort, Endpoint, EndpointState};
 
-/// There is no Service of that name.
-const MISSING: Cause = Cause::ServiceMissing;
-
 /// What the last snapshot's backends were.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
@@ -91,7 +88,9 @@ impl<'a> Backends<'a> {
 
 impl Resolved {
     fn is_missing(&self) -> bool {
-        self.fault.as_ref().is_some_and(|fault| fault.cause == MISSING)
+        self.fault
+            .as_ref()
+            .is_some_and(|fault| fault.cause == Cause::ServiceMissing)
     }
 }
 
@@ -130,7 +129,7 @@ fn find(id: &BackendId, index: &Index) -> Result<Vec<Endpoint>, Fault> {
         port,
     } = id;
     let Some(service) = index.service(namespace, name) else {
-        return Err(Fault::degraded(MISSING, "")
+        return Err(Fault::degraded(Cause::ServiceMissing, "")
             .found(format!("Service {namespace}/{name}, which does not exist"))
             .expected("a Service of the Ingress's namespace")
             .nearest(index.nearest_service(namespace, name))
