@@ -8,7 +8,7 @@ use kube::config::InferConfigError;
 use kube::{Client, Config};
 use sha2::{Digest as _, Sha256};
 
-use super::Scope;
+use super::{Fleet, Scope};
 
 /// A server that is not reached within this is not there.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -42,7 +42,7 @@ pub enum ConnectError {
 }
 
 /// What tells clusters apart without asking them and without a right of its own: SHA-256 of the API server's URL
-/// and authority and of the namespaces that are read. Another authority or another address make another cluster:
+/// and authority and of the namespaces that are read and the agents' own. Another authority or another address make another cluster:
 /// what was saved is then read anew.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Identity(pub [u8; 32]);
@@ -65,7 +65,11 @@ impl Identity {
             })?;
             part(&authority);
         }
-        part(&[]);
+        // Alone or in a fleet: what was saved of the one is nothing to the other.
+        match &scope.fleet {
+            Fleet::Alone => part(&[]),
+            Fleet::Leases { namespace, .. } => part(namespace.as_bytes()),
+        }
         let mut namespaces: Vec<_> = scope.namespaces.iter().collect();
         namespaces.sort();
         for namespace in namespaces {
