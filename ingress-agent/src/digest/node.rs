@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::lease::is_outer;
 use super::{Cause, Fault};
 use crate::model::vip::PoolSecret;
 use crate::model::{Member, MemberState};
@@ -16,7 +17,7 @@ use crate::model::{Member, MemberState};
 /// peers that have not read the change yet, are gone by then.
 pub const NUMBER_REST: Duration = Duration::from_secs(600);
 /// Twelve bits on the wire.
-const MAX_NUMBER: u16 = 4095;
+pub(super) const MAX_NUMBER: u16 = 4095;
 
 /// The nodes.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -226,9 +227,7 @@ fn node(index: usize, entry: Entry) -> Result<Node, Fault> {
             "name the node",
         ));
     }
-    let unusable =
-        |address: &&IpAddr| address.is_loopback() || address.is_unspecified() || address.is_multicast();
-    if let Some(address) = addresses.iter().find(unusable) {
+    if let Some(address) = addresses.iter().find(|address| !is_outer(address)) {
         return Err(wrong(
             format!("nodes[{index}].addresses"),
             address.to_string(),
