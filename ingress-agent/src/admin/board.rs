@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
@@ -21,8 +21,8 @@ pub struct Board {
     model: ArcSwapOption<Model>,
     served: ArcSwapOption<Served>,
     plan: ArcSwapOption<Plan>,
-    proxy: OnceLock<Arc<Proxy>>,
-    maps: OnceLock<Arc<Maps>>,
+    proxy: ArcSwapOption<Proxy>,
+    maps: ArcSwapOption<Maps>,
     draining: AtomicBool,
 }
 
@@ -50,12 +50,10 @@ impl Board {
         }
     }
 
-    /// The request path has started, with these maps unless the agent serves without XDP. Once.
+    /// A request path has started, with these maps unless it serves without XDP.
     pub fn started(&self, proxy: &Arc<Proxy>, maps: Option<&Arc<Maps>>) {
-        _ = self.proxy.set(Arc::clone(proxy));
-        if let Some(maps) = maps {
-            _ = self.maps.set(Arc::clone(maps));
-        }
+        self.proxy.store(Some(Arc::clone(proxy)));
+        self.maps.store(maps.cloned());
     }
 
     /// A model is served.
@@ -103,19 +101,19 @@ impl Board {
 
     /// What is served, and by whom.
     pub(super) fn served(&self) -> Option<(Arc<Served>, Arc<Proxy>)> {
-        self.served.load_full().zip(self.proxy.get().cloned())
+        self.served.load_full().zip(self.proxy())
     }
 
     pub(super) fn plan(&self) -> Option<Arc<Plan>> {
         self.plan.load_full()
     }
 
-    pub(super) fn proxy(&self) -> Option<&Proxy> {
-        self.proxy.get().map(|proxy| &**proxy)
+    pub(super) fn proxy(&self) -> Option<Arc<Proxy>> {
+        self.proxy.load_full()
     }
 
-    pub(super) fn maps(&self) -> Option<&Maps> {
-        self.maps.get().map(|maps| &**maps)
+    pub(super) fn maps(&self) -> Option<Arc<Maps>> {
+        self.maps.load_full()
     }
 }
 

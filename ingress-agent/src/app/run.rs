@@ -199,7 +199,9 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
                 return Ok(());
             }
             // Requests that are open go on to pods as they are now, and packets to nodes as they are now.
-            snapshot = source.next() => _ = serving.go_on(&snapshot?).await,
+            snapshot = source.next() => {
+                serving.go_on(&snapshot?).await;
+            }
             () = stop.asked() => {
                 warn!("asked to stop again: open requests are cut");
                 return Ok(());

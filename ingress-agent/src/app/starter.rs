@@ -46,20 +46,18 @@ impl Starter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::process::getpriority_process;
+    use rustix::process::{getpriority_process, setpriority_process};
     use rustix::thread::gettid;
 
     /// Each test has a thread of its own, whose priority it may lower.
     #[tokio::test]
     async fn what_it_starts_does_not_give_way() {
         let starter = Starter::new().unwrap();
-        let before = getpriority_process(Some(gettid())).unwrap();
-        super::super::run::give_way();
-        assert!(getpriority_process(Some(gettid())).unwrap() > before);
-        let priority = || {
-            let own = || getpriority_process(Some(gettid())).unwrap();
-            thread::spawn(own).join().unwrap()
-        };
-        assert_eq!(starter.start(priority).await.unwrap(), before);
+        let own = || getpriority_process(Some(gettid())).unwrap();
+        let before = own();
+        setpriority_process(Some(gettid()), before + 1).unwrap();
+        let started = || thread::spawn(own).join().unwrap();
+        assert_eq!((own(), started()), (before + 1, before + 1));
+        assert_eq!(starter.start(started).await.unwrap(), before);
     }
 }

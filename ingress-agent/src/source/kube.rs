@@ -34,7 +34,7 @@ use tracing::warn;
 
 use crate::translate::{Controllers, Snapshot, named_secrets};
 
-pub use client::{ConnectError, Identity, connect};
+pub use client::{ClusterId, ConnectError, Identity, connect};
 pub use members::Fleet;
 pub use saved::Saved;
 use secrets::Secrets;

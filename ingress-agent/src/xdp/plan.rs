@@ -205,6 +205,12 @@ impl Plan {
         Ok(plan)
     }
 
+    /// What of the generation packets carry.
+    pub const fn low_generation(&self) -> u16 {
+        let [.., high, low] = self.generation.to_be_bytes();
+        u16::from_be_bytes([high, low])
+    }
+
     /// Takes a pool's members in, unless the pool has to be left out.
     fn admit(&mut self, pool: &Pool) -> bool {
         let left_out = if self.pools.len() >= MAX_POOLS as usize {

@@ -13,7 +13,7 @@ use super::arrived::Arrived;
 use super::kind::follow;
 use super::roster::Roster;
 use crate::digest::lease::{Beat, LABEL};
-use crate::digest::{Nodes, lease};
+use crate::digest::Nodes;
 use crate::model::vip::PoolSecret;
 use crate::translate::Finding;
 
@@ -111,7 +111,7 @@ impl Leases {
     fn nodes(&mut self, now: Instant, findings: &mut Vec<Finding>) -> Option<Arc<Nodes>> {
         let mut roster = lock(&self.roster);
         roster.judge(now);
-        let (members, wrong) = roster.members(now);
+        let (members, wrong) = roster.members();
         drop(roster);
         findings.extend(wrong);
         if members.is_empty() {

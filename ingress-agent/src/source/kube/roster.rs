@@ -56,6 +56,8 @@ struct Heard {
     fault: Option<Fault>,
     at: Instant,
     ended: Option<Instant>,
+    /// Whether it ended long ago.
+    gone: bool,
     /// When a list first lacked it.
     lacking: Option<Instant>,
 }
@@ -107,9 +109,9 @@ impl Roster {
             Ok(lease) => (Some(lease::digest(lease, last_value)), None),
             Err(fault) => (last_value.cloned(), Some(fault)),
         };
-        let (at, ended) = match &last {
-            Some(last) if last.beat == beat => (last.at, last.ended),
-            Some(_) | None => (now, None),
+        let (at, ended, gone) = match &last {
+            Some(last) if last.beat == beat => (last.at, last.ended, last.gone),
+            Some(_) | None => (now, None, false),
         };
         let is_own = value.as_ref().is_some_and(|value| value.node == self.own);
         let mut is_news = at == now && is_own && self.hear_own(now);
@@ -119,6 +121,7 @@ impl Roster {
             fault,
             at,
             ended,
+            gone,
             lacking: None,
         };
         is_news |= last.is_none_or(|last| !last.means_the_same_as(&heard));
@@ -149,8 +152,10 @@ impl Roster {
             return;
         };
         for heard in self.leases.values_mut() {
-            if now >= heard.at.max(spell.begun) + DURATION {
-                heard.ended.get_or_insert(now);
+            match heard.ended {
+                None if now >= heard.at.max(spell.begun) + DURATION => heard.ended = Some(now),
+                Some(ended) if now >= ended.max(spell.begun) + GONE => heard.gone = true,
+                None | Some(_) => {}
             }
         }
     }
@@ -158,11 +163,10 @@ impl Roster {
     /// When [`Roster::judge`], or who is a member, may come out otherwise though nothing is heard.
     pub(super) fn next_change(&self, now: Instant) -> Option<Instant> {
         let times = self.leases.values().flat_map(|heard| {
-            let end = match (heard.ended, self.spell) {
-                (Some(ended), _) => Some(ended + GONE),
-                (None, Some(spell)) => Some(heard.at.max(spell.begun) + DURATION),
-                (None, None) => None,
-            };
+            let end = self.spell.map(|spell| match heard.ended {
+                Some(ended) => ended.max(spell.begun) + GONE,
+                None => heard.at.max(spell.begun) + DURATION,
+            });
             [heard.lacking.map(|since| since + HELD), end]
         });
         times.flatten().filter(|time| *time > now).min()
@@ -170,7 +174,7 @@ impl Roster {
 
     /// The members as of the last judgement, and what is wrong with Leases. Of two that claim one number or address
     /// the first by name has it: the leader gives the other another number.
-    pub(super) fn members(&self, now: Instant) -> (Vec<Node>, Vec<Finding>) {
+    pub(super) fn members(&self) -> (Vec<Node>, Vec<Finding>) {
         let (mut nodes, mut findings) = (Vec::new(), Vec::new());
         let (mut numbers, mut addresses) = (BTreeSet::new(), BTreeSet::new());
         for (name, heard) in &self.leases {
@@ -185,7 +189,7 @@ impl Roster {
                 place: None,
                 fault: fault.clone(),
             }));
-            let Some(mut node) = heard.member(now) else {
+            let Some(mut node) = heard.member() else {
                 continue;
             };
             let member = &mut node.member;
@@ -201,15 +205,12 @@ impl Roster {
 
 impl Heard {
     /// The node as a member; `None` where it is none.
-    fn member(&self, now: Instant) -> Option<Node> {
+    fn member(&self) -> Option<Node> {
         let mut node = self.value.as_ref()?.member()?;
-        if let Some(ended) = self.ended {
+        if self.ended.is_some() {
             node.member.state = MemberState::Draining;
-            if now >= ended + GONE {
-                return None;
-            }
         }
-        Some(node)
+        (!self.gone).then_some(node)
     }
 
     fn means_the_same_as(&self, other: &Self) -> bool {

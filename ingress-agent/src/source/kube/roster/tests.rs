@@ -67,7 +67,7 @@ impl Fleet {
 
     /// The members: the name, and `-` where it is draining.
     fn members(&self) -> Vec<String> {
-        let (nodes, _) = self.roster.members(self.now);
+        let (nodes, _) = self.roster.members();
         let text = |node: Node| match node.member.state {
             MemberState::Active => node.member.name.to_string(),
             MemberState::Draining => format!("{}-", node.member.name),
@@ -189,7 +189,7 @@ fn a_lease_that_cannot_be_read_is_told_and_harms_no_other() {
     annotations.insert("ingress-agent.dev/state".to_owned(), "well".to_owned());
     fleet.put(broken);
     assert_eq!(fleet.members(), ["a"]);
-    let (_, findings) = fleet.roster.members(fleet.now);
+    let (_, findings) = fleet.roster.members();
     let told: Vec<_> = findings.iter().map(|finding| &*finding.object.name).collect();
     assert_eq!(told, ["node-b"]);
 }
