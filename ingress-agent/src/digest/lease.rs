@@ -73,6 +73,11 @@ impl Beat {
             holder: spec.and_then(|spec| spec.holder_identity.clone()),
         }
     }
+
+    /// Who wrote it; `None`: nobody holds the Lease.
+    pub fn holder(&self) -> Option<&str> {
+        self.holder.as_deref().filter(|holder| !holder.is_empty())
+    }
 }
 
 /// The name of a node's Lease; `None` for a node whose name is too long to have one.
@@ -105,7 +110,8 @@ pub fn digest(lease: Lease, previous: Option<&Arc<NodeLease>>) -> Arc<NodeLease>
         .unwrap_or(MemberState::Draining);
     let labels = labels(value(LABELS)).map_err(&mut take).unwrap_or_default();
     let number = value(NUMBER).map(number).transpose().map_err(&mut take);
-    let generation = value(GENERATION).map(generation).transpose().map_err(&mut take);
+    let written = value(GENERATION).filter(|text| !text.is_empty());
+    let generation = written.map(generation).transpose().map_err(&mut take);
     let lease = NodeLease {
         object,
         node: Arc::from(node),
@@ -165,16 +171,15 @@ impl Announced {
         annotations.insert(ADDRESSES.to_owned(), addresses.join(","));
         annotations.insert(STATE.to_owned(), state.to_owned());
         annotations.insert(LABELS.to_owned(), labels.to_string());
-        match self.generation {
-            Some(generation) => annotations.insert(GENERATION.to_owned(), format!("{generation:016x}")),
-            None => annotations.remove(GENERATION),
-        };
+        // Empty and not removed: a patch that leaves a key out leaves its value.
+        let generation = self.generation.map(|generation| format!("{generation:016x}"));
+        annotations.insert(GENERATION.to_owned(), generation.unwrap_or_default());
     }
 }
 
-/// Writes the number that the leader gives a node among the annotations of its Lease.
-pub fn write_number(number: NonZeroU16, annotations: &mut BTreeMap<String, String>) {
-    annotations.insert(NUMBER.to_owned(), number.to_string());
+/// The annotation by which the leader gives a node its number: its key and value.
+pub fn number_annotation(number: NonZeroU16) -> (&'static str, String) {
+    (NUMBER, number.to_string())
 }
 
 fn node(name: &str) -> Result<String, Fault> {

@@ -16,8 +16,8 @@ use crate::model::{Member, MemberState};
 /// How long a number stays its last owner's after the node has left: tunnel headers that name it, and
 /// peers that have not read the change yet, are gone by then.
 pub const NUMBER_REST: Duration = Duration::from_secs(600);
-/// Twelve bits on the wire.
-pub(super) const MAX_NUMBER: u16 = 4095;
+/// The greatest number: twelve bits on the wire.
+pub const MAX_NUMBER: u16 = 4095;
 
 /// The nodes.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -22,7 +22,8 @@ fn lease(annotations: BTreeMap<String, String>) -> Lease {
 fn good() -> Lease {
     let mut annotations = BTreeMap::new();
     announced().write(&mut annotations);
-    write_number(NonZeroU16::new(7).unwrap(), &mut annotations);
+    let (key, number) = number_annotation(NonZeroU16::new(7).unwrap());
+    annotations.insert(key.to_owned(), number);
     lease(annotations)
 }
 
@@ -56,6 +57,7 @@ fn the_annotations_as_they_stand_there() {
     let expected = [
         ("else", "stays"),
         ("ingress-agent.dev/addresses", "192.0.2.1,2001:db8::1"),
+        ("ingress-agent.dev/generation", ""),
         ("ingress-agent.dev/labels", r#"{"zone":"a \"b\", c"}"#),
         ("ingress-agent.dev/number", "9"),
         ("ingress-agent.dev/state", "draining"),
