@@ -38,7 +38,7 @@ impl Followed {
                 if !args.ordinary.no_xdp {
                     let namespace = args.namespace.clone();
                     let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
-                    let joined = Coordination::start(client.clone(), &namespace, node)?;
+                    let joined = Coordination::start(&client, &namespace, &node)?;
                     scope.fleet = Fleet::Leases {
                         namespace,
                         secret: joined.secret(),
