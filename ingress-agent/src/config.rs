@@ -18,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 use http::Method;
 
 use crate::explain::{Field, Url};
+use crate::xdp::announce::Table;
 
 pub use self::limits::LimitArgs;
 pub use self::log::{LogArgs, LogFormat};
@@ -167,6 +168,11 @@ pub struct RunArgs {
     #[arg(long, env = "INGRESS_AGENT_TUNNEL_PORT", value_name = "PORT",
           default_value_t = ingress_common::TUNNEL_PORT, value_parser = clap::value_parser!(u16).range(1..))]
     pub tunnel_port: u16,
+
+    /// The kernel routing table where the addresses that this node announces are, as host routes for a BGP daemon to
+    /// export: any number but 0, 253, 254 and 255, to which no `ip rule` leads.
+    #[arg(long, env = "INGRESS_AGENT_ANNOUNCE_TABLE", value_name = "N", default_value_t)]
+    pub announce_table: Table,
 
     /// How long open requests may take to finish after SIGTERM.
     #[arg(long, env = "INGRESS_AGENT_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "300s",
@@ -357,6 +363,32 @@ mod tests {
             let expected = format!("INGRESS_AGENT_{}", long.to_uppercase().replace('-', "_"));
             assert_eq!(arg.get_env().unwrap().to_str(), Some(&*expected), "--{long}");
         }
+    }
+
+    #[test]
+    fn the_kernel_s_own_tables_are_refused() {
+        let parse = |table: &str| {
+            let line = [
+                "ingress-agent",
+                "run",
+                "--source",
+                "kube",
+                "--interface",
+                "a",
+                "--announce-table",
+                table,
+            ];
+            Cli::try_parse_from(line)
+        };
+        let error = parse("254").unwrap_err().to_string();
+        assert!(
+            error.contains("the kernel's own") && error.contains("such as 116"),
+            "{error}"
+        );
+        let Command::Run(args) = parse("7").unwrap().command else {
+            panic!("not run")
+        };
+        assert_eq!(args.announce_table.number(), 7);
     }
 
     #[test]

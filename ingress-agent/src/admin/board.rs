@@ -1,17 +1,20 @@
 //! What the control thread has last put into effect, for whoever asks.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::watch::Receiver;
 
 use crate::metrics::Control;
 use crate::model::Model;
 use crate::proxy::Proxy;
 use crate::translate::{Report, Snapshot};
-use crate::xdp::Plan;
 use crate::xdp::maps::Maps;
+use crate::xdp::{Dataplane, Plan};
 
 /// The agent's state. Written by the control thread, read by its admin.
 #[derive(Debug, Default)]
@@ -23,6 +26,7 @@ pub struct Board {
     plan: ArcSwapOption<Plan>,
     proxy: OnceLock<Arc<Proxy>>,
     maps: OnceLock<Arc<Maps>>,
+    announced: OnceLock<Receiver<BTreeSet<IpAddr>>>,
     draining: AtomicBool,
 }
 
@@ -50,11 +54,12 @@ impl Board {
         }
     }
 
-    /// The request path has started, with these maps unless the agent serves without XDP. Once.
-    pub fn started(&self, proxy: &Arc<Proxy>, maps: Option<&Arc<Maps>>) {
+    /// The request path has started, behind this data plane unless the agent serves without XDP. Once.
+    pub fn started(&self, proxy: &Arc<Proxy>, dataplane: Option<&Dataplane>) {
         _ = self.proxy.set(Arc::clone(proxy));
-        if let Some(maps) = maps {
-            _ = self.maps.set(Arc::clone(maps));
+        if let Some(dataplane) = dataplane {
+            _ = self.maps.set(Arc::clone(dataplane.maps()));
+            _ = self.announced.set(dataplane.announced().clone());
         }
     }
 
@@ -116,6 +121,14 @@ impl Board {
 
     pub(super) fn maps(&self) -> Option<&Maps> {
         self.maps.get().map(|maps| &**maps)
+    }
+
+    /// The addresses that this node announces at this moment.
+    pub(super) fn announced(&self) -> BTreeSet<IpAddr> {
+        let announced = self.announced.get();
+        announced
+            .map(|announced| announced.borrow().clone())
+            .unwrap_or_default()
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::files;
 use super::heartbeat::Heartbeat;
@@ -17,6 +17,7 @@ use super::publish::Publisher;
 use super::stop::Stop;
 use crate::admin::{self, Admin, Board};
 use crate::config::{LimitArgs, LogArgs, RunArgs, Source, Twice};
+use crate::model::Model;
 use crate::proxy::{Ended, ListenError, Listeners, Options, Proxy, StartError};
 use crate::source::file::{self, WatchError};
 use crate::source::kube::{self, ConnectError, Saved, Scope};
@@ -137,18 +138,37 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     Plan::new(&model, &node)?;
 
     let mut dataplane = Dataplane::open(xdp::Options {
-        interfaces: args.interface,
-        pin_dir: args.places.pins.pin_dir,
-        run_dir: args.places.run_dir,
+        interfaces: args.interface.clone(),
+        pin_dir: args.places.pins.pin_dir.clone(),
+        run_dir: args.places.run_dir.clone(),
         tunnel_port: args.tunnel_port,
+        announce_table: args.announce_table,
     })
     .await?;
+    drop(snapshot);
+    let outcome = serve(&args, model, publisher, source, stop, &board, &mut dataplane).await;
+    if let Err(error) = dataplane.close().await {
+        error!(%error, "VIPs may stay announced; `ingress-agent unload` withdraws them");
+    }
+    outcome
+}
+
+/// The life between the data plane's opening and its end.
+async fn serve(
+    args: &RunArgs,
+    model: Arc<Model>,
+    mut publisher: Publisher,
+    mut source: Followed,
+    mut stop: Stop,
+    board: &Board,
+    dataplane: &mut Dataplane,
+) -> Result<(), RunError> {
     let workers = args.workers.map_or_else(cores, usize::from);
     let listeners = Listeners::bind(workers)?;
     dataplane.set_listeners(listeners.v4_fd(), listeners.v6_fd())?;
     let proxy = Arc::new(Proxy::start(listeners, options(&args.log, args.limits))?);
-    board.started(&proxy, Some(dataplane.maps()));
-    if !publisher.apply(&model, &proxy, &mut dataplane).await {
+    board.started(&proxy, Some(dataplane));
+    if !publisher.apply(&model, &proxy, dataplane).await {
         return Err(RunError::NotInEffect);
     }
     let heartbeat =
@@ -157,8 +177,8 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
             cause,
         })?;
     give_way();
-    info!(%node, workers, vips = model.listeners.len(), "serving");
-    drop((snapshot, model));
+    info!(node = args.node, workers, vips = model.listeners.len(), "serving");
+    drop(model);
 
     let mut ended = std::pin::pin!(proxy.ended());
     let mut ticks = interval(MSS_EVERY);
@@ -167,9 +187,9 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
         tokio::select! {
             snapshot = source.next() => {
                 let model = publisher.translate(&snapshot?);
-                publisher.apply(&model, &proxy, &mut dataplane).await;
+                publisher.apply(&model, &proxy, dataplane).await;
             }
-            _ = ticks.tick() => publisher.fit_segments(&proxy, &dataplane).await,
+            _ = ticks.tick() => publisher.fit_segments(&proxy, dataplane).await,
             ended = &mut ended => return Err(ended.into()),
             () = stop.asked() => break,
         }
@@ -177,6 +197,10 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
 
     info!(at_most = ?args.drain_timeout, "draining: new connections go to other nodes, open requests finish");
     board.drains();
+    // First, so that other nodes' routes are in use before anything here closes.
+    if let Err(error) = dataplane.drain().await {
+        error!(%error, "VIPs are still announced here; tried again until the end");
+    }
     // SYNs go elsewhere from here on; packets of open connections still come.
     drop(heartbeat);
     drain(&proxy, args.drain_timeout, &mut stop).await;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use aya::programs::{Xdp, XdpMode};
 use ingress_agent::model::vip::PoolSecret;
 use ingress_agent::model::{Member, MemberState, Model, Pool, Protocol, Vip};
+use ingress_agent::xdp::announce::Table;
 use ingress_agent::xdp::{Dataplane, OpenError, Options, Plan, object::OBJECT};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags, capabilities, set_capabilities};
@@ -131,6 +132,7 @@ impl Bed {
             pin_dir: self.root().join("bpf/ingress"),
             run_dir: self.root().join("run"),
             tunnel_port: 6080,
+            announce_table: Table::default(),
         }
     }
 
