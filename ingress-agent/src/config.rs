@@ -61,7 +61,7 @@ pub enum Command {
     Explain(Box<ExplainArgs>),
     /// Prints the pinned eBPF maps in words. Works beside a running agent, and after one has ended.
     Maps(MapsArgs),
-    /// Takes down what an ended agent left serving: XDP and sk_lookup links, pinned maps, VIP routes.
+    /// Takes down what an ended agent left serving: announcements, XDP and sk_lookup links, pinned maps, VIP routes.
     Unload(PlaceArgs),
 }
 
@@ -81,8 +81,8 @@ Examples:
 What it needs, but with --no-xdp: root, or CAP_BPF + CAP_NET_ADMIN + CAP_PERFMON; a bpffs (mount -t bpf bpf /sys/fs/bpf);
 interfaces whose driver has native XDP.
 
-The agent's end takes nothing down: the programs stay attached and packets of other nodes' connections
-keep flowing; `ingress-agent unload` takes everything down.";
+The agent's end takes nothing down but its announcements: the programs stay attached and packets of other nodes'
+connections keep flowing; `ingress-agent unload` takes everything down.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:

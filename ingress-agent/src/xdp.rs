@@ -1,5 +1,4 @@
-//! The kernel's side of the agent: programs, maps, links, routes and neighbours; and which VIPs this
-//! node announces.
+//! The kernel's side of the agent: programs, maps, links, routes and neighbours.
 //!
 //! ```text
 //! Model ──Plan::new──▶ Plan ─┐
@@ -9,10 +8,12 @@
 //! In: a [`Plan`] whenever the model changes, and the kernel's word whenever the network does. Out: pinned maps and
 //! links that go on working when the agent ends. It knows no HTTP, no TLS and no Kubernetes.
 //!
-//! Pure: [`plan`], [`rendezvous`], [`numbers`], [`diff`], [`node`], [`keys`], [`announce::announcements`]. The shell around them: [`Dataplane`].
+//! Pure: [`plan`], [`rendezvous`], [`numbers`], [`diff`], [`node`], [`keys`], [`announce::announcements`]. The shell
+//! around them: [`Dataplane`].
 //!
-//! The agent ends without unpinning and without removing the VIPs' local routes: packets keep flowing to the other
-//! nodes, and the kernel does not forward a VIP's packets to wherever its routes point.
+//! The agent withdraws its announcements when it is told to stop ([`announce`]). It ends without unpinning and without
+//! removing the VIPs' local routes: packets keep flowing to the other nodes, and the kernel does not forward a VIP's
+//! packets to wherever its routes point.
 
 pub mod announce;
 pub mod attach;
