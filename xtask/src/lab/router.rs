@@ -87,11 +87,11 @@ impl Router {
 
     /// The next hops that BGP has brought for a VIP.
     pub fn next_hops(&self, vip: IpAddr) -> Result<BTreeSet<IpAddr>> {
-        let vip = vip.to_string();
-        let text = self.namespace.output(
-            "ip",
-            &["-json", "route", "show", "exact", &vip, "protocol", "bird"],
-        )?;
+        let (family, vip) = (if vip.is_ipv4() { "-4" } else { "-6" }, vip.to_string());
+        let arguments = [
+            family, "-json", "route", "show", "exact", &vip, "protocol", "bird",
+        ];
+        let text = self.namespace.output("ip", &arguments)?;
         let routes: Vec<Value> = serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))?;
         let hops = routes.iter().flat_map(|route| {
             let several = route
