@@ -1,17 +1,20 @@
 //! What the control thread has last put into effect, for whoever asks.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::watch::Receiver;
 
 use crate::metrics::Control;
 use crate::model::Model;
 use crate::proxy::Proxy;
 use crate::translate::{Report, Snapshot};
-use crate::xdp::Plan;
 use crate::xdp::maps::Maps;
+use crate::xdp::{Dataplane, Plan};
 
 /// The agent's state. Written by the control thread, read by its admin.
 #[derive(Debug, Default)]
@@ -23,6 +26,7 @@ pub struct Board {
     plan: ArcSwapOption<Plan>,
     proxy: ArcSwapOption<Proxy>,
     maps: ArcSwapOption<Maps>,
+    announced: ArcSwapOption<Receiver<BTreeSet<IpAddr>>>,
     draining: AtomicBool,
 }
 
@@ -50,10 +54,13 @@ impl Board {
         }
     }
 
-    /// A request path has started, with these maps unless it serves without XDP.
-    pub fn started(&self, proxy: &Arc<Proxy>, maps: Option<&Arc<Maps>>) {
+    /// A request path has started, behind this data plane unless it serves without XDP.
+    pub fn started(&self, proxy: &Arc<Proxy>, dataplane: Option<&Dataplane>) {
         self.proxy.store(Some(Arc::clone(proxy)));
-        self.maps.store(maps.cloned());
+        self.maps
+            .store(dataplane.map(|dataplane| Arc::clone(dataplane.maps())));
+        self.announced
+            .store(dataplane.map(|dataplane| Arc::new(dataplane.announced().clone())));
     }
 
     /// A model is served.
@@ -114,6 +121,15 @@ impl Board {
 
     pub(super) fn maps(&self) -> Option<Arc<Maps>> {
         self.maps.load_full()
+    }
+
+    /// The addresses that this node announces at this moment.
+    pub(super) fn announced(&self) -> BTreeSet<IpAddr> {
+        let announced = self.announced.load();
+        announced
+            .as_deref()
+            .map(|announced| announced.borrow().clone())
+            .unwrap_or_default()
     }
 }
 

@@ -27,7 +27,11 @@ pub(super) struct Opened {
 }
 
 /// Listeners at `openings`, not served yet.
-pub(super) fn bind(settings: &Settings, openings: &[Opening], balancers: Vec<IpNet>) -> Result<Ordinary, RunError> {
+pub(super) fn bind(
+    settings: &Settings,
+    openings: &[Opening],
+    balancers: Vec<IpNet>,
+) -> Result<Ordinary, RunError> {
     let addresses: Vec<_> = openings.iter().map(address).collect();
     Ok(Ordinary::bind(settings.workers, &addresses, balancers)?)
 }

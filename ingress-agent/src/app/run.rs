@@ -173,6 +173,19 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     give_way();
 
     let mut serving = Serving::new(settings, doors);
+    let outcome = live(&args, &board, &mut source, &mut serving, &mut stop).await;
+    serving.close().await;
+    outcome
+}
+
+/// The life between the start and the end.
+async fn live(
+    args: &RunArgs,
+    board: &Board,
+    source: &mut Followed,
+    serving: &mut Serving,
+    stop: &mut Stop,
+) -> Result<(), RunError> {
     let mut ticks = interval(MSS_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -190,7 +203,7 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     info!(at_most = ?args.drain_timeout, "draining: nothing new is taken, open requests finish");
     board.drains();
     source.drains().await;
-    serving.turn_away();
+    serving.turn_away().await;
     let mut drained = std::pin::pin!(serving.drained(args.drain_timeout));
     loop {
         tokio::select! {
@@ -222,6 +235,7 @@ fn doors(args: &RunArgs, settings: &Settings) -> Result<Doors, RunError> {
         pin_dir: args.places.pins.pin_dir.clone(),
         run_dir: args.places.run_dir.clone(),
         tunnel_port: args.tunnel_port,
+        announce_table: args.announce_table,
     };
     Ok(match args.source {
         Source::File(_) => Doors::Vips(options),

@@ -42,7 +42,9 @@ impl Want {
     /// Of a node in a cluster.
     fn of(snapshot: &Snapshot) -> Self {
         let nodes = snapshot.nodes.iter().flat_map(|nodes| &nodes.nodes);
-        let own = nodes.map(|node| &node.member).find(|member| member.name == snapshot.node);
+        let own = nodes
+            .map(|node| &node.member)
+            .find(|member| member.name == snapshot.node);
         match own {
             None => Self::Wait,
             Some(_) if !snapshot.pools.is_empty() => Self::Vips,
@@ -206,9 +208,16 @@ impl Serving {
     }
 
     /// Sends new connections elsewhere, where there is an elsewhere.
-    pub(super) fn turn_away(&mut self) {
+    pub(super) async fn turn_away(&mut self) {
         if let Served::Vips(steered) = &mut self.served {
-            steered.turn_away();
+            steered.turn_away().await;
+        }
+    }
+
+    /// Ends; programs and maps stay.
+    pub(super) async fn close(self) {
+        if let Served::Vips(steered) = self.served {
+            steered.close().await;
         }
     }
 

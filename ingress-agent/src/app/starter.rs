@@ -56,7 +56,7 @@ mod tests {
         let own = || getpriority_process(Some(gettid())).unwrap();
         let before = own();
         setpriority_process(Some(gettid()), before + 1).unwrap();
-        let started = || thread::spawn(own).join().unwrap();
+        let started = move || thread::spawn(own).join().unwrap();
         assert_eq!((own(), started()), (before + 1, before + 1));
         assert_eq!(starter.start(started).await.unwrap(), before);
     }

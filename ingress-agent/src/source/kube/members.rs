@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::arrived::Arrived;
 use super::kind::follow;
 use super::roster::Roster;
-use crate::digest::lease::{Beat, LABEL};
 use crate::digest::Nodes;
+use crate::digest::lease::{Beat, LABEL};
 use crate::model::vip::PoolSecret;
 use crate::translate::Finding;
 

@@ -183,7 +183,11 @@ impl Roster {
                 namespace: heard.namespace(),
                 name: Arc::clone(name),
             };
-            let faults = heard.value.iter().flat_map(|value| &value.faults).chain(&heard.fault);
+            let faults = heard
+                .value
+                .iter()
+                .flat_map(|value| &value.faults)
+                .chain(&heard.fault);
             findings.extend(faults.map(|fault| Finding {
                 object: object(),
                 place: None,

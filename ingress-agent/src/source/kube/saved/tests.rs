@@ -8,7 +8,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::digest::secret::Pair;
-use crate::digest::{Cause, Fault, Ingress, Node, Nodes, Precedence, class, endpoints, ingress, service, vippool};
+use crate::digest::{
+    Cause, Fault, Ingress, Node, Nodes, Precedence, class, endpoints, ingress, service, vippool,
+};
 use crate::model::vip::PoolSecret;
 use crate::model::{Certificate, Host, Member, MemberState, ObjectRef};
 use crate::translate::Finding;
@@ -75,7 +77,10 @@ fn nodes() -> Arc<Nodes> {
         labels: [("zone".to_owned(), name.to_owned())].into(),
     };
     let secret = Some(Arc::new(PoolSecret([7; 32])));
-    let nodes = vec![node(1, "node", MemberState::Active), node(9, "b", MemberState::Draining)];
+    let nodes = vec![
+        node(1, "node", MemberState::Active),
+        node(9, "b", MemberState::Draining),
+    ];
     Arc::new(Nodes::joined(secret, nodes))
 }
 

@@ -10,13 +10,14 @@ use crate::digest::ingress::{Path, Rule, Target, Tls};
 use crate::digest::secret::Pair;
 use crate::digest::selector::{Operator, Requirement};
 use crate::digest::{
-    Cause, Class, Endpoints, Fault, Ingress, Node, Pool, Precedence, Secret, Selector, Service, Verdict, service,
-    vippool,
+    Cause, Class, Endpoints, Fault, Ingress, Node, Pool, Precedence, Secret, Selector, Service, Verdict,
+    service, vippool,
 };
 use crate::model::policy::{Balance, BodyLimit, Retry, Timeouts, UpstreamPolicy, UpstreamProtocol};
 use crate::model::vip::PoolSecret;
 use crate::model::{
-    BackendPort, Certificate, EndpointState, Host, Member, MemberState, ObjectRef, PathMatch, Policies, PrivateKey,
+    BackendPort, Certificate, EndpointState, Host, Member, MemberState, ObjectRef, PathMatch, Policies,
+    PrivateKey,
 };
 use crate::translate::{Entry, Place};
 
