@@ -217,6 +217,7 @@ impl Followed {
                     node,
                     namespaces: args.watch_namespace.clone(),
                     controllers: args.take_over.controllers(),
+                    pools: !args.ordinary.no_xdp,
                 };
                 let (client, identity) = kube::connect(&scope).await?;
                 let saved = Saved::new(&args.state_dir, &args.places.run_dir, identity);

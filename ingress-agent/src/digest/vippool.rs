@@ -1,5 +1,7 @@
 //! VipPool (ingress-agent.dev/v1alpha1): our one custom resource, and its value.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Cause, Fault, Selector, keep, object};
@@ -29,11 +31,34 @@ pub struct Pool {
     pub nodes: Selector,
     /// The namespaces that are served.
     pub namespaces: Selector,
-    /// `status.assignments` for classes, as `(address, class)`.
-    pub assignments: Vec<(std::net::IpAddr, Arc<str>)>,
+    /// `status.assignments`.
+    pub assignments: Vec<(IpAddr, Owner)>,
     /// What of it could not be read. With a fault in ports or selectors, `ranges` is empty: a pool that
     /// would serve other nodes or namespaces than it was meant to serves none.
     pub faults: Vec<Fault>,
+}
+
+/// Whose an address is. A namespace and a name stay apart: joined, those of two objects may be alike (K8-4).
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Owner {
+    /// An IngressClass's, for all of its Ingresses that ask for no address of their own.
+    Class(Arc<str>),
+    /// One Ingress's own.
+    Ingress {
+        /// Its namespace.
+        namespace: Arc<str>,
+        /// Its name.
+        name: Arc<str>,
+    },
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class(class) => write!(f, "class `{class}`"),
+            Self::Ingress { namespace, name } => write!(f, "Ingress `{namespace}/{name}`"),
+        }
+    }
 }
 
 /// Turns a VipPool into its value.
@@ -83,35 +108,40 @@ pub fn digest(pool: VipPool, previous: Option<&Arc<Pool>>) -> Arc<Pool> {
     keep(pool, previous)
 }
 
-/// Assignments to other objects than classes are read by those who serve such objects.
-fn assignment(
-    index: usize,
-    assignment: Assignment,
-    faults: &mut Vec<Fault>,
-) -> Option<(std::net::IpAddr, Arc<str>)> {
+fn assignment(index: usize, assignment: Assignment, faults: &mut Vec<Fault>) -> Option<(IpAddr, Owner)> {
     let Assignment {
         address,
         class,
-        namespace: _,
-        name: _,
+        namespace,
+        name,
     } = assignment;
-    let class = class?;
-    match address.parse() {
-        Ok(address) => Some((address, Arc::from(class))),
-        Err(_) => {
-            faults.push(
-                Fault::refused(
-                    Cause::AssignmentAddress,
-                    format!("status.assignments[{index}].address"),
-                )
-                .found(format!("`{address}`"))
-                .expected("an IP address")
+    let field = format!("status.assignments[{index}]");
+    let Ok(address) = address.parse() else {
+        let fault = Fault::refused(Cause::AssignmentAddress, format!("{field}.address"))
+            .found(format!("`{address}`"))
+            .expected("an IP address")
+            .so("the assignment is not used")
+            .change("remove the assignment, or correct its address");
+        faults.push(fault);
+        return None;
+    };
+    let owner = match (class, namespace, name) {
+        (Some(class), None, None) => Owner::Class(Arc::from(class)),
+        (None, Some(namespace), Some(name)) => Owner::Ingress {
+            namespace: Arc::from(namespace),
+            name: Arc::from(name),
+        },
+        (_, _, _) => {
+            let fault = Fault::refused(Cause::AssignmentOwner, field)
+                .found(format!("{address} for nobody, or for more than one"))
+                .expected("either `class`, or `namespace` and `name` of an Ingress")
                 .so("the assignment is not used")
-                .change("remove the assignment, or correct its address"),
-            );
-            None
+                .change("remove the assignment, or write one of the two");
+            faults.push(fault);
+            return None;
         }
-    }
+    };
+    Some((address, owner))
 }
 
 #[cfg(test)]

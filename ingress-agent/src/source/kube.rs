@@ -51,6 +51,8 @@ pub struct Scope {
     pub namespaces: Vec<String>,
     /// Whose classes are ours: the Secrets that their Ingresses name are asked for.
     pub controllers: Controllers,
+    /// Whether VIPs are served: VipPools are watched then.
+    pub pools: bool,
 }
 
 /// Sends what was saved, if that can be, then what the cluster holds, then a new snapshot whenever a digest has

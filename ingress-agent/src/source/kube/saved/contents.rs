@@ -8,7 +8,7 @@ use super::values::fingerprint;
 use crate::digest::Nodes;
 use crate::model::PrivateKey;
 use crate::source::kube::client::Identity;
-use crate::translate::Snapshot;
+use crate::translate::{Allocation, Snapshot};
 
 /// The files of a snapshot.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct Files {
 /// A snapshot of the cluster of this identity as files.
 pub fn encode(snapshot: &Snapshot, identity: &Identity) -> Files {
     // What is not written: this node's name and the time are the reader's; nodes and what could not be read are
-    // asked for anew.
+    // asked for anew; how addresses are given out is this source's way.
     let Snapshot {
         node: _,
         time: _,
@@ -36,6 +36,8 @@ pub fn encode(snapshot: &Snapshot, identity: &Identity) -> Files {
         nodes: _,
         foreign: _,
         findings: _,
+        allocation: _,
+        restored: _,
     } = snapshot;
     let mut payload = Vec::new();
     ingresses.put(&mut payload);
@@ -80,6 +82,8 @@ pub fn decode(file: &[u8], keys: &Keys, identity: &Identity, node: &Arc<str>) ->
             secrets: Code::take(from)?,
             pools: Code::take(from)?,
             nodes: Some(Arc::new(Nodes::alone(node))),
+            allocation: Allocation::Recorded,
+            restored: true,
             ..Snapshot::empty(node)
         })
     })
