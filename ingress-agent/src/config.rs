@@ -63,6 +63,8 @@ pub enum Command {
     Maps(MapsArgs),
     /// Takes down what an ended agent left serving: announcements, XDP and sk_lookup links, pinned maps, VIP routes.
     Unload(PlaceArgs),
+    /// Prints the CustomResourceDefinition of VipPool: `ingress-agent crd | kubectl apply -f -`.
+    Crd,
 }
 
 const RUN_DIR: &str = "/run/ingress-agent";

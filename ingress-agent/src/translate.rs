@@ -9,6 +9,7 @@
 //! pools ──▶ VIPs and their members     └─▶ routes (hosts, paths, default backends) ◀── backends, policies
 //! ```
 
+pub mod allocation;
 mod audience;
 mod backends;
 mod certificates;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use crate::model::{Listener, Model, ObjectRef, Opening, Site};
 
+use allocation::Own;
 use audience::Audience;
 use backends::Backends;
 use classes::Classes;
@@ -36,7 +38,7 @@ use index::Index;
 use readings::Readings;
 use report::Findings;
 pub use report::{Finding, Place, Report};
-pub use snapshot::{Entry, Snapshot};
+pub use snapshot::{Allocation, Entry, Snapshot};
 use vips::Vips;
 
 /// `spec.controller` of the IngressClasses that are ours.
@@ -82,26 +84,27 @@ impl Translator {
     /// The same for an agent without XDP: every Ingress of our classes, in every namespace, is answered at each
     /// of `openings`. VipPools mean nothing to such an agent and are not judged.
     pub fn translate_at(&mut self, snapshot: &Snapshot, openings: &[Opening]) -> (Model, Report) {
-        self.translate_behind(snapshot, |_, classes, _| Vips::ordinary(openings, classes))
+        self.translate_behind(snapshot, |_, classes, _, _| Vips::ordinary(openings, classes))
     }
 
     fn translate_behind<'a>(
         &mut self,
         snapshot: &'a Snapshot,
-        assign: impl FnOnce(&'a Snapshot, &Classes<'a>, &mut Findings) -> Vips,
+        assign: impl FnOnce(&'a Snapshot, &Classes<'a>, &[Own<'_>], &mut Findings) -> Vips,
     ) -> (Model, Report) {
         let mut findings = Findings::default();
         let touched = self.index.update(snapshot);
         let classes = Classes::new(snapshot, self.controllers);
         findings.extend(classes.judged(&snapshot.findings));
         let changes = self.readings.update(&classes, &self.index, &touched.secrets);
-        let vips = assign(snapshot, &classes, &mut findings);
+        let own = self.readings.own();
+        let vips = assign(snapshot, &classes, &own, &mut findings);
         let addresses = vips.pools.iter().flat_map(|pool| &pool.vips);
         let addresses = addresses.map(|vip| vip.address).collect();
         let mut backends = Backends::new(&self.index, addresses, &touched.services, &mut self.backends);
         let mut last = std::mem::take(&mut self.sites);
         let mut sites: BTreeMap<&Audience, Arc<Site>> = BTreeMap::new();
-        let unserved = vips.unserved(&classes);
+        let unserved = vips.unserved(&classes, &own);
         // What no VIP serves is judged all the same.
         for audience in vips
             .bindings

@@ -34,6 +34,7 @@ impl Followed {
                     namespaces: args.watch_namespace.clone(),
                     controllers: args.take_over.controllers(),
                     fleet: Fleet::Alone,
+                    pools: !args.ordinary.no_xdp,
                 };
                 if !args.ordinary.no_xdp {
                     let namespace = args.namespace.clone();

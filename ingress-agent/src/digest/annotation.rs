@@ -17,7 +17,7 @@ use super::{Cause, Fault, Verdict};
 use crate::model::policy::Retry;
 use crate::model::{ObjectRef, Policies};
 
-use table::{ALIASES, Class, PROTECTIVE_FAMILIES, Reach, Row, Setting, TABLE};
+use table::{ALIASES, Class, OURS, PROTECTIVE_FAMILIES, Reach, Row, Setting, TABLE};
 use value::{Protocol, UpstreamHost};
 
 /// Ours first: it wins.
@@ -38,6 +38,8 @@ pub struct Annotations {
     pub ssl_redirect: bool,
     /// `force-ssl-redirect`: to https in any case.
     pub force_ssl_redirect: bool,
+    /// `ingress-agent.dev/vip: own`: it is served at addresses of its own, and not at its class's.
+    pub own_vip: bool,
     /// All other policies. The upstream host may hold [`SERVICE_NAME`] and [`SERVICE_PORT`].
     pub policies: Policies,
 }
@@ -61,6 +63,7 @@ impl Default for Annotations {
             protection: Protection::Served,
             ssl_redirect: true,
             force_ssl_redirect: false,
+            own_vip: false,
             policies: Policies::default(),
         }
     }
@@ -73,7 +76,7 @@ pub(super) fn read(
     faults: &mut Vec<Fault>,
 ) -> Annotations {
     let mut annotations = Annotations::default();
-    let mut known: BTreeMap<usize, (Spelling, Written<'_>)> = BTreeMap::new();
+    let mut known: BTreeMap<&str, (&Row, Spelling, Written<'_>)> = BTreeMap::new();
     let mut unknown = Vec::new();
     for (key, value) in all {
         let written = Written {
@@ -85,19 +88,18 @@ pub(super) fn read(
         };
         let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
         let registered = alias.map_or(name, |(_, registered)| registered);
-        match TABLE.binary_search_by_key(&registered, |row| row.name) {
-            Ok(row) if exact => {
+        match row(place, registered).filter(|_| exact) {
+            Some(row) => {
                 let spelling = (place, alias.is_some());
-                let best = known.get(&row).map(|(best, _)| *best);
+                let best = known.get(row.name).map(|(_, best, _)| *best);
                 if best.is_none_or(|best| spelling < best) {
-                    known.insert(row, (spelling, written));
+                    known.insert(row.name, (row, spelling, written));
                 }
             }
-            Ok(_) | Err(_) => unknown.push((name, written)),
+            None => unknown.push((name, written)),
         }
     }
-    for (row, (_, written)) in &known {
-        let Some(row) = TABLE.get(*row) else { continue };
+    for (row, _, written) in known.values() {
         if !row
             .idle
             .iter()
@@ -112,10 +114,18 @@ pub(super) fn read(
         if protects {
             annotations.protection = annotations.protection.max(Protection::Closed);
         }
-        let names = TABLE.iter().map(|row| row.name).filter(|_| index < ADVISED);
+        let names = TABLE.iter().chain(&OURS).map(|row| row.name);
+        let names = names.filter(|_| index < ADVISED);
         faults.push(unknown_name(written.key, protects, nearest(&lower, names)));
     }
     annotations
+}
+
+/// The annotation of a name under a prefix.
+fn row(place: usize, name: &str) -> Option<&'static Row> {
+    let known = TABLE.binary_search_by_key(&name, |row| row.name).ok();
+    let known = known.and_then(|index| TABLE.get(index));
+    known.or_else(|| OURS.iter().find(|row| place == 0 && row.name == name))
 }
 
 /// The prefix's place among [`PREFIXES`], and whether the name is an alias. The least counts.
@@ -189,6 +199,7 @@ impl Annotations {
             Setting::Balance => {
                 upstream.balance = value::balance(text).ok_or("`round_robin`, `ewma` or `least_request`")?;
             }
+            Setting::OwnVip => self.own_vip = (text == "own").then_some(true).ok_or("`own` or `shared`")?,
             Setting::UpstreamHost => {
                 match value::upstream_host(text, object).ok_or(
                     "a host name with or without port; of variables `$namespace`, `$ingress_name`, `$service_name` and `$service_port`",

@@ -50,6 +50,10 @@ causes! {
     AssignmentAddress = "assignment-address",
     /// A VipPool's assignment of an address that it does not have.
     AssignmentOutside = "assignment-outside",
+    /// A VipPool's assignment to nobody, or to a class and an Ingress.
+    AssignmentOwner = "assignment-owner",
+    /// A VipPool's assignment of an address that is somebody else's.
+    AssignmentTaken = "assignment-taken",
     /// A backend that names a Service and a resource.
     BackendBoth = "backend-both",
     /// A backend whose Service has an empty name.
@@ -164,6 +168,10 @@ causes! {
     Type = "type",
     /// A field that the API does not have.
     UnknownField = "unknown-field",
+    /// An Ingress that asks for an address of its own and has none.
+    VipOwn = "vip-own",
+    /// A class or an Ingress whose address is not given out yet.
+    VipPending = "vip-pending",
 }
 
 impl fmt::Display for Cause {

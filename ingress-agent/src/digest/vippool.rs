@@ -1,108 +1,20 @@
 //! VipPool (ingress-agent.dev/v1alpha1): our one custom resource, and its value.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
-
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
-use kube::CustomResource;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::{Cause, Fault, Selector, keep, object};
 use crate::model::ObjectRef;
 
+mod api;
 mod port;
 mod range;
+mod rules;
 
+pub use api::{Announce, Assignment, VipPool, VipPoolSpec, VipPoolStatus, VipPort, VipProtocol};
 pub use port::Port;
 pub use range::Range;
-
-/// The addresses that the outside world dials, the ports there, and who may use them.
-#[derive(Clone, CustomResource, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[kube(
-    group = "ingress-agent.dev",
-    version = "v1alpha1",
-    kind = "VipPool",
-    status = "VipPoolStatus",
-    derive = "Default",
-    derive = "PartialEq"
-)]
-#[serde(rename_all = "camelCase")]
-pub struct VipPoolSpec {
-    /// Each `ADDRESS`, `CIDR` or `FIRST-LAST`.
-    pub addresses: Vec<String>,
-    /// Absent: 80 for HTTP and 443 for HTTPS.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 16))]
-    pub ports: Option<Vec<VipPort>>,
-    /// How the outside world learns of the addresses.
-    #[serde(default)]
-    pub announce: Announce,
-    /// The IngressClasses that are served here. Absent or empty: those that no other pool names.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classes: Option<Vec<String>>,
-    /// The nodes that serve the addresses. Absent: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node_selector: Option<LabelSelector>,
-    /// The namespaces whose objects are served here. Absent: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace_selector: Option<LabelSelector>,
-}
-
-/// A port of every address of the pool.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct VipPort {
-    /// The TCP port.
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: u16,
-    /// What is spoken there.
-    pub protocol: VipProtocol,
-}
-
-/// What is spoken on a port.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub enum VipProtocol {
-    /// Plain HTTP.
-    #[serde(rename = "HTTP")]
-    Http,
-    /// HTTP within TLS, which ends here.
-    #[serde(rename = "HTTPS")]
-    Https,
-}
-
-/// How the outside world learns of a pool's addresses.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub enum Announce {
-    /// Routers are told elsewhere, by routes to the nodes.
-    #[default]
-    Routes,
-}
-
-/// What was decided about the pool.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct VipPoolStatus {
-    /// Who was given which address. Nodes serve from here.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub assignments: Vec<Assignment>,
-    /// How the pool fares.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<Condition>,
-}
-
-/// An address and whose it is.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct Assignment {
-    /// An address of the pool.
-    pub address: String,
-    /// The IngressClass that is served there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub class: Option<String>,
-    /// The namespace of the object that is served there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// The name of the object that is served there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-}
 
 /// A VipPool's value.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -119,11 +31,34 @@ pub struct Pool {
     pub nodes: Selector,
     /// The namespaces that are served.
     pub namespaces: Selector,
-    /// `status.assignments` for classes, as `(address, class)`.
-    pub assignments: Vec<(std::net::IpAddr, Arc<str>)>,
+    /// `status.assignments`.
+    pub assignments: Vec<(IpAddr, Owner)>,
     /// What of it could not be read. With a fault in ports or selectors, `ranges` is empty: a pool that
     /// would serve other nodes or namespaces than it was meant to serves none.
     pub faults: Vec<Fault>,
+}
+
+/// Whose an address is. A namespace and a name stay apart: joined, those of two objects may be alike (K8-4).
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Owner {
+    /// An IngressClass's, for all of its Ingresses that ask for no address of their own.
+    Class(Arc<str>),
+    /// One Ingress's own.
+    Ingress {
+        /// Its namespace.
+        namespace: Arc<str>,
+        /// Its name.
+        name: Arc<str>,
+    },
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class(class) => write!(f, "class `{class}`"),
+            Self::Ingress { namespace, name } => write!(f, "Ingress `{namespace}/{name}`"),
+        }
+    }
 }
 
 /// Turns a VipPool into its value.
@@ -173,35 +108,40 @@ pub fn digest(pool: VipPool, previous: Option<&Arc<Pool>>) -> Arc<Pool> {
     keep(pool, previous)
 }
 
-/// Assignments to other objects than classes are read by those who serve such objects.
-fn assignment(
-    index: usize,
-    assignment: Assignment,
-    faults: &mut Vec<Fault>,
-) -> Option<(std::net::IpAddr, Arc<str>)> {
+fn assignment(index: usize, assignment: Assignment, faults: &mut Vec<Fault>) -> Option<(IpAddr, Owner)> {
     let Assignment {
         address,
         class,
-        namespace: _,
-        name: _,
+        namespace,
+        name,
     } = assignment;
-    let class = class?;
-    match address.parse() {
-        Ok(address) => Some((address, Arc::from(class))),
-        Err(_) => {
-            faults.push(
-                Fault::refused(
-                    Cause::AssignmentAddress,
-                    format!("status.assignments[{index}].address"),
-                )
-                .found(format!("`{address}`"))
-                .expected("an IP address")
+    let field = format!("status.assignments[{index}]");
+    let Ok(address) = address.parse() else {
+        let fault = Fault::refused(Cause::AssignmentAddress, format!("{field}.address"))
+            .found(format!("`{address}`"))
+            .expected("an IP address")
+            .so("the assignment is not used")
+            .change("remove the assignment, or correct its address");
+        faults.push(fault);
+        return None;
+    };
+    let owner = match (class, namespace, name) {
+        (Some(class), None, None) => Owner::Class(Arc::from(class)),
+        (None, Some(namespace), Some(name)) => Owner::Ingress {
+            namespace: Arc::from(namespace),
+            name: Arc::from(name),
+        },
+        (_, _, _) => {
+            let fault = Fault::refused(Cause::AssignmentOwner, field)
+                .found(format!("{address} for nobody, or for more than one"))
+                .expected("either `class`, or `namespace` and `name` of an Ingress")
                 .so("the assignment is not used")
-                .change("remove the assignment, or correct its address"),
-            );
-            None
+                .change("remove the assignment, or write one of the two");
+            faults.push(fault);
+            return None;
         }
-    }
+    };
+    Some((address, owner))
 }
 
 #[cfg(test)]

@@ -57,6 +57,8 @@ pub struct Scope {
     pub controllers: Controllers,
     /// How the nodes find one another.
     pub fleet: Fleet,
+    /// Whether VIPs are served: VipPools are watched then.
+    pub pools: bool,
 }
 
 /// Sends what was saved, if that can be, then what the cluster holds, then a new snapshot whenever a digest has

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Entry;
+use super::allocation::Own;
 use super::audience::Audience;
 use super::certificates;
 use super::classes::{Classes, Controller};
@@ -38,6 +39,8 @@ pub(super) struct Readings {
     /// Whose rules each of our classes is read by, and whether there is such an IngressClass.
     classes: BTreeMap<Arc<str>, (Controller, bool)>,
     default_class: Option<Arc<str>>,
+    /// Those that ask for an address of their own, by address.
+    own: HashMap<usize, Arc<Reading>>,
 }
 
 /// `None`: another controller's.
@@ -80,6 +83,11 @@ impl Reading {
         let faults = faults.chain(certificates::faults(&reading, index));
         reading.findings = faults.map(|fault| reading.finding(fault)).collect();
         reading
+    }
+
+    /// Whether it asks for an address of its own.
+    pub(super) fn asks_for_own_vip(&self) -> bool {
+        self.entry.value.annotations.own_vip
     }
 
     /// A finding about it.
@@ -159,7 +167,24 @@ impl Readings {
             .gone
             .extend(was.into_values().filter_map(|(_, reading)| reading));
         self.read_again(classes, index, touched, &mut changes);
+        for gone in &changes.gone {
+            self.own.remove(&Arc::as_ptr(gone).addr());
+        }
+        for new in changes.new.iter().filter(|new| new.asks_for_own_vip()) {
+            self.own.insert(Arc::as_ptr(new).addr(), Arc::clone(new));
+        }
         changes
+    }
+
+    /// The Ingresses that ask for addresses of their own, by precedence.
+    pub(super) fn own(&self) -> Vec<Own<'_>> {
+        let own = self.own.values().map(|reading| Own {
+            class: &reading.class,
+            entry: &reading.entry,
+        });
+        let mut own: Vec<_> = own.collect();
+        own.sort_by(|a, b| a.entry.precedence.cmp(&b.entry.precedence));
+        own
     }
 
     /// Reads those whose class or whose Secrets are others now.

@@ -33,6 +33,20 @@ pub struct Snapshot {
     pub foreign: BTreeSet<String>,
     /// What the source could not read.
     pub findings: Vec<Finding>,
+    /// Who gives out the pools' addresses.
+    pub allocation: Allocation,
+    /// A former agent saved it: what it lacks may well be there.
+    pub restored: bool,
+}
+
+/// Who gives out the addresses of VipPools.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Allocation {
+    /// The reader: what a pool's status does not record is the first free address.
+    #[default]
+    FirstFree,
+    /// The leader: only what a pool's status records counts.
+    Recorded,
 }
 
 /// A value, its rank among those that claim the same, and where its author finds it.
@@ -71,6 +85,8 @@ impl Snapshot {
             nodes: None,
             foreign: BTreeSet::new(),
             findings: Vec::new(),
+            allocation: Allocation::FirstFree,
+            restored: false,
         }
     }
 
@@ -89,6 +105,8 @@ impl Snapshot {
             nodes,
             foreign,
             findings,
+            allocation,
+            restored,
         } = self;
         *node == other.node
             && *ingresses == other.ingresses
@@ -101,5 +119,7 @@ impl Snapshot {
             && nodes.as_ref().map(Arc::as_ptr) == other.nodes.as_ref().map(Arc::as_ptr)
             && *foreign == other.foreign
             && *findings == other.findings
+            && *allocation == other.allocation
+            && *restored == other.restored
     }
 }

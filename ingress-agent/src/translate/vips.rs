@@ -1,24 +1,19 @@
 //! From VipPools to VIPs, who is served at each, and the nodes that serve them.
 //!
-//! A class gets, of every pool that serves it, the addresses that the pool's status gives it, else the
-//! first free address of each family, classes by name. A pool that names no classes serves those that no
-//! pool names. Where pools overlap the older one has the addresses; a node's own address is never a VIP.
+//! Who has which address, [`allocation`](super::allocation) says; here are the listeners there and the members, and
+//! what is said of who is served nowhere.
 
-mod blocked;
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::audience::Audience;
+use super::allocation::{self, Own, Share};
+use super::audience::{Audience, admits, namespace_unserved};
 use super::classes::Classes;
 use super::report::Findings;
 use super::{Entry, Snapshot};
-use crate::digest::vippool::Range;
+use crate::digest::vippool::Owner;
 use crate::digest::{self, Cause, Fault, Nodes, Selector};
 use crate::model::{self, Member, Opening, Protocol, Vip};
-
-use blocked::Blocked;
 
 /// A VIP and what is behind it.
 pub(super) struct Binding {
@@ -40,7 +35,7 @@ impl Vips {
     /// All our classes at every one of the openings, and no pool.
     pub(super) fn ordinary(openings: &[Opening], classes: &Classes<'_>) -> Self {
         let all = classes.ours.keys().cloned().collect();
-        let audience = Audience::new(all, Selector::default());
+        let audience = Audience::everyone(all);
         let binding = |opening: &Opening| Binding {
             vip: opening.vip,
             tls: opening.tls,
@@ -54,67 +49,64 @@ impl Vips {
         }
     }
 
-    /// Our classes without any VIP, each alone.
-    pub(super) fn unserved(&self, classes: &Classes<'_>) -> Vec<Audience> {
-        let served = |class: &Arc<str>| {
-            self.bindings
-                .iter()
-                .any(|binding| binding.audience.classes.contains(class))
-        };
-        let unserved = classes.ours.keys().filter(|class| !served(class));
-        unserved.map(Audience::of).collect()
+    /// Whom no VIP serves: our classes, each alone, and the Ingresses that asked for an address of their own.
+    pub(super) fn unserved(&self, classes: &Classes<'_>, own: &[Own<'_>]) -> Vec<Audience> {
+        let audiences: BTreeSet<_> = self.bindings.iter().map(|binding| &binding.audience).collect();
+        let of_classes = classes.ours.keys().filter(|class| {
+            let mut shared = audiences.iter().filter(|audience| !audience.is_own());
+            !shared.any(|audience| audience.classes.contains(*class))
+        });
+        let of_classes = of_classes.map(Audience::of);
+        let everyone = audiences.iter().any(|audience| audience.is_everyone());
+        let own = own.iter().filter(|_| !everyone).map(Audience::own);
+        let own = own.filter(|audience| !audiences.contains(audience));
+        of_classes.chain(own).collect()
     }
 }
 
-/// Gives the pools' addresses to our classes.
-pub(super) fn assign(snapshot: &Snapshot, classes: &Classes<'_>, findings: &mut Findings) -> Vips {
+/// The VIPs that the pools' addresses make.
+pub(super) fn assign(
+    snapshot: &Snapshot,
+    classes: &Classes<'_>,
+    own: &[Own<'_>],
+    findings: &mut Findings,
+) -> Vips {
     let mut vips = Vips::default();
-    let mut pools: Vec<_> = snapshot.pools.iter().collect();
-    pools.sort_by(|a, b| a.precedence.cmp(&b.precedence));
-    let Some(nodes) = &snapshot.nodes else {
+    let shares = allocation::shares(snapshot, classes, own, snapshot.allocation);
+    let (Some(shares), Some(nodes)) = (shares, &snapshot.nodes) else {
         // Nobody is known who could serve; the reason is among the source's findings.
-        for pool in pools {
+        for pool in &snapshot.pools {
             tell(pool, findings, pool.value.faults.iter().cloned());
         }
         return vips;
     };
-    let named: BTreeSet<_> = pools.iter().flat_map(|pool| &pool.value.classes).collect();
-    let mut blocked = Blocked::new(nodes);
-    for pool in &pools {
-        tell(pool, findings, pool.value.faults.iter().cloned());
-        tell(pool, findings, blocked.faults(&pool.value));
-        let served = serves(pool, classes, &named, findings);
-        let owners = owners(pool, &served, &blocked, findings);
-        blocked.add(&pool.value);
-        let members = members(pool, nodes, findings);
-        if !members.is_empty() && !owners.is_empty() {
-            vips.add(pool, owners, members);
+    for share in &shares {
+        let faults = share.faults.iter().chain(&share.exhausted);
+        tell(share.pool, findings, faults.cloned());
+        let members = members(share.pool, nodes, findings);
+        if !members.is_empty() && !share.holders.is_empty() {
+            vips.add(share, own, members);
         }
     }
     vips.pools.sort_by(|a, b| a.name.cmp(&b.name));
     vips.bindings.sort_by_key(|binding| binding.vip);
-    let unserved = vips.unserved(classes);
-    for class in unserved
-        .iter()
-        .flat_map(|audience| &audience.classes)
-        .filter(|_| !pools.is_empty())
-    {
-        let Some(entry) = classes.ours.get(class).and_then(|ours| ours.entry) else {
-            continue;
-        };
-        tell(entry, findings, [no_pool()]);
+    if !shares.is_empty() {
+        vips.judge(&shares, classes, own, findings);
     }
     vips
 }
 
 impl Vips {
-    fn add(&mut self, pool: &Entry<digest::Pool>, owners: Owners, members: Vec<Member>) {
+    fn add(&mut self, share: &Share<'_>, own: &[Own<'_>], members: Vec<Member>) {
+        let pool = &share.pool.value;
         let mut vips = Vec::new();
-        for (address, classes) in owners {
-            let audience = Audience::new(classes, pool.value.namespaces.clone());
-            for port in &pool.value.ports {
+        for (address, owners) in &share.holders {
+            let Some(audience) = audience(owners, pool, own) else {
+                continue;
+            };
+            for port in &pool.ports {
                 let vip = Vip {
-                    address,
+                    address: *address,
                     port: port.number,
                     protocol: Protocol::Tcp,
                 };
@@ -128,99 +120,63 @@ impl Vips {
         }
         vips.sort();
         self.pools.push(Arc::new(model::Pool {
-            name: Arc::clone(&pool.value.object.name),
+            name: Arc::clone(&pool.object.name),
             vips,
             members,
         }));
     }
-}
 
-/// The classes at each address.
-type Owners = BTreeMap<IpAddr, BTreeSet<Arc<str>>>;
-
-fn serves(
-    pool: &Entry<digest::Pool>,
-    classes: &Classes<'_>,
-    named: &BTreeSet<&Arc<str>>,
-    findings: &mut Findings,
-) -> BTreeSet<Arc<str>> {
-    let names = &pool.value.classes;
-    if names.is_empty() {
-        return classes
-            .ours
-            .keys()
-            .filter(|class| !named.contains(class))
-            .cloned()
-            .collect();
-    }
-    for (index, name) in names
-        .iter()
-        .enumerate()
-        .filter(|(_, name)| !classes.ours.contains_key(*name))
-    {
-        let existing = classes.ours.keys().map(|name| &**name);
-        let fault = Fault::degraded(Cause::PoolClass, format!("spec.classes[{index}]"))
-            .found(format!("`{name}`, which is no IngressClass of ours"))
-            .expected(format!(
-                "the name of an IngressClass with `controller: {}`",
-                super::CONTROLLER
-            ))
-            .nearest(digest::nearest::nearest(name, existing))
-            .so("the pool serves nothing for it")
-            .change("correct the name, or create the IngressClass");
-        tell(pool, findings, [fault]);
-    }
-    names
-        .iter()
-        .filter(|name| classes.ours.contains_key(*name))
-        .cloned()
-        .collect()
-}
-
-fn owners(
-    pool: &Entry<digest::Pool>,
-    classes: &BTreeSet<Arc<str>>,
-    blocked: &Blocked,
-    findings: &mut Findings,
-) -> Owners {
-    let mut owners = Owners::new();
-    let mut assigned = BTreeSet::new();
-    for (address, class) in pool
-        .value
-        .assignments
-        .iter()
-        .filter(|(_, class)| classes.contains(class))
-    {
-        let inside = pool.value.ranges.iter().any(|range| range.contains(*address));
-        if inside && !blocked.ranges().any(|range| range.contains(*address)) {
-            owners.entry(*address).or_default().insert(Arc::clone(class));
-            assigned.insert(class);
-        } else {
-            tell(pool, findings, [not_ours(*address, class)]);
+    /// Tells those who have no address, and those who wait for one.
+    fn judge(&self, shares: &[Share<'_>], classes: &Classes<'_>, own: &[Own<'_>], findings: &mut Findings) {
+        let pending = |owner: &Owner| -> Vec<Fault> {
+            let waits = shares.iter().flat_map(|share| {
+                let pending = share.pending.iter().filter(|(waiting, _)| waiting == owner);
+                pending.map(|(owner, v4)| allocation::pending(&share.pool.value.object.name, owner, *v4))
+            });
+            waits.collect()
+        };
+        let unserved: BTreeSet<_> = self.unserved(classes, own).into_iter().collect();
+        for (class, ours) in &classes.ours {
+            let Some(entry) = ours.entry else { continue };
+            let waits = pending(&Owner::Class(Arc::clone(class)));
+            if waits.is_empty() && unserved.contains(&Audience::of(class)) {
+                tell(entry, findings, [no_pool()]);
+            }
+            tell(entry, findings, waits);
+        }
+        for one in own {
+            let waits = pending(&one.owner());
+            if waits.is_empty() && unserved.contains(&Audience::own(one)) {
+                let namespace = &one.entry.value.object.namespace;
+                let mut serving = shares
+                    .iter()
+                    .filter(|share| share.classes.contains(one.class))
+                    .peekable();
+                let is_shut_out = serving.peek().is_some()
+                    && !serving.any(|share| admits(&share.pool.value.namespaces, namespace));
+                let fault = if is_shut_out {
+                    namespace_unserved(one.class, namespace)
+                } else {
+                    no_own(one.class)
+                };
+                tell(one.entry, findings, [fault]);
+            }
+            tell(one.entry, findings, waits);
         }
     }
-    for class in classes.iter().filter(|class| !assigned.contains(class)) {
-        for v4 in [true, false] {
-            let ranges: Vec<_> = pool
-                .value
-                .ranges
-                .iter()
-                .filter(|range| range.first.is_ipv4() == v4)
-                .collect();
-            if ranges.is_empty() {
-                continue;
-            }
-            let taken: Vec<_> = owners.keys().map(|address| Range::single(*address)).collect();
-            let taken: Vec<_> = blocked.ranges().copied().chain(taken).collect();
-            match ranges.iter().find_map(|range| range.first_outside(&taken)) {
-                Some(address) => {
-                    owners.entry(address).or_default().insert(Arc::clone(class));
-                }
-                None => tell(pool, findings, [exhausted(class, v4)]),
-            }
-        }
+}
+
+/// Who is served at an address.
+fn audience(owners: &BTreeSet<Owner>, pool: &digest::Pool, own: &[Own<'_>]) -> Option<Audience> {
+    if let Some(owner @ Owner::Ingress { .. }) = owners.first() {
+        let mut own = own.iter();
+        return own.find(|own| own.owner() == *owner).map(Audience::own);
     }
-    owners
+    let classes = owners.iter().filter_map(|owner| match owner {
+        Owner::Class(class) => Some(Arc::clone(class)),
+        Owner::Ingress { .. } => None,
+    });
+    Some(Audience::shared(classes.collect(), pool.namespaces.clone()))
 }
 
 fn members(pool: &Entry<digest::Pool>, nodes: &Nodes, findings: &mut Findings) -> Vec<Member> {
@@ -240,23 +196,6 @@ fn members(pool: &Entry<digest::Pool>, nodes: &Nodes, findings: &mut Findings) -
     members
 }
 
-fn not_ours(address: IpAddr, class: &str) -> Fault {
-    Fault::refused(Cause::AssignmentOutside, "status.assignments")
-        .found(format!("{address} for class `{class}`"))
-        .expected("an address of the pool that is no node's and no older pool's")
-        .so("the class is given another address")
-        .change("remove the assignment, or add the address to the pool")
-}
-
-fn exhausted(class: &str, v4: bool) -> Fault {
-    let family = if v4 { "IPv4" } else { "IPv6" };
-    Fault::degraded(Cause::PoolExhausted, "spec.addresses")
-        .found(format!("no free {family} address for class `{class}`"))
-        .expected("an address of each family for every class")
-        .so(format!("the class has no {family} address of this pool"))
-        .change("add addresses to the pool")
-}
-
 fn no_pool() -> Fault {
     Fault::degraded(Cause::ClassUnserved, "metadata.name")
         .found("a class that no VipPool serves")
@@ -265,13 +204,23 @@ fn no_pool() -> Fault {
         .change("add the class to a VipPool's `spec.classes`")
 }
 
+fn no_own(class: &str) -> Fault {
+    Fault::refused(Cause::VipOwn, "metadata.annotations[ingress-agent.dev/vip]")
+        .found(format!(
+            "`own`, and no VipPool of class `{class}` with an address for it"
+        ))
+        .expected("a VipPool of the class with a free address")
+        .so("the Ingress has no address")
+        .change("add addresses to the pool, or remove the annotation to be served at the class's")
+}
+
 fn tell<T: HasObject>(entry: &Entry<T>, findings: &mut Findings, faults: impl IntoIterator<Item = Fault>) {
     for fault in faults {
         findings.add(entry.value.object(), entry.place.as_ref(), fault);
     }
 }
 
-/// What findings about a pool and about a class have in common.
+/// What findings about pools, classes and Ingresses have in common.
 trait HasObject {
     fn object(&self) -> &model::ObjectRef;
 }
@@ -283,6 +232,12 @@ impl HasObject for digest::Pool {
 }
 
 impl HasObject for digest::Class {
+    fn object(&self) -> &model::ObjectRef {
+        &self.object
+    }
+}
+
+impl HasObject for digest::Ingress {
     fn object(&self) -> &model::ObjectRef {
         &self.object
     }

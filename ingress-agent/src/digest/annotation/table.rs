@@ -49,6 +49,7 @@ pub(super) enum Setting {
     PreserveTrailingSlash,
     Balance,
     UpstreamHost,
+    OwnVip,
 }
 
 const fn honoured(name: &'static str, setting: Setting) -> Row {
@@ -91,6 +92,13 @@ const ZERO: &[&str] = &["0"];
 /// What cert-manager writes on its solver's Ingress.
 const EVERYONE: &[&str] = &["0.0.0.0/0,::/0"];
 const ANY: &[&str] = &[];
+
+/// Ours alone, that ingress-nginx does not register.
+pub(super) const OURS: [Row; 1] = [Row {
+    name: "vip",
+    class: Class::Honoured(Setting::OwnVip),
+    idle: &["shared"],
+}];
 
 /// Other spellings of registered names; where both stand, the name on the right counts.
 pub(super) const ALIASES: [(&str, &str); 2] = [

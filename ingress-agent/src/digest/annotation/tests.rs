@@ -46,6 +46,7 @@ fn valid(setting: Setting) -> &'static str {
         Setting::NextUpstreamTimeout | Setting::NextUpstreamTries => "9",
         Setting::Balance => "ewma",
         Setting::UpstreamHost => "api.example.com:8080",
+        Setting::OwnVip => "own",
     }
 }
 
@@ -130,6 +131,20 @@ fn every_annotation_with_every_sort_of_value() {
             );
         }
     }
+}
+
+#[test]
+fn an_address_of_its_own_is_asked_for_in_our_name_only() {
+    let own = |prefix, value| {
+        let (annotations, faults) = read_all(&[(prefix, "vip", value)]);
+        (annotations.own_vip, causes(&faults).concat())
+    };
+    assert_eq!(own(OURS, "own"), (true, String::new()));
+    assert_eq!(own(OURS, "shared"), (false, String::new()));
+    assert_eq!(own(OURS, "192.0.2.1"), (false, "annotation-value".to_owned()));
+    assert_eq!(own(NGINX, "own"), (false, "annotation-unknown".to_owned()));
+    let (_, faults) = read_all(&[(OURS, "vips", "own")]);
+    assert_eq!(faults[0].nearest.as_deref(), Some("vip"));
 }
 
 #[test]

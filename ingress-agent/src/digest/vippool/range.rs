@@ -46,6 +46,53 @@ impl Range {
         Some(candidate)
     }
 
+    /// The addresses that are in none of `others`, the first one first.
+    pub fn outside(self, others: Vec<Self>) -> impl Iterator<Item = IpAddr> {
+        let mut rest = Some(self);
+        std::iter::from_fn(move || {
+            let left = rest.take()?;
+            let found = left.first_outside(&others)?;
+            rest = left.after(found);
+            Some(found)
+        })
+    }
+
+    /// How many addresses are in none of `others`.
+    pub fn count_outside(self, others: &[Self]) -> u128 {
+        let mut pieces = vec![self];
+        for other in others.iter().filter(|other| other.overlap(&self).is_some()) {
+            pieces = pieces
+                .into_iter()
+                .flat_map(|piece| piece.without(other))
+                .collect();
+        }
+        let sizes = pieces.iter().map(|piece| {
+            let ((_, first), (_, last)) = (number(piece.first), number(piece.last));
+            (last - first).saturating_add(1)
+        });
+        sizes.fold(0, u128::saturating_add)
+    }
+
+    /// What is behind one of its addresses.
+    fn after(self, at: IpAddr) -> Option<Self> {
+        let (v4, at) = number(at);
+        let first = address(v4, at.checked_add(1)?);
+        (first.is_ipv4() == v4 && first <= self.last).then_some(Self { first, ..self })
+    }
+
+    /// What is before and behind another.
+    fn without(self, other: &Self) -> impl Iterator<Item = Self> + use<> {
+        let Some(shared) = self.overlap(other) else {
+            return [Some(self), None].into_iter().flatten();
+        };
+        let (v4, first) = number(shared.first);
+        let before = (shared.first > self.first).then(|| Self {
+            last: address(v4, first - 1),
+            ..self
+        });
+        [before, self.after(shared.last)].into_iter().flatten()
+    }
+
     /// The addresses both have.
     pub fn overlap(&self, other: &Self) -> Option<Self> {
         let (first, last) = (self.first.max(other.first), self.last.min(other.last));

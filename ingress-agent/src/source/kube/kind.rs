@@ -76,7 +76,17 @@ impl Watches<'_> {
         T: PartialEq + Send + Sync + 'static,
     {
         let api = Api::all(self.client.clone());
-        Kind(vec![self.start(kind, api, digest)])
+        Kind(vec![self.start(kind, api, digest, Definition::BuiltIn)])
+    }
+
+    /// The same of a kind that the cluster has to be told of by our definition.
+    pub(super) fn defined<K, T>(&mut self, kind: &'static str, digest: Digest<K, T>) -> Kind<T>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Watched,
+        T: PartialEq + Send + Sync + 'static,
+    {
+        let api = Api::all(self.client.clone());
+        Kind(vec![self.start(kind, api, digest, Definition::Ours)])
     }
 
     /// Watches a kind in the namespaces of the scope.
@@ -94,7 +104,7 @@ impl Watches<'_> {
         };
         Kind(
             apis.into_iter()
-                .map(|api| self.start(kind, api, digest))
+                .map(|api| self.start(kind, api, digest, Definition::BuiltIn))
                 .collect(),
         )
     }
@@ -104,6 +114,7 @@ impl Watches<'_> {
         kind: &'static str,
         api: Api<Arrived<K>>,
         digest: Digest<K, T>,
+        definition: Definition,
     ) -> Arc<Mutex<Shelf<T>>>
     where
         K: Resource<DynamicType = ()> + Watched,
@@ -111,9 +122,19 @@ impl Watches<'_> {
     {
         let shelf = Arc::new(Mutex::new(Shelf::new(kind)));
         let (filled, changed) = (Arc::clone(&shelf), Arc::clone(self.changed));
-        self.tasks.spawn(fill(kind, api, digest, filled, changed));
+        self.tasks
+            .spawn(fill(kind, api, digest, definition, filled, changed));
         shelf
     }
+}
+
+/// Who defines a kind.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Definition {
+    /// Every API server.
+    BuiltIn,
+    /// We do, and whoever installs us tells the API server: where it knows no such kind there are no such objects.
+    Ours,
 }
 
 /// An object's value, from it and the value it had before.
@@ -129,6 +150,7 @@ async fn fill<K, T>(
     kind: &'static str,
     api: Api<Arrived<K>>,
     digest: Digest<K, T>,
+    definition: Definition,
     shelf: Arc<Mutex<Shelf<T>>>,
     changed: Arc<Notify>,
 ) where
@@ -158,6 +180,18 @@ pub(super) async fn follow<K>(
     while let Some(event) = events.next().await {
         let event = match event {
             Ok(event) => event,
+            Err(error) if definition == Definition::Ours && is_unknown(&error) => {
+                if said.as_deref() != Some(UNDEFINED) {
+                    warn!(kind, "{UNDEFINED}");
+                    said = Some(UNDEFINED.to_owned());
+                }
+                let mut shelf = lock(&shelf);
+                shelf.list_begins();
+                if shelf.list_ends(Instant::now()) {
+                    changed.notify_one();
+                }
+                continue;
+            }
             Err(error) => {
                 // The same trouble is told once; the watcher tries on, ever more slowly.
                 let error = error.to_string();
@@ -172,6 +206,19 @@ pub(super) async fn follow<K>(
             info!(kind, "the API server answers again");
         }
         take(event);
+    }
+}
+
+/// What is said where the API server does not know our kind.
+const UNDEFINED: &str = "the API server does not know this kind, so there are none: to serve VIPs, run `ingress-agent \
+                         crd | kubectl apply -f -`, then make a VipPool";
+
+/// Whether the API server knows no such kind.
+fn is_unknown(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
+        _ => false,
     }
 }
 

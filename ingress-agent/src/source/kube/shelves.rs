@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use super::Scope;
 use super::kind::{Kind, Watches};
 use super::members::Members;
-use crate::digest::{self, Class, Endpoints, Ingress, Service};
-use crate::translate::Snapshot;
+use crate::digest::vippool::VipPool;
+use crate::digest::{self, Class, Endpoints, Ingress, Pool, Service};
+use crate::translate::{Allocation, Snapshot};
 
 /// All kinds but Secrets.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Shelves {
     classes: Kind<Class>,
     services: Kind<Service>,
     endpoints: Kind<Endpoints>,
+    /// `None`: no VIPs are served.
+    pools: Option<Kind<Pool>>,
     /// Ended when this is dropped.
     _tasks: JoinSet<()>,
 }
@@ -44,6 +47,9 @@ impl Shelves {
             classes: watches.cluster::<IngressClass, _>("IngressClass", digest::class::digest),
             services: watches.namespaced::<ApiService, _>("Service", digest::service::digest),
             endpoints: watches.namespaced::<EndpointSlice, _>("EndpointSlice", digest::endpoints::digest),
+            pools: scope
+                .pools
+                .then(|| watches.defined::<VipPool, _>("VipPool", digest::vippool::digest)),
             _tasks: tasks,
         }
     }
@@ -55,6 +61,7 @@ impl Shelves {
             && self.classes.is_listed()
             && self.services.is_listed()
             && self.endpoints.is_listed()
+            && self.pools.as_ref().is_none_or(Kind::is_listed)
     }
 
     /// When something is another next though nothing is heard: objects that lists lack are let go of, Leases end.
@@ -65,6 +72,7 @@ impl Shelves {
             self.classes.next_expiry(),
             self.services.next_expiry(),
             self.endpoints.next_expiry(),
+            self.pools.as_ref().and_then(Kind::next_expiry),
         ];
         changes.into_iter().flatten().min()
     }
@@ -73,6 +81,7 @@ impl Shelves {
     pub(super) fn snapshot(&mut self, node: &Arc<str>, now: Instant) -> Snapshot {
         let mut snapshot = Snapshot {
             time: super::now(),
+            allocation: Allocation::Recorded,
             ..Snapshot::empty(node)
         };
         let findings = &mut snapshot.findings;
@@ -81,6 +90,9 @@ impl Shelves {
         self.classes.enter(now, &mut snapshot.classes, findings);
         self.services.enter(now, &mut snapshot.services, findings);
         self.endpoints.enter(now, &mut snapshot.endpoints, findings);
+        if let Some(pools) = &self.pools {
+            pools.enter(now, &mut snapshot.pools, findings);
+        }
         snapshot
     }
 }

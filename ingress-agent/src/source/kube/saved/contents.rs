@@ -9,7 +9,7 @@ use crate::digest::{Node, Nodes};
 use crate::model::PrivateKey;
 use crate::model::vip::PoolSecret;
 use crate::source::kube::client::Identity;
-use crate::translate::Snapshot;
+use crate::translate::{Allocation, Snapshot};
 
 /// The files of a snapshot.
 #[derive(Debug)]
@@ -31,7 +31,8 @@ pub struct Kept {
 
 /// A snapshot of the cluster of this identity as files.
 pub fn encode(snapshot: &Snapshot, identity: &Identity) -> Files {
-    // What is not written: this node's name and the time are the reader's; what could not be read is asked for anew.
+    // What is not written: this node's name and the time are the reader's; what could not be read is asked for anew;
+    // how addresses are given out is this source's way.
     let Snapshot {
         node: _,
         time: _,
@@ -45,6 +46,8 @@ pub fn encode(snapshot: &Snapshot, identity: &Identity) -> Files {
         nodes,
         foreign: _,
         findings: _,
+        allocation: _,
+        restored: _,
     } = snapshot;
     let mut payload = Vec::new();
     ingresses.put(&mut payload);
@@ -99,6 +102,8 @@ pub fn decode(file: &[u8], kept: &Kept, identity: &Identity, node: &Arc<str>) ->
             secrets: Code::take(from)?,
             pools: Code::take(from)?,
             nodes: nodes(Code::take(from)?, kept),
+            allocation: Allocation::Recorded,
+            restored: true,
             ..Snapshot::empty(node)
         })
     })

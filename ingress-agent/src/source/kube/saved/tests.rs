@@ -51,7 +51,9 @@ fn snapshot() -> Snapshot {
         "kind": "VipPool",
         "metadata": {"name": "edge"},
         "spec": {"addresses": ["192.0.2.10/31"], "classes": ["xdp"], "nodeSelector": elsewhere},
-        "status": {"assignments": [{"address": "192.0.2.10", "class": "xdp"}]},
+        "status": {"assignments": [
+            {"address": "192.0.2.10", "class": "xdp"}, {"address": "192.0.2.11", "namespace": "shop", "name": "web"},
+        ]},
     });
     Snapshot {
         ingresses: vec![entry(ingress())],

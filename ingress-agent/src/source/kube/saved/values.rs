@@ -98,7 +98,7 @@ choice!(BackendPort: 0 = Number(number), 1 = Name(name));
 choice!(PathMatch: 0 = Exact(path), 1 = Prefix(path), 2 = StringPrefix(path));
 choice!(Host: 0 = Exact(name), 1 = Wildcard(suffix), 2 = Any);
 
-record!(Annotations: protection, ssl_redirect, force_ssl_redirect, policies);
+record!(Annotations: protection, ssl_redirect, force_ssl_redirect, own_vip, policies);
 choice!(Protection: 0 = Served, 1 = Closed, 2 = HostsClosed, 3 = NoRoutes);
 record!(Policies: https_redirect, preserve_trailing_slash, body_limit, upstream);
 choice!(BodyLimit: 0 = Bytes(bytes), 1 = Unlimited);
@@ -118,6 +118,7 @@ record!(Secret: object, declared, pair, faults);
 record!(Pair: certificate, names, not_before, not_after);
 
 record!(Pool: object, ranges, ports, classes, nodes, namespaces, assignments, faults);
+choice!(vippool::Owner: 0 = Class(class), 1 = Ingress { namespace, name });
 record!(vippool::Range: first, last);
 record!(vippool::Port: number, tls);
 record!(Selector: requirements);
