@@ -11,7 +11,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use xtask::control_plane::Binaries;
+use xtask::control_plane::{Binaries, Helm};
+use xtask::image;
 use xtask::recipe::Tools;
 
 use self::leftovers::Leftovers;
@@ -105,6 +106,10 @@ fn prepare() -> Result<()> {
     Tools::find_or_install(&mut |line| eprintln!("{line}"))?;
     if needs::is_root() {
         Binaries::find_or_build(&mut |line| eprintln!("{line}"))?;
+        Helm::find_or_build(&mut |line| eprintln!("{line}"))?;
+        needs::install(needs::IMAGES)?;
+        needs::install(needs::STATIC)?;
+        needs::rust_target(&image::target())?;
     }
     eprintln!("all here");
     Ok(())
