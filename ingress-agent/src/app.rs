@@ -11,9 +11,11 @@ mod explain;
 mod files;
 mod heartbeat;
 mod ordinary;
+mod probe;
 mod publish;
 mod run;
 mod stop;
 
 pub use explain::{ExplainError, explain_request};
+pub use probe::{ProbeError, probe};
 pub use run::{RunError, run};
