@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tar::{Archive, Builder, EntryType, Header};
 
-pub use program::{Program, target};
+pub use program::Program;
 
 /// The image's name, which says that it is in no registry yet.
 pub const NAME: &str = "localhost/ingress-agent";

@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use xtask::image::{Image, NAME, Program, TAG, target};
-
-use super::needs;
+use xtask::image::{Image, NAME, Program, TAG};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -30,11 +28,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let program = match &arguments.program {
         Some(path) => Program::read(path)?,
-        None => {
-            needs::install(needs::STATIC)?;
-            needs::rust_target(&target())?;
-            Program::build(&arguments.profile)?
-        }
+        None => Program::build(&arguments.profile)?,
     };
     let image = Image::new(&program)?;
     let file = match &arguments.output {

@@ -1,7 +1,7 @@
 //! The programs that the commands call, and Debian's packages of them.
 
 use std::env;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -27,12 +27,6 @@ pub(crate) const LAB: &[Need] = &[
         package: "curl",
     },
 ];
-
-/// What a static agent is built with, beside a Rust target.
-pub(crate) const STATIC: &[Need] = &[Need {
-    program: "musl-gcc",
-    package: "musl-tools",
-}];
 
 /// What looks at an image as a registry's client does.
 pub(crate) const IMAGES: &[Need] = &[Need {
@@ -109,36 +103,6 @@ pub(crate) fn install(needs: &[Need]) -> Result<()> {
         packages.as_slice(),
     ]
     .concat())
-}
-
-/// Has rustup add a target, unless it is here.
-///
-/// # Errors
-///
-/// When rustup is not here, or cannot.
-pub(crate) fn rust_target(target: &str) -> Result<()> {
-    let rustup = |arguments: &[&str]| {
-        let output = Command::new("rustup")
-            .args(arguments)
-            .stderr(Stdio::inherit())
-            .output();
-        let output = output.with_context(|| {
-            format!("the Rust target {target} is added by rustup, which cannot be started")
-        })?;
-        ensure!(
-            output.status.success(),
-            "rustup {}: {}",
-            arguments.join(" "),
-            output.status
-        );
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    let here = rustup(&["target", "list", "--installed"])?;
-    if !here.lines().any(|line| line == target) {
-        eprintln!("installing: rustup target add {target}");
-        rustup(&["target", "add", target])?;
-    }
-    Ok(())
 }
 
 fn apt(arguments: &[&str]) -> Result<()> {

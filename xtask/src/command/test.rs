@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use xtask::control_plane::{Binaries, Helm};
-use xtask::image;
 use xtask::recipe::Tools;
 
 use self::leftovers::Leftovers;
@@ -108,8 +107,6 @@ fn prepare() -> Result<()> {
         Binaries::find_or_build(&mut |line| eprintln!("{line}"))?;
         Helm::find_or_build(&mut |line| eprintln!("{line}"))?;
         needs::install(needs::IMAGES)?;
-        needs::install(needs::STATIC)?;
-        needs::rust_target(&image::target())?;
     }
     eprintln!("all here");
     Ok(())
