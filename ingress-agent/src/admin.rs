@@ -5,6 +5,7 @@
 //! In: a [`Board`], which the control thread keeps up to date. Out: text and JSON, without a secret or a key. It
 //! runs on the control thread's runtime, changes nothing, and the request path never waits for it.
 
+mod ask;
 mod board;
 mod explain;
 mod model;
@@ -33,6 +34,7 @@ use tokio::time::timeout;
 
 use crate::metrics;
 
+pub use self::ask::{AskError, ask};
 pub use self::board::{Board, Served};
 pub use self::socket::{SOCKET, SocketError};
 

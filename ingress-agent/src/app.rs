@@ -13,6 +13,7 @@ mod files;
 mod followed;
 mod heartbeat;
 mod ordinary;
+mod probe;
 mod publish;
 mod run;
 mod serving;
@@ -22,4 +23,5 @@ mod stop;
 
 pub use crd::{WriteError, write_crd};
 pub use explain::{ExplainError, explain_request};
+pub use probe::{ProbeError, probe};
 pub use run::{RunError, run};

@@ -5,7 +5,9 @@
 
 mod limits;
 mod log;
+mod manual;
 mod ordinary;
+mod probe;
 mod takeover;
 
 use std::fmt;
@@ -22,7 +24,9 @@ use crate::xdp::announce::Table;
 
 pub use self::limits::LimitArgs;
 pub use self::log::{LogArgs, LogFormat};
+pub use self::manual::{CompletionsArgs, ManArgs};
 pub use self::ordinary::{OrdinaryArgs, Twice};
+pub use self::probe::{Probe, ProbeArgs};
 pub use self::takeover::TakeOverArgs;
 
 /// The ingress load balancer's agent: one per node.
@@ -65,6 +69,13 @@ pub enum Command {
     Unload(PlaceArgs),
     /// Prints the CustomResourceDefinition of VipPool: `ingress-agent crd | kubectl apply -f -`.
     Crd,
+    /// Asks the agent that runs here whether it lives, or is ready: for a kubelet's exec probes. Exit status 1 when
+    /// not, with the reason.
+    Probe(ProbeArgs),
+    /// Prints completions of this command line for a shell, for example: `source <(ingress-agent completions bash)`.
+    Completions(CompletionsArgs),
+    /// Writes manual pages of this program, for example: `ingress-agent man /usr/local/share/man/man1`.
+    Man(ManArgs),
 }
 
 const RUN_DIR: &str = "/run/ingress-agent";
@@ -144,13 +155,12 @@ pub struct RunArgs {
     #[arg(long, env = "INGRESS_AGENT_NODE", value_name = "NAME", default_value_t = host_name())]
     pub node: String,
 
-    /// The interfaces that VIP packets come in by, and that lead to the other nodes.
+    /// The interfaces that VIP packets come in by, and that lead to the other nodes [default: of the default route].
     #[arg(
         long,
         env = "INGRESS_AGENT_INTERFACE",
         value_name = "NAME,...",
         value_delimiter = ',',
-        required_unless_present = "no_xdp",
         conflicts_with = "no_xdp"
     )]
     pub interface: Vec<String>,

@@ -46,6 +46,13 @@ fn command(command: Command) -> Result<ExitCode> {
             let description = xdp::describe::describe(&args.pins.pin_dir)?;
             write!(io::stdout(), "{description}").context("standard output")?;
         }
+        Command::Probe(args) => runtime()?.block_on(app::probe(args.probe, &args.run_dir))?,
+        Command::Completions(args) => args.write(&mut io::stdout()).context("standard output")?,
+        Command::Man(args) => {
+            let folder = args.folder.display().to_string();
+            args.write()
+                .with_context(|| format!("manual pages in {folder}"))?;
+        }
         Command::Unload(args) => {
             let unloaded = runtime()?.block_on(xdp::unload::unload(&args.run_dir, &args.pins.pin_dir))?;
             write!(io::stdout(), "{unloaded}").context("standard output")?;

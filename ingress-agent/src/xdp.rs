@@ -44,6 +44,7 @@ pub mod state;
 pub mod sys;
 pub mod sysctl;
 pub mod unload;
+mod uplink;
 mod watch;
 pub mod writer;
 
@@ -79,7 +80,7 @@ pub use self::state::{Applied, ApplyError, Refused};
 /// What a data plane is opened with.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The interfaces that get our programs, by name.
+    /// The interfaces that get our programs, by name; none: those of the default routes.
     pub interfaces: Vec<String>,
     /// Where the maps and links are pinned, on a bpffs.
     pub pin_dir: PathBuf,
@@ -112,8 +113,10 @@ pub enum OpenError {
     /// Another agent.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// No interface is listed.
-    #[error("no interface is listed; name those that face the network with --interface")]
+    /// No interface is listed, and none found.
+    #[error(
+        "there is no default route whose interface could be taken; name those that face the network with --interface"
+    )]
     NoInterface,
     /// An interface is not there.
     #[error("there is no interface {interface}; there are: {present}")]
@@ -168,7 +171,7 @@ impl Dataplane {
     /// # Errors
     ///
     /// Each condition that is missing has its own; nothing is half done.
-    pub async fn open(options: Options) -> Result<Self, OpenError> {
+    pub async fn open(mut options: Options) -> Result<Self, OpenError> {
         privilege::check()?;
         std::fs::create_dir_all(&options.run_dir).map_err(|cause| OpenError::RunDir {
             dir: options.run_dir.clone(),
@@ -183,6 +186,10 @@ impl Dataplane {
         let changes = Changes::subscribe()?;
         let netlink = Netlink::connect()?;
         let present: Vec<Interface> = netlink.interfaces().await?.into_values().collect();
+        if options.interfaces.is_empty() {
+            options.interfaces = uplink::names(&netlink, &present).await?;
+            tracing::info!(interfaces = %options.interfaces.join(","), "no --interface: those of the default route");
+        }
         let interfaces = find(&options.interfaces, &present)?;
 
         pins.settle_layout(&mut undo)?;

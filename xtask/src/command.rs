@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod build_ebpf;
 pub(crate) mod control_plane;
 pub(crate) mod demo;
+pub(crate) mod image;
 mod needs;
 pub(crate) mod test;
 pub(crate) mod tidy;

@@ -7,6 +7,7 @@
 
 mod authority;
 mod binaries;
+mod helm;
 mod process;
 mod relay;
 
@@ -23,6 +24,7 @@ use rustix::process::Signal;
 use crate::lab::{Namespace, Process, Scratch, run};
 use authority::Authority;
 pub use binaries::{Binaries, KUBERNETES};
+pub use helm::Helm;
 use process::Parts;
 pub use relay::Relay;
 

@@ -25,6 +25,8 @@ enum Command {
     ControlPlane(command::control_plane::Arguments),
     /// Shows the whole product in a lab of network namespaces, by real requests; checks what it says.
     Demo(command::demo::Arguments),
+    /// Writes the agent's container image, from scratch, as an OCI archive.
+    Image(command::image::Arguments),
     /// Everything needed, then every check and every test; a filter takes only some.
     Test(command::test::Arguments),
     /// Checks the project's rules of shape: boundaries, file lengths, names.
@@ -47,6 +49,7 @@ fn run(command: Command) -> Result<()> {
         Command::BuildEbpf(arguments) => command::build_ebpf::run(&arguments),
         Command::ControlPlane(arguments) => command::control_plane::run(&arguments),
         Command::Demo(arguments) => command::demo::run(&arguments),
+        Command::Image(arguments) => command::image::run(&arguments),
         Command::Test(arguments) => command::test::run(&arguments),
         Command::Tidy(arguments) => command::tidy::run(&arguments),
     }

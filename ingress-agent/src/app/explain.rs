@@ -3,17 +3,10 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request as HttpRequest, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
-use tokio::time::timeout;
+use http::StatusCode;
 
-use crate::admin;
+use crate::admin::{self, AskError};
 use crate::config::ExplainArgs;
 use crate::explain::{Basis, Explanation, Request, Subject, explain};
 use crate::model::Opening;
@@ -21,39 +14,28 @@ use crate::proxy::Table;
 use crate::source::file;
 use crate::translate::{Controllers, Translator};
 
-/// How long an agent may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Why there is no explanation.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
     /// The folder cannot be read.
     #[error(transparent)]
     Read(#[from] file::ReadError),
-    /// Nobody is there to ask.
-    #[error(
-        "no agent answers at {} ({cause}): start one, name its --run-dir, or give a folder of manifests by -f DIR",
-        socket.display()
-    )]
-    NoAgent {
-        /// Its admin socket.
-        socket: PathBuf,
-        /// Why not.
-        cause: io::Error,
-    },
-    /// The agent's answer is none.
-    #[error("the agent at {} did not answer as one of this version does: {why}", socket.display())]
+    /// There is no agent to ask.
+    #[error("{0}; or give a folder of manifests by -f DIR")]
+    Ask(#[from] AskError),
+    /// The agent's answer is no explanation.
+    #[error("the agent at {} did not explain as one of this version does: {why}", run_dir.display())]
     Broken {
-        /// Its admin socket.
-        socket: PathBuf,
+        /// Its run directory.
+        run_dir: PathBuf,
         /// What came.
-        why: String,
+        why: serde_json::Error,
     },
     /// The agent does not know.
-    #[error("the agent at {} answered {status}: {why}", socket.display())]
+    #[error("the agent at {} answered {status}: {why}", run_dir.display())]
     Refused {
-        /// Its admin socket.
-        socket: PathBuf,
+        /// Its run directory.
+        run_dir: PathBuf,
         /// The status.
         status: StatusCode,
         /// The reason.
@@ -71,7 +53,7 @@ pub async fn explain_request(args: ExplainArgs, out: &mut impl Write) -> Result<
     let request = if args.http1 { request.over_http1() } else { request };
     let explanation = match &args.folder {
         Some(folder) => of_folder(folder, args.take_over.controllers(), &request)?,
-        None => of_agent(&args.run_dir.join(admin::SOCKET), &request).await?,
+        None => of_agent(&args.run_dir, &request).await?,
     };
     if args.json {
         serde_json::to_writer_pretty(&mut *out, &explanation).map_err(io::Error::from)?;
@@ -111,49 +93,18 @@ fn of_folder(
     Ok(explain(&subject, request))
 }
 
-async fn of_agent(socket: &Path, request: &Request) -> Result<Explanation, ExplainError> {
-    let late = || ExplainError::NoAgent {
-        socket: socket.to_owned(),
-        cause: io::ErrorKind::TimedOut.into(),
-    };
-    timeout(PATIENCE, ask(socket, request))
-        .await
-        .unwrap_or_else(|_| Err(late()))
-}
-
-async fn ask(socket: &Path, request: &Request) -> Result<Explanation, ExplainError> {
-    let broken = |why: String| ExplainError::Broken {
-        socket: socket.to_owned(),
-        why,
-    };
-    let stream = UnixStream::connect(socket)
-        .await
-        .map_err(|cause| ExplainError::NoAgent {
-            socket: socket.to_owned(),
-            cause,
-        })?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| broken(error.to_string()))?;
-    let asked = HttpRequest::get(format!("/debug/explain?{}", request.query()))
-        .header(header::HOST, "ingress-agent")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| broken(error.to_string()))?;
-    let answered = async {
-        let response = sender.send_request(asked).await?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        Ok::<_, hyper::Error>((status, body))
-    };
-    // The connection ends by itself after its one answer.
-    let (answered, _) = tokio::join!(answered, connection);
-    let (status, body) = answered.map_err(|error| broken(error.to_string()))?;
+async fn of_agent(run_dir: &Path, request: &Request) -> Result<Explanation, ExplainError> {
+    let path = format!("/debug/explain?{}", request.query());
+    let (status, body) = admin::ask(run_dir, &path).await?;
     if status != StatusCode::OK {
         return Err(ExplainError::Refused {
-            socket: socket.to_owned(),
+            run_dir: run_dir.to_owned(),
             status,
             why: String::from_utf8_lossy(&body).trim_end().to_owned(),
         });
     }
-    serde_json::from_slice(&body).map_err(|error| broken(error.to_string()))
+    serde_json::from_slice(&body).map_err(|why| ExplainError::Broken {
+        run_dir: run_dir.to_owned(),
+        why,
+    })
 }

@@ -49,6 +49,30 @@ fn state_and_dumps() {
 }
 
 #[test]
+fn probes_ask_the_agent_that_runs_here() {
+    let mut agent = Agent::start(&[]);
+    let folder = agent.path("");
+    let probe = |what: &str, run: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ingress-agent"));
+        command.args(["probe", what, "--run-dir"]).arg(folder.join(run));
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for what in ["livez", "readyz"] {
+        assert_eq!(probe(what, "run"), (Some(0), String::new()), "{what}");
+        let (code, why) = probe(what, "elsewhere");
+        assert!(
+            code == Some(1) && why.contains("no agent answers"),
+            "{what}: {why}"
+        );
+    }
+    assert_eq!(probe("health", "run").0, Some(2));
+    assert!(agent.stop());
+    let (code, why) = probe("readyz", "run");
+    assert!(code == Some(1) && why.contains("no agent answers"), "{why}");
+}
+
+#[test]
 fn no_dump_holds_a_key() {
     let agent = Agent::start(&[]);
     let key = fs::read_to_string(agent.path("key")).unwrap();

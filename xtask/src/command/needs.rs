@@ -34,6 +34,12 @@ pub(crate) const BGP: &[Need] = &[Need {
     package: "bird2",
 }];
 
+/// What looks at an image as a registry's client does.
+pub(crate) const IMAGES: &[Need] = &[Need {
+    program: "skopeo",
+    package: "skopeo",
+}];
+
 /// What the L7 bench calls: the peers, the load generator, and what counts system calls.
 pub(crate) const L7: &[Need] = &[
     Need {

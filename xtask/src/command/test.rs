@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use xtask::control_plane::Binaries;
+use xtask::control_plane::{Binaries, Helm};
 use xtask::recipe::Tools;
 
 use self::leftovers::Leftovers;
@@ -106,6 +106,8 @@ fn prepare() -> Result<()> {
     Tools::find_or_install(&mut |line| eprintln!("{line}"))?;
     if needs::is_root() {
         Binaries::find_or_build(&mut |line| eprintln!("{line}"))?;
+        Helm::find_or_build(&mut |line| eprintln!("{line}"))?;
+        needs::install(needs::IMAGES)?;
     }
     eprintln!("all here");
     Ok(())

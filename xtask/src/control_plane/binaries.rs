@@ -78,7 +78,8 @@ fn cache() -> Result<PathBuf> {
     Ok(caches()?.join(format!("control-plane-{:016x}", fnv(&sums))))
 }
 
-fn caches() -> Result<PathBuf> {
+/// `$XDG_CACHE_HOME/ingress-agent`.
+pub(super) fn caches() -> Result<PathBuf> {
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
     let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
     Ok(base
@@ -119,7 +120,7 @@ fn build(go: &Path, output: &Path) -> Result<()> {
 }
 
 /// Go from PATH, where it is new enough or fetches what is; else an own one in the cache.
-fn go(tell: &mut dyn FnMut(&str)) -> Result<PathBuf> {
+pub(super) fn go(tell: &mut dyn FnMut(&str)) -> Result<PathBuf> {
     let works = |program: &Path| {
         Command::new(program)
             .current_dir(source())
