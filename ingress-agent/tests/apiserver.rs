@@ -11,6 +11,8 @@ mod cluster;
 mod faults;
 #[path = "apiserver/outage.rs"]
 mod outage;
+#[path = "apiserver/pods.rs"]
+mod pods;
 #[path = "apiserver/restart.rs"]
 mod restart;
 #[path = "apiserver/rights.rs"]

@@ -8,4 +8,6 @@
 pub mod control_plane;
 #[cfg(feature = "lab")]
 pub mod lab;
+#[cfg(feature = "lab")]
+pub mod pod_runner;
 pub mod recipe;
