@@ -10,4 +10,6 @@ pub mod control_plane;
 pub mod image;
 #[cfg(feature = "lab")]
 pub mod lab;
+#[cfg(feature = "lab")]
+pub mod pod_runner;
 pub mod recipe;

@@ -1,7 +1,7 @@
 //! A control plane and pods in a namespace of their own, and agents beside them.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -10,12 +10,17 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use xtask::control_plane::{Binaries, Place, Plane, Relay};
 use xtask::lab::{Namespace, Pod, Process, Scratch, pod_network};
+use xtask::pod_runner::{Image, Node, PodRunner};
 
 /// How long what is to come may take on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Where the API server of a cluster that runs Pods is, which Pods reach too.
+const API: [u8; 4] = [10, 2, 0, 254];
+
 /// Dropped, and so ended, in this order.
 pub(crate) struct Cluster {
+    _runner: Option<PodRunner>,
     pub(crate) plane: Plane,
     _pods: Vec<Pod>,
     network: Namespace,
@@ -34,17 +39,12 @@ impl Cluster {
     }
 
     fn begin(audited: bool) -> Self {
-        let binaries = Binaries::find_or_build(&mut |line| eprintln!("{line}")).unwrap();
-        let scratch = Arc::new(Scratch::begin().unwrap());
-        let network = pod_network(scratch.namespace("cluster").unwrap()).unwrap();
+        let (scratch, network) = network();
         let pods = [("red", 11), ("blue", 12)];
         let pods = pods.map(|(name, last)| Pod::start(&network, name, last).unwrap());
-        let place = Place {
-            namespace: Some(network.clone()),
-            ..Place::default()
-        };
-        let plane = Plane::start(&scratch, binaries, place, audited).unwrap();
+        let plane = plane(&scratch, &network, Place::default().address, audited);
         let cluster = Self {
+            _runner: None,
             plane,
             _pods: pods.into(),
             network,
@@ -54,6 +54,35 @@ impl Cluster {
         cluster.apply(&service("red", "10.2.0.11"));
         cluster.apply(&service("blue", "10.2.0.12"));
         cluster
+    }
+
+    /// Without a Service, and with two nodes that run Pods of these images: `node1` and `node2`.
+    pub(crate) fn running_pods<const N: usize>(images: [(&'static str, Image); N]) -> Self {
+        let (scratch, network) = network();
+        network
+            .output("ip", &["address", "add", "10.2.0.254/24", "dev", "pods"])
+            .unwrap();
+        let plane = plane(&scratch, &network, API.into(), false);
+        let nodes = [1, 2].map(|number| Node {
+            name: format!("node{number}"),
+            addresses: vec![[10, 2, 0, number].into()],
+            namespace: network.clone(),
+        });
+        let runner = PodRunner::start(&plane, &scratch, &network, nodes.into(), images).unwrap();
+        let cluster = Self {
+            _runner: Some(runner),
+            plane,
+            _pods: Vec::new(),
+            network,
+            scratch,
+        };
+        cluster.apply(CLASS);
+        cluster
+    }
+
+    /// The network of the Pods and of the agents.
+    pub(crate) fn network(&self) -> &Namespace {
+        &self.network
     }
 
     pub(crate) fn apply(&self, yaml: &str) {
@@ -247,6 +276,21 @@ impl Cluster {
     }
 }
 
+fn network() -> (Arc<Scratch>, Namespace) {
+    let scratch = Arc::new(Scratch::begin().unwrap());
+    let network = pod_network(scratch.namespace("cluster").unwrap()).unwrap();
+    (scratch, network)
+}
+
+fn plane(scratch: &Arc<Scratch>, network: &Namespace, address: IpAddr, audited: bool) -> Plane {
+    let binaries = Binaries::find_or_build(&mut |line| eprintln!("{line}")).unwrap();
+    let place = Place {
+        namespace: Some(network.clone()),
+        address,
+    };
+    Plane::start(scratch, binaries, place, audited).unwrap()
+}
+
 /// The first certificate of a PEM text.
 fn body(pem: &str) -> String {
     let lines = pem.lines().skip(1).take_while(|line| !line.starts_with('-'));
@@ -295,4 +339,30 @@ pub(crate) fn ingress(name: &str, host: &str, service: &str) -> String {
 /// The same, with a certificate.
 pub(crate) fn ingress_tls(name: &str, host: &str, service: &str, secret: &str) -> String {
     ingress(name, host, service) + &format!("\x20 tls: [{{hosts: [{host}], secretName: {secret}}}]\n")
+}
+
+/// A Deployment of `image`, whose Pods are labelled and ready when they take a connection on port 8080; and its
+/// Service. `pod`: more of the Pods' metadata, `spec`: more of their spec.
+pub(crate) fn deployment(name: &str, image: &str, replicas: u8, pod: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\n\
+         kind: Deployment\n\
+         metadata: {{name: {name}}}\n\
+         spec:\n\
+         \x20 replicas: {replicas}\n\
+         \x20 selector: {{matchLabels: {{app: {name}}}}}\n\
+         \x20 template:\n\
+         \x20   metadata: {{labels: {{app: {name}}}, {pod}}}\n\
+         \x20   spec:\n\
+         \x20     {spec}\n\
+         \x20     containers:\n\
+         \x20     - name: {name}\n\
+         \x20       image: {image}\n\
+         \x20       readinessProbe: {{tcpSocket: {{port: 8080}}, periodSeconds: 1}}\n\
+         ---\n\
+         apiVersion: v1\n\
+         kind: Service\n\
+         metadata: {{name: {name}}}\n\
+         spec: {{selector: {{app: {name}}}, ports: [{{port: 80, targetPort: 8080}}]}}\n"
+    )
 }

@@ -46,6 +46,11 @@ impl Namespace {
         Ok(namespace)
     }
 
+    /// Removes it by its name, with its interfaces; it ends when the last process inside does.
+    pub(crate) fn remove(&self) -> Result<()> {
+        run(Command::new("ip").args(["netns", "del", self.name()]), "").map(drop)
+    }
+
     /// The name, as `ip netns` shows it.
     pub fn name(&self) -> &str {
         &self.name
@@ -79,7 +84,7 @@ impl Namespace {
     }
 
     /// Runs lines of `ip`'s batch language.
-    pub(super) fn ip(&self, lines: &str) -> Result<()> {
+    pub(crate) fn ip(&self, lines: &str) -> Result<()> {
         run(self.command("ip").args(["-batch", "-"]), lines)
             .with_context(|| format!("ip -batch in {}:\n{lines}", self.name))
             .map(drop)

@@ -65,6 +65,14 @@ pub fn network(namespace: Namespace) -> Result<Namespace> {
     Ok(namespace)
 }
 
+/// Serves what a pod serves, on port 8080 of every address of the calling thread's namespace, until it is killed.
+pub fn serve(name: &str) -> Result<()> {
+    // Never sent: the sender lives as long as the server.
+    let (_stop, stopped) = oneshot::channel();
+    let everywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT));
+    echo::serve(name, &[everywhere], stopped, || {})
+}
+
 /// Starts pods, the first half `red`, the rest `blue`.
 pub(super) fn start(network: &Namespace, count: u8) -> Result<Vec<Pod>> {
     let red = count / 2;
