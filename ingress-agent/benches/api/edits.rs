@@ -25,7 +25,7 @@ pub(crate) fn rows(place: &Place, agent: &Agent, rounds: usize) -> Vec<Value> {
     let ingresses: Api<Ingress> = Api::namespaced(client.clone(), NAMESPACE);
     let slices: Api<EndpointSlice> = Api::namespaced(client, NAMESPACE);
     let mut rows = of("an Ingress's path changed", agent, rounds, |round, probe| {
-        let number = edited(round);
+        let number = edited(round) + 1;
         let path = format!("/edit-{round}");
         let patch = json!({"spec": {"rules": fill::rules(number, &path)}});
         let changed = patch_now(place, &ingresses, &format!("web-{number}"), &patch);
@@ -33,8 +33,8 @@ pub(crate) fn rows(place: &Place, agent: &Agent, rounds: usize) -> Vec<Value> {
         seen - changed
     });
     rows.extend(of("endpoints changed", agent, rounds, |round, probe| {
-        // Another Ingress than above: it answers where it did at first.
-        let number = edited(round) + 2;
+        // Of another Service than above: its Ingresses answer where they did at first.
+        let number = edited(round) + 3;
         let service = fill::service_of(number);
         let first = service * PODS;
         let addresses = || (first..first + PODS).map(pods::new);
@@ -47,7 +47,7 @@ pub(crate) fn rows(place: &Place, agent: &Agent, rounds: usize) -> Vec<Value> {
     rows
 }
 
-/// Scattered, and not the last one.
+/// Scattered, and not the last one. Before Ingresses without TLS, which answer in plain HTTP.
 fn edited(round: usize) -> usize {
     round * 370 % INGRESSES
 }
