@@ -55,6 +55,11 @@ impl Shelves {
             && self.endpoints.is_listed()
     }
 
+    /// Whether it is known which Secrets are named.
+    pub(super) fn name_all_secrets(&self) -> bool {
+        self.ingresses.is_listed() && self.classes.is_listed()
+    }
+
     /// When objects that lists lack are let go of next.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         let expiries = [
