@@ -21,11 +21,11 @@ mod folder;
 mod followed;
 mod lookup;
 mod recompute;
+mod rows;
 
 use std::process::Command;
-use std::time::Duration;
 
-use serde_json::{Value, json};
+use rows::{row, rows_of};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -79,20 +79,4 @@ fn memory_of(folder: &std::path::Path) -> f64 {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
-}
-
-fn row(case: &str, metric: &str, value: f64, unit: &str, rounds: usize) -> Value {
-    json!({ "case": case, "peer": "ours", "metric": metric, "value": value, "unit": unit, "rounds": rounds })
-}
-
-/// Median, 99th percentile and least of some times, in milliseconds.
-fn rows_of(case: &str, mut times: Vec<Duration>) -> Vec<Value> {
-    times.sort();
-    let at = |share: usize| {
-        let index = (times.len() * share / 100).min(times.len() - 1);
-        times[index].as_secs_f64() * 1e3
-    };
-    let figures = [("p50", at(50)), ("p99", at(99)), ("min", at(0))];
-    let row = |(metric, value)| row(case, metric, value, "ms", times.len());
-    figures.into_iter().map(row).collect()
 }

@@ -16,7 +16,7 @@ pub enum Precedence {
         /// Microseconds since 1970.
         at: i64,
         /// `namespace/name`.
-        name: Reverse<String>,
+        name: Reverse<Arc<str>>,
     },
     /// It does not, as in hand-written manifests.
     Uncreated {
@@ -33,11 +33,11 @@ impl Precedence {
         match &metadata.creation_timestamp {
             Some(created) => Self::Created {
                 at: created.0.as_microsecond(),
-                name: Reverse(format!(
+                name: Reverse(Arc::from(format!(
                     "{}/{}",
                     metadata.namespace.as_deref().unwrap_or_default(),
                     metadata.name.as_deref().unwrap_or_default()
-                )),
+                ))),
             },
             None => Self::Uncreated {
                 file: Arc::clone(file),
@@ -54,7 +54,7 @@ mod tests {
     fn created(at: i64, name: &str) -> Precedence {
         Precedence::Created {
             at,
-            name: Reverse(name.to_owned()),
+            name: Reverse(Arc::from(name)),
         }
     }
 

@@ -82,42 +82,54 @@ pub async fn watch(
     }
     let mut saving = JoinSet::new();
     let mut next_at = Instant::now();
-    let mut asking_since = None;
     let mut sent = false;
+    // What is to be sent once its Secrets are there, and since when it waits.
+    let mut waiting: Option<(Snapshot, Instant)> = None;
+    let mut is_stale = true;
     loop {
         let now = Instant::now();
-        if now >= next_at && shelves.are_listed() && secrets.are_listed() {
-            let mut snapshot = shelves.snapshot(&scope.node, now);
-            let asking = secrets.ask_for(&named_secrets(&snapshot, scope.controllers));
-            let began = *asking_since.get_or_insert(now);
-            if !asking || (sent && now >= began + ASKING) {
-                asking_since = None;
-                secrets.enter(&mut snapshot);
-                saved::keep_unreadable(&mut snapshot, &mut kept);
-                let snapshot = Arc::new(snapshot);
-                let is_first = !std::mem::replace(&mut sent, true);
-                let was_sent = snapshots.send_if_modified(|last| {
-                    let news = is_first || !snapshot.is_unchanged_since(last);
-                    if news {
-                        *last = Arc::clone(&snapshot);
-                    }
-                    news
-                });
-                if is_first {
-                    saving.spawn(Arc::clone(&saved).follow(snapshots.subscribe()));
-                }
-                if was_sent {
-                    next_at = Instant::now() + QUIET;
-                }
+        if is_stale && shelves.name_all_secrets() && secrets.are_listed() {
+            let snapshot = shelves.snapshot(&scope.node, now);
+            secrets.ask_for(&named_secrets(&snapshot, scope.controllers));
+            // The first lists of other kinds may take longer than that of the Ingresses.
+            if shelves.are_listed() {
+                is_stale = false;
+                let since = waiting.map_or(now, |(_, since)| since);
+                waiting = Some((snapshot, since));
             }
         }
         // The first one waits for all of its Secrets, each of which is answered or fails.
-        let asked = asking_since.filter(|_| sent).map(|began| began + ASKING);
-        let wake = [asked, shelves.next_change()].into_iter().flatten().min();
-        tokio::select! {
-            () = changed.notified() => sleep_until(next_at).await,
-            () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}
+        let is_due = |since: Instant| !secrets.are_awaited() || (sent && now >= since + ASKING);
+        if let Some((mut snapshot, _)) = waiting.take_if(|(_, since)| is_due(*since)) {
+            secrets.enter(&mut snapshot);
+            saved::keep_unreadable(&mut snapshot, &mut kept);
+            let snapshot = Arc::new(snapshot);
+            let is_first = !std::mem::replace(&mut sent, true);
+            let was_sent = snapshots.send_if_modified(|last| {
+                let news = is_first || !snapshot.is_unchanged_since(last);
+                if news {
+                    *last = Arc::clone(&snapshot);
+                }
+                news
+            });
+            if is_first {
+                saving.spawn(Arc::clone(&saved).follow(snapshots.subscribe()));
+            }
+            if was_sent {
+                next_at = Instant::now() + QUIET;
+            }
         }
+        let overdue = waiting.as_ref().map(|(_, since)| *since + ASKING);
+        let wake = [overdue, shelves.next_change()].into_iter().flatten().min();
+        // Before the first one only news count.
+        let wake = wake.filter(|_| sent);
+        tokio::select! {
+            () = changed.notified() => is_stale = true,
+            // They belong to what waits, or else make something new.
+            () = secrets.answered() => is_stale |= waiting.is_none(),
+            () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => is_stale = true,
+        }
+        sleep_until(next_at).await;
     }
 }
 

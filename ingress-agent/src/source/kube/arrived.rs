@@ -1,30 +1,46 @@
 //! An object as the API server sent it: by its type, or why it is not of it.
 
+mod text;
+
 use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Deserializer};
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde_json::Value;
 
 use crate::digest::Fault;
 use crate::source::fault;
+use text::Text;
 
 /// One object that is not of its type never spoils the list or the watch that it came with.
 #[derive(Clone, Debug)]
 pub(super) struct Arrived<K> {
+    /// Of a sound object no more than its name, version and age.
     pub(super) metadata: ObjectMeta,
     pub(super) object: Result<K, Fault>,
 }
 
-impl<'de, K: DeserializeOwned> Deserialize<'de> for Arrived<K> {
+impl<'de, K: DeserializeOwned + Resource> Deserialize<'de> for Arrived<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut value = Value::deserialize(deserializer)?;
-        // Who wrote which field when: the largest part of many objects.
-        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.remove("managedFields");
+        let Text(text) = Text::deserialize(deserializer)?;
+        if let Ok(object) = serde_json::from_slice::<K>(&text) {
+            let metadata = object.meta();
+            let metadata = ObjectMeta {
+                name: metadata.name.clone(),
+                namespace: metadata.namespace.clone(),
+                resource_version: metadata.resource_version.clone(),
+                creation_timestamp: metadata.creation_timestamp.clone(),
+                ..ObjectMeta::default()
+            };
+            return Ok(Self {
+                metadata,
+                object: Ok(object),
+            });
         }
+        // Once more, to say where it is not of its type.
+        let value: Value = serde_json::from_slice(&text).map_err(D::Error::custom)?;
         let metadata = metadata(&value);
         let object = serde_path_to_error::deserialize(value).map_err(|error| fault::wrong_type(&error));
         Ok(Self { metadata, object })

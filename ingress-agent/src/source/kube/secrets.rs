@@ -3,11 +3,13 @@
 //! A watch of *metadata* tells which there are and in which version; the body of one that is named is asked for
 //! by `get`. So the agent's memory holds no Secret that it does not serve.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret as ApiSecret;
+use kube::api::GetParams;
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 use tokio::sync::{Notify, Semaphore, mpsc};
@@ -31,6 +33,8 @@ pub(super) struct Secrets {
     versions: Kind<String>,
     bodies: Shelf<secret::Secret>,
     asked: HashMap<Key, Asked>,
+    /// Those of the named that were asked for and of which nothing is known yet.
+    awaited: HashSet<Key>,
     /// How many questions there were.
     questions: u64,
     asker: Asker,
@@ -73,7 +77,7 @@ struct Asker {
 }
 
 impl Secrets {
-    /// Begins to watch; `changed` is told of other versions and of answers.
+    /// Begins to watch; `changed` is told of other versions, and when one that failed is due again.
     pub(super) fn watch(client: &Client, scope: &Scope, changed: &Arc<Notify>) -> Self {
         let mut tasks = JoinSet::new();
         let mut watches = Watches {
@@ -88,6 +92,7 @@ impl Secrets {
             versions,
             bodies: Shelf::new("Secret"),
             asked: HashMap::new(),
+            awaited: HashSet::new(),
             questions: 0,
             asker: Asker {
                 client: client.clone(),
@@ -105,13 +110,26 @@ impl Secrets {
         self.versions.is_listed()
     }
 
-    /// Takes in what was answered and asks for what is named and not known in its version. Says whether one is awaited
-    /// of which nothing is known yet.
-    pub(super) fn ask_for(&mut self, named: &BTreeSet<Key>) -> bool {
+    /// Waits for answers and takes in all that have come. Loses none when it is dropped.
+    pub(super) async fn answered(&mut self) {
+        match self.answers.recv().await {
+            Some(answer) => self.take(answer),
+            // The asker holds a sender, so that there is no end.
+            None => pending().await,
+        }
         while let Ok(answer) = self.answers.try_recv() {
             self.take(answer);
         }
         while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Whether an answer is to come for a named one of which nothing is known yet.
+    pub(super) fn are_awaited(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
+    /// Asks for what is named and not known in its version.
+    pub(super) fn ask_for(&mut self, named: &BTreeSet<Key>) {
         let unnamed: Vec<_> = self
             .asked
             .extract_if(|key, _| !named.contains(key))
@@ -120,14 +138,16 @@ impl Secrets {
         for key in &unnamed {
             self.bodies.remove(key);
         }
+        self.awaited.clear();
         let now = Instant::now();
-        let mut awaited = false;
         for key in named {
-            awaited |= self.ask_for_one(key, now);
+            if self.ask_for_one(key, now) {
+                self.awaited.insert(key.clone());
+            }
         }
-        awaited
     }
 
+    /// Says whether an answer is awaited of which nothing is known yet.
     fn ask_for_one(&mut self, key: &Key, now: Instant) -> bool {
         let version = self.versions.get(key);
         let last = self.asked.get(key);
@@ -150,8 +170,9 @@ impl Secrets {
             },
         };
         if is_due {
-            let number = self.note(key, version, State::Waiting);
-            self.tasks.spawn(self.asker.clone().ask(key.clone(), number));
+            let number = self.note(key, version.clone(), State::Waiting);
+            self.tasks
+                .spawn(self.asker.clone().ask(key.clone(), version, number));
         }
         let is_waiting = self
             .asked
@@ -179,6 +200,7 @@ impl Secrets {
             return;
         };
         asked.state = State::Answered;
+        self.awaited.remove(&key);
         match result {
             Ok(Some(Arrived { metadata, object })) => {
                 self.bodies
@@ -202,22 +224,40 @@ impl Secrets {
 }
 
 impl Asker {
-    async fn ask(self, key: Key, number: u64) {
+    async fn ask(self, key: Key, version: Option<Arc<String>>, number: u64) {
         let (namespace, name) = &key;
         let api: Api<Arrived<ApiSecret>> = Api::namespaced(self.client, namespace);
         let result = {
             // The semaphore is never closed.
             let _place = self.places.acquire().await;
-            api.get_opt(name).await
+            get(&api, name, version.as_deref()).await
         };
         let failed = result.is_err();
         // Nobody listens any more when the source has ended.
         self.answers.send(Answer { key, number, result }).ok();
-        self.changed.notify_one();
         if failed {
             sleep(AGAIN).await;
             self.changed.notify_one();
         }
+    }
+}
+
+/// The Secret in this version or a later one, which the API server has in memory: it need not ask its store. `None`:
+/// there is none.
+async fn get(
+    api: &Api<Arrived<ApiSecret>>,
+    name: &str,
+    version: Option<&String>,
+) -> Result<Option<Arrived<ApiSecret>>, kube::Error> {
+    let Some(version) = version else {
+        return api.get_opt(name).await;
+    };
+    match api.get_with(name, &GetParams::at(version)).await {
+        Ok(secret) => Ok(Some(secret)),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+        // Another API server than the one that told of this version, and it does not know of it yet.
+        Err(kube::Error::Api(status)) if status.code == 504 => api.get_opt(name).await,
+        Err(error) => Err(error),
     }
 }
 

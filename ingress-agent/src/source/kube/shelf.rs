@@ -25,6 +25,8 @@ pub(super) struct Shelf<T> {
     /// The names that the list under way has brought so far.
     listing: Option<HashSet<Key>>,
     listed: bool,
+    /// Whether a list may lack one of the objects.
+    lacks: bool,
 }
 
 #[derive(Debug)]
@@ -45,6 +47,7 @@ impl<T> Shelf<T> {
             objects: BTreeMap::new(),
             listing: None,
             listed: false,
+            lacks: false,
         }
     }
 
@@ -71,6 +74,7 @@ impl<T> Shelf<T> {
                 lacks = true;
             }
         }
+        self.lacks |= lacks;
         first || lacks
     }
 
@@ -140,13 +144,17 @@ impl<T> Shelf<T> {
 
     /// Lets go of what lists have lacked for long enough.
     pub(super) fn expire(&mut self, now: Instant) {
-        self.objects
-            .retain(|_, held| held.lacking.is_none_or(|since| now < since + HELD));
+        if std::mem::take(&mut self.lacks) {
+            self.objects
+                .retain(|_, held| held.lacking.is_none_or(|since| now < since + HELD));
+            self.lacks = self.objects.values().any(|held| held.lacking.is_some());
+        }
     }
 
     /// When [`Shelf::expire`] has something to do next.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        let lacking = self.objects.values().filter_map(|held| held.lacking);
+        let objects = self.lacks.then(|| self.objects.values());
+        let lacking = objects.into_iter().flatten().filter_map(|held| held.lacking);
         lacking.min().map(|since| since + HELD)
     }
 

@@ -64,6 +64,11 @@ impl Shelves {
             && self.pools.as_ref().is_none_or(Kind::is_listed)
     }
 
+    /// Whether it is known which Secrets are named.
+    pub(super) fn name_all_secrets(&self) -> bool {
+        self.ingresses.is_listed() && self.classes.is_listed()
+    }
+
     /// When something is another next though nothing is heard: objects that lists lack are let go of, Leases end.
     pub(super) fn next_change(&self) -> Option<Instant> {
         let changes = [

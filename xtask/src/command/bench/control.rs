@@ -1,5 +1,5 @@
-//! `cargo xtask bench control`: runs the agent's own bench, `ingress-agent/benches/control`, built as it is
-//! shipped (profile `dist`), and prints its rows.
+//! `cargo xtask bench control`: runs the agent's own bench, `ingress-agent/benches/control` or, on a real API server,
+//! `ingress-agent/benches/api`, built as it is shipped (profile `dist`), and prints its rows.
 
 use std::process::{Command, Stdio};
 
@@ -13,6 +13,9 @@ pub(crate) struct Arguments {
     /// Edits of each kind, 1,000 at most; the median and the 99th percentile are over them.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// On a real API server: cold starts, edits from the PATCH's answer on, idle agents. Needs root.
+    #[arg(long)]
+    api: bool,
     /// Prints JSON rows {case, peer, metric, value, unit, rounds} in place of the table.
     #[arg(long)]
     json: bool,
@@ -28,7 +31,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             "--package",
             "ingress-agent",
             "--bench",
-            "control",
+            if arguments.api { "api" } else { "control" },
             "--",
         ])
         .args(["--rounds", &arguments.rounds.to_string()])

@@ -1,0 +1,121 @@
+//! Where it runs: a namespace of the network with a control plane and pods.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::runtime::Runtime;
+use xtask::control_plane::{self, Binaries, Plane};
+use xtask::lab::{Namespace, Scratch};
+
+use crate::{pods, usage};
+
+/// A network of this program's own.
+pub(crate) struct Network {
+    pub(crate) namespace: Namespace,
+    scratch: Arc<Scratch>,
+}
+
+/// The plane is dropped first.
+pub(crate) struct Place {
+    pub(crate) plane: Plane,
+    /// The agent's program.
+    pub(crate) agent: PathBuf,
+    /// The agents' own.
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) namespace: Namespace,
+    pub(crate) scratch: Arc<Scratch>,
+    pub(crate) runtime: Runtime,
+}
+
+impl Place {
+    pub(crate) fn network() -> Network {
+        let scratch = Arc::new(Scratch::begin().unwrap());
+        let namespace = scratch.namespace("api").unwrap();
+        // Every pod's address is this machine's.
+        let route = ["route", "add", "local", pods::NETWORK, "dev", "lo"];
+        namespace.output("ip", &route).unwrap();
+        Network { namespace, scratch }
+    }
+
+    /// To be called on a thread in the network, with which the processes end.
+    pub(crate) fn start(network: &Network, agent: &str) -> Self {
+        let scratch = Arc::clone(&network.scratch);
+        pods::serve();
+        let binaries = Binaries::find_or_build(&mut |line| eprintln!("{line}")).unwrap();
+        let place = control_plane::Place {
+            namespace: Some(network.namespace.clone()),
+            ..control_plane::Place::default()
+        };
+        let plane = Plane::start(&scratch, binaries, place, false).unwrap();
+        plane.kubectl_with(&["apply", "-f", "-"], BASE).unwrap();
+        let kubeconfig = plane.account_kubeconfig("default", "agent", plane.api());
+        rustls::crypto::aws_lc_rs::default_provider()
+            .install_default()
+            .unwrap();
+        Self {
+            agent: agent.into(),
+            kubeconfig: kubeconfig.unwrap(),
+            plane,
+            namespace: network.namespace.clone(),
+            scratch,
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap(),
+        }
+    }
+
+    /// The CPU time of the API server and of its store so far.
+    pub(crate) fn server_cpu(&self) -> Duration {
+        let server = self.plane.server().unwrap();
+        usage::cpu(server.id()) + usage::cpu(self.plane.store().id())
+    }
+
+    /// How many requests the API server has answered, watches when they ended.
+    pub(crate) fn requests(&self) -> u64 {
+        let text = self.plane.kubectl(&["get", "--raw", "/metrics"]).unwrap();
+        let counts = text
+            .lines()
+            .filter(|line| line.starts_with("apiserver_request_total{"))
+            .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap());
+        counts.sum::<f64>() as u64
+    }
+
+    /// A client of the administrator's.
+    pub(crate) fn client(&self) -> Client {
+        let kubeconfig = Kubeconfig::read_from(self.plane.kubeconfig()).unwrap();
+        self.runtime.block_on(async {
+            let options = KubeConfigOptions::default();
+            let config = Config::from_custom_kubeconfig(kubeconfig, &options)
+                .await
+                .unwrap();
+            Client::try_from(config).unwrap()
+        })
+    }
+}
+
+/// A class, and the agent's account with the right to read.
+const BASE: &str = "
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: ours}
+spec: {controller: ingress-agent.dev/xdp}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: agent, namespace: default}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: agent}
+rules: [{apiGroups: ['*'], resources: ['*'], verbs: [get, list, watch]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: agent}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: agent}
+subjects: [{kind: ServiceAccount, name: agent, namespace: default}]
+";
