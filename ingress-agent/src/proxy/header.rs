@@ -105,9 +105,11 @@ pub(super) fn upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
 /// Removes from a pod's answer what concerns its own connection only.
 pub(super) fn response(headers: &mut HeaderMap) {
     let names = headers.keys().filter(|name| is_hop_by_hop(name.as_str()));
-    let mut names: Vec<HeaderName> = names.cloned().collect();
-    names.extend(nominated(headers));
-    for name in names {
+    let names: Vec<HeaderName> = names.cloned().collect();
+    if names.is_empty() {
+        return;
+    }
+    for name in nominated(headers).into_iter().chain(names) {
         headers.remove(name);
     }
 }

@@ -12,6 +12,8 @@ use crate::proxy::guard::syntax::{all_field, trim};
 /// Bytes of the largest head.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
 const MAX_FIELDS: usize = 100;
+/// Fields of most heads, so that they are allocated once.
+const USUAL_FIELDS: usize = 8;
 const PROTOCOL: &[u8] = b"HTTP/1.";
 
 /// A head.
@@ -62,7 +64,7 @@ struct Said {
 }
 
 impl Said {
-    /// Notes a field. False: it says again what was said.
+    /// Notes a field. False: it says what was said before, or what concerns the connection alone.
     fn note(&mut self, name: &HeaderName, value: &[u8]) -> Result<bool, Malformed> {
         match *name {
             CONTENT_LENGTH => {
@@ -80,10 +82,15 @@ impl Said {
                 self.chunked = true;
             }
             CONNECTION => {
+                let mut is_ours = true;
                 for option in value.split(|&byte| byte == b',').map(trim) {
-                    self.close |= option.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    let close = option.eq_ignore_ascii_case(b"close");
+                    let keep_alive = option.eq_ignore_ascii_case(b"keep-alive");
+                    self.close |= close;
+                    self.keep_alive |= keep_alive;
+                    is_ours &= close || keep_alive;
                 }
+                return Ok(!is_ours);
             }
             _ => {}
         }
@@ -118,7 +125,7 @@ pub(super) fn parse(input: &[u8], bodiless: bool) -> Result<Option<Head>, Malfor
         return Ok(None);
     };
     let (minor, status) = status_line(line).ok_or(Malformed::StatusLine)?;
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
     let mut said = Said::default();
     loop {
         let Some(line) = next_line(&mut rest)? else {
