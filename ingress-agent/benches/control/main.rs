@@ -28,7 +28,7 @@ use std::process::Command;
 use rows::{row, rows_of};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ingress_agent::memory::Allocator = ingress_agent::memory::Allocator;
 
 /// Asks this program, run again, for the memory of an agent's state and nothing else.
 const MEMORY_OF: &str = "--memory-of";
