@@ -130,7 +130,7 @@ impl Watches<'_> {
 
 /// Who defines a kind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Definition {
+pub(super) enum Definition {
     /// Every API server.
     BuiltIn,
     /// We do, and whoever installs us tells the API server: where it knows no such kind there are no such objects.
@@ -157,7 +157,7 @@ async fn fill<K, T>(
     K: Resource<DynamicType = ()> + Watched,
     T: PartialEq + Send + Sync + 'static,
 {
-    follow(kind, api, watcher::Config::default(), |event| {
+    follow(kind, api, definition, watcher::Config::default(), |event| {
         if take(event, digest, &mut lock(&shelf)) {
             changed.notify_one();
         }
@@ -169,6 +169,7 @@ async fn fill<K, T>(
 pub(super) async fn follow<K>(
     kind: &'static str,
     api: Api<Arrived<K>>,
+    definition: Definition,
     config: watcher::Config,
     mut take: impl FnMut(Event<Arrived<K>>),
 ) where
@@ -185,11 +186,8 @@ pub(super) async fn follow<K>(
                     warn!(kind, "{UNDEFINED}");
                     said = Some(UNDEFINED.to_owned());
                 }
-                let mut shelf = lock(&shelf);
-                shelf.list_begins();
-                if shelf.list_ends(Instant::now()) {
-                    changed.notify_one();
-                }
+                take(Event::Init);
+                take(Event::InitDone);
                 continue;
             }
             Err(error) => {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::arrived::Arrived;
-use super::kind::follow;
+use super::kind::{Definition, follow};
 use super::roster::Roster;
 use crate::digest::Nodes;
 use crate::digest::lease::{Beat, LABEL};
@@ -61,7 +61,7 @@ impl Members {
         let (key, value) = LABEL;
         let config = watcher::Config::default().labels(&format!("{key}={value}"));
         tasks.spawn(async move {
-            follow("Lease", api, config, |event| {
+            follow("Lease", api, Definition::BuiltIn, config, |event| {
                 if take(event, &mut lock(&filled)) {
                     told.notify_one();
                 }
