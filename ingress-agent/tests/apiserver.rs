@@ -13,6 +13,8 @@ mod definition;
 mod faults;
 #[path = "apiserver/outage.rs"]
 mod outage;
+#[path = "apiserver/pools.rs"]
+mod pools;
 #[path = "apiserver/restart.rs"]
 mod restart;
 #[path = "apiserver/rights.rs"]
