@@ -4,6 +4,7 @@
 //! own Node ─watch─▶ member ─writes─▶ own Lease `node-NAME`      every agent; 15 s, renewed every 5 s
 //! Lease `ingress-agent-leader` ─▶ leader ─▶ Leadership          10 s, renewed every 3 s
 //! all node Leases ─watch─▶ numbers ─writes─▶ their numbers      the leader alone
+//! Snapshot ─allocate─▶ pools ─writes─▶ status of VipPools      the leader alone
 //! Secret `ingress-agent` ─watch─▶ secret ─▶ PoolSecret          made once, by whoever comes first
 //! ```
 //!
@@ -11,12 +12,14 @@
 //! nothing on the request path waits for it. Whatever depends on who leads is written by compare-and-swap, so that
 //! two leaders at once harm nothing. No wall clock is asked how long ago something was.
 
+pub mod allocate;
 mod clock;
 mod identity;
 mod leader;
 mod lease;
 mod member;
 mod numbers;
+mod pools;
 mod secret;
 mod trouble;
 mod watching;
@@ -36,6 +39,7 @@ use crate::model::MemberState;
 use crate::model::vip::PoolSecret;
 
 pub use leader::{LEADER, Leadership};
+pub use pools::record as record_addresses;
 pub use secret::SECRET;
 
 /// How long a goodbye may take: what is not announced by then, the others see by themselves.

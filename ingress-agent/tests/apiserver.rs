@@ -15,6 +15,8 @@ mod faults;
 mod outage;
 #[path = "apiserver/pods.rs"]
 mod pods;
+#[path = "apiserver/pools.rs"]
+mod pools;
 #[path = "apiserver/restart.rs"]
 mod restart;
 #[path = "apiserver/rights.rs"]

@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::run::RunError;
-use crate::cluster::Coordination;
+use crate::cluster::{Coordination, record_addresses};
 use crate::config::{RunArgs, Source};
 use crate::source::file::{self, WatchError};
 use crate::source::kube::{self, Fleet, Saved, Scope};
@@ -19,12 +19,15 @@ pub(super) struct Followed {
     task: JoinHandle<Result<Infallible, WatchError>>,
     /// What this agent tells the others; none where nodes do not find one another by the API server.
     coordination: Option<Coordination>,
+    /// What it does while it leads. Ended when this is dropped.
+    _leading: JoinSet<Infallible>,
 }
 
 impl Followed {
     pub(super) async fn start(args: &RunArgs, node: Arc<str>) -> Result<Self, RunError> {
         let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(&node)));
         let mut coordination = None;
+        let mut leading = JoinSet::new();
         let task = match &args.source {
             Source::File(folder) => tokio::spawn(file::watch(folder.clone(), node, sender)),
             Source::Kube => {
@@ -46,6 +49,12 @@ impl Followed {
                     };
                     coordination = Some(joined);
                 }
+                if let Some(joined) = coordination.as_ref().filter(|_| scope.pools) {
+                    let leadership = joined.leadership();
+                    let record =
+                        record_addresses(client.clone(), scope.controllers, leadership, snapshots.clone());
+                    leading.spawn(record);
+                }
                 let identity = cluster.identity(&scope);
                 let saved = Saved::new(&args.state_dir, &args.places.run_dir, identity);
                 tokio::spawn(async move { Ok(kube::watch(client, scope, saved, sender).await) })
@@ -55,6 +64,7 @@ impl Followed {
             snapshots,
             task,
             coordination,
+            _leading: leading,
         })
     }
 

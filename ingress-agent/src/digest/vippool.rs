@@ -15,6 +15,7 @@ mod rules;
 pub use api::{Announce, Assignment, VipPool, VipPoolSpec, VipPoolStatus, VipPort, VipProtocol};
 pub use port::Port;
 pub use range::Range;
+pub use rules::MAX_ASSIGNMENTS;
 
 /// A VipPool's value.
 #[derive(Clone, Debug, Eq, PartialEq)]

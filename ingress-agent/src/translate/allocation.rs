@@ -20,7 +20,7 @@ use super::audience::admits;
 use super::classes::{Classes, Controllers};
 use super::snapshot::Allocation;
 use super::{Entry, Snapshot};
-use crate::digest::vippool::{Owner, Range};
+use crate::digest::vippool::{MAX_ASSIGNMENTS, Owner, Range};
 use crate::digest::{Fault, Ingress, Nodes, Pool};
 use crate::model::ObjectRef;
 
@@ -160,8 +160,11 @@ impl Share<'_> {
                 }
                 Slot::Occupied(mut held) => {
                     let holders = held.get_mut();
-                    let mut all = holders.iter().chain([owner]);
-                    if all.all(|owner| matches!(owner, Owner::Class(_))) {
+                    let shared = holders
+                        .iter()
+                        .chain([owner])
+                        .all(|owner| matches!(owner, Owner::Class(_)));
+                    if shared {
                         holders.insert(owner.clone());
                     } else if let Some(holder) = holders.first().filter(|holder| *holder != owner) {
                         self.faults.push(fault::taken(*address, owner, holder));
@@ -180,7 +183,12 @@ impl Share<'_> {
             let held: BTreeSet<_> = held.flat_map(|(_, owners)| owners.iter().cloned()).collect();
             let mut free = free(ranges, v4, blocked, &given).peekable();
             for owner in claimants.iter().filter(|owner| !held.contains(owner)) {
-                match next(&mut free, allocation) {
+                let next = if self.holders.len() < MAX_ASSIGNMENTS {
+                    next(&mut free, allocation)
+                } else {
+                    Next::Never
+                };
+                match next {
                     Next::Free(address) => {
                         self.holders.insert(address, BTreeSet::from([owner.clone()]));
                     }

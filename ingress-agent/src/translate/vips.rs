@@ -12,7 +12,7 @@ use super::classes::Classes;
 use super::report::Findings;
 use super::{Entry, Snapshot};
 use crate::digest::vippool::Owner;
-use crate::digest::{self, Cause, Fault, Nodes, Selector};
+use crate::digest::{self, Cause, Fault, Nodes};
 use crate::model::{self, Member, Opening, Protocol, Vip};
 
 /// A VIP and what is behind it.

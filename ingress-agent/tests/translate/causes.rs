@@ -12,7 +12,7 @@ use crate::folder::{BASE, folder};
 
 /// Causes that no manifest beside a base can have, or not in words that stay: the file and the test that each
 /// has instead.
-const ELSEWHERE: [(Cause, &str, &str); 7] = [
+const ELSEWHERE: [(Cause, &str, &str); 8] = [
     (
         Cause::FileEmpty,
         "watching.rs",
@@ -43,6 +43,11 @@ const ELSEWHERE: [(Cause, &str, &str); 7] = [
         Cause::TlsExpired,
         "certificates.rs",
         "an_expired_certificate_is_shown_and_told",
+    ),
+    (
+        Cause::VipPending,
+        "vips.rs",
+        "where_a_leader_gives_addresses_only_what_is_recorded_counts",
     ),
 ];
 

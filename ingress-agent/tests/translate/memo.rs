@@ -180,8 +180,9 @@ fn digest(name: &str, web: &Web) -> Arc<Ingress> {
 }
 
 /// One of each sort.
-const ANNOTATIONS: [(&str, &str); 10] = [
+const ANNOTATIONS: [(&str, &str); 11] = [
     ("x/y", "z"),
+    ("ingress-agent.dev/vip", "own"),
     ("ingress-agent.dev/proxy-body-size", "2m"),
     ("ingress-agent.dev/use-regex", "true"),
     ("ingress-agent.dev/auth-type", "basic"),

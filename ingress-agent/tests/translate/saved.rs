@@ -29,7 +29,12 @@ proptest! {
         let files = encode(&saved, &IDENTITY);
         let whole = restored(&files, &keys(&files.keys, &IDENTITY).unwrap(), &saved.node);
         // Which does not show private keys: the files are compared for them.
-        let as_saved = Snapshot { time: saved.time, ..whole.clone() };
+        let as_saved = Snapshot {
+            time: saved.time,
+            allocation: saved.allocation,
+            restored: saved.restored,
+            ..whole.clone()
+        };
         prop_assert_eq!(format!("{saved:?}"), format!("{as_saved:?}"));
         let again = encode(&whole, &IDENTITY);
         prop_assert!(again.snapshot == files.snapshot && again.keys == files.keys);

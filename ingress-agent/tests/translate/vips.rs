@@ -116,6 +116,88 @@ fn a_status_may_give_one_address_to_two_classes() {
     assert_eq!(site.hosts.len(), 2);
 }
 
+/// An Ingress of class `ours` that asks for an address of its own.
+fn own(namespace: &str, name: &str, host: &str) -> String {
+    let metadata =
+        format!("{{name: {name}, namespace: {namespace}, annotations: {{ingress-agent.dev/vip: own}}}}");
+    ingress(name, host, &[("Prefix", "/", "s")]).replace(&format!("{{name: {name}}}"), &metadata)
+}
+
+#[test]
+fn an_ingress_with_an_address_of_its_own_is_served_there_alone() {
+    let pool = pool("edge", "addresses: [192.0.2.1-192.0.2.3], classes: [ours]");
+    let text = class("ours")
+        + &pool
+        + &own("default", "mine", "a.test")
+        + &ingress("theirs", "a.test", &[("Prefix", "/", "t")])
+        + &ingress("other", "b.test", &[("Prefix", "/", "t")])
+        + &services(&["s", "t"]);
+    let (model, report) = model_of(&[("all.yaml", &text)]);
+    // Neither has taken the other's host and path.
+    assert_eq!(causes(&report), [""; 0]);
+    let at = |address| &listener(&model, address, 80).unwrap().site;
+    assert_eq!(routes(at("192.0.2.1"), "a.test").unwrap(), ["Prefix / -> t"]);
+    assert_eq!(routes(at("192.0.2.2"), "a.test").unwrap(), ["Prefix / -> s"]);
+    assert_eq!(routes(at("192.0.2.2"), "b.test"), None);
+    assert!(listener(&model, "192.0.2.3", 80).is_none());
+    let (model, _) = model_of(&[("all.yaml", &text.replace("vip: own", "vip: shared"))]);
+    assert!(listener(&model, "192.0.2.2", 80).is_none(), "it is given back");
+}
+
+#[test]
+fn a_pool_gives_no_address_to_an_ingress_of_a_namespace_that_it_does_not_serve() {
+    let only = "namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: shop}}";
+    let text = class("ours")
+        + &pool(
+            "edge",
+            &format!("addresses: [192.0.2.1-192.0.2.3], classes: [ours], {only}"),
+        )
+        + &own("shop", "in", "in.test")
+        + &own("elsewhere", "out", "out.test");
+    let (model, report) = model_of(&[("all.yaml", &text)]);
+    let told = causes(&report);
+    assert!(
+        told.contains(&"Ingress elsewhere/out: refused namespace-unserved".to_owned()),
+        "{told:?}"
+    );
+    assert!(
+        !told
+            .iter()
+            .any(|told| told.contains("shop/in: refused namespace")),
+        "{told:?}"
+    );
+    assert_eq!(vips(&model).len(), 4);
+}
+
+/// The snapshot of some files, in the way of a source whose leader gives addresses.
+fn recorded(text: &str) -> ingress_agent::translate::Snapshot {
+    let mut snapshot = crate::folder::read(crate::folder::folder(&[("all.yaml", text)]).path());
+    snapshot.allocation = ingress_agent::translate::Allocation::Recorded;
+    snapshot
+}
+
+#[test]
+fn where_a_leader_gives_addresses_only_what_is_recorded_counts() {
+    let text = class("a")
+        + &class("b")
+        + &pool("edge", "addresses: [192.0.2.1-192.0.2.9]")
+        + "status: {assignments: [{address: 192.0.2.5, class: a}]}\n";
+    let (model, report) = ingress_agent::translate::translate(&recorded(&text));
+    assert_eq!(vips(&model), ["192.0.2.5-80-tcp", "192.0.2.5-443-tcp"]);
+    assert_eq!(causes(&report), ["IngressClass b: degraded vip-pending"]);
+    let said = report.findings[0].to_string();
+    assert!(said.contains("no IPv4 address of VipPool `edge` yet"), "{said}");
+    assert!(said.contains("the agents' leader gives it"), "{said}");
+    // Where the leader has none to give, it is told as ever.
+    let short = text.replace("192.0.2.1-192.0.2.9", "192.0.2.5");
+    let (_, report) = ingress_agent::translate::translate(&recorded(&short));
+    let told = causes(&report);
+    assert!(
+        told.contains(&"VipPool edge: degraded pool-exhausted".to_owned()),
+        "{told:?}"
+    );
+}
+
 #[test]
 fn a_pool_without_classes_serves_those_no_pool_names() {
     let text = class("a")

@@ -101,7 +101,7 @@ pub enum Announce {
 pub struct VipPoolStatus {
     /// Who was given which address. Nodes serve from here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 4096))]
+    #[schemars(length(max = rules::MAX_ASSIGNMENTS))]
     pub assignments: Vec<Assignment>,
     /// The addresses that were given out.
     #[serde(default, skip_serializing_if = "Option::is_none")]

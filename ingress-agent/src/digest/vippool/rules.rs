@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 /// As many entries as a pool may have.
 const MAX_ADDRESSES: usize = 100;
+/// As many as a pool may have.
+pub const MAX_ASSIGNMENTS: usize = 4096;
 /// The longest two IPv6 addresses, with a hyphen and spaces around it.
 const MAX_ENTRY: usize = 93;
 

@@ -1,0 +1,157 @@
+//! The leader's records of who has which address: the status of every VipPool.
+//!
+//! A decision is made of a snapshot and written over the very pools that it was made of: when the API server has
+//! others, the watch is behind and brings them, and the decision is made anew. So what two leaders at once decide
+//! is never mixed, and no address that a node may serve already is given to another.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{ListParams, PostParams};
+use kube::{Api, Client, Error};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tracing::info;
+
+use super::Leadership;
+use super::allocate::{Decision, allocate};
+use super::trouble::Trouble;
+use crate::digest::vippool::{self, VipPool};
+use crate::translate::{Controllers, Snapshot};
+
+/// Until what failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Decisions by pool.
+type Decisions = BTreeMap<Arc<str>, Decision>;
+
+/// Keeps the pools' status as the snapshots have it while this process leads. Ends only by being dropped.
+pub async fn record(
+    client: Client,
+    controllers: Controllers,
+    leadership: Leadership,
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+) -> Infallible {
+    let recorder = Recorder {
+        api: Api::all(client),
+        controllers,
+        leadership: leadership.clone(),
+    };
+    let (mut won, mut lost) = (leadership.clone(), leadership);
+    let mut trouble = Trouble::new("writing the status of VipPools");
+    loop {
+        won.is_won().await;
+        tokio::select! {
+            () = lost.is_lost() => {}
+            never = recorder.follow(&mut snapshots, &mut trouble) => match never {},
+        }
+    }
+}
+
+struct Recorder {
+    api: Api<VipPool>,
+    controllers: Controllers,
+    leadership: Leadership,
+}
+
+/// What became of decisions.
+enum Outcome {
+    /// The API server has them.
+    Recorded,
+    /// It has other pools than they were made of.
+    Behind,
+    /// Somebody wrote at the same time.
+    Conflict,
+}
+
+impl Recorder {
+    async fn follow(
+        &self,
+        snapshots: &mut watch::Receiver<Arc<Snapshot>>,
+        trouble: &mut Trouble,
+    ) -> Infallible {
+        let mut recorded = Decisions::new();
+        loop {
+            let snapshot = Arc::clone(&snapshots.borrow_and_update());
+            let decisions = allocate(&snapshot, self.controllers);
+            if let Some(decisions) = decisions.filter(|new| !is_known(new, &recorded, &snapshot)) {
+                match self.write(&snapshot, &decisions).await {
+                    Ok(Outcome::Recorded) => {
+                        trouble.over();
+                        recorded = decisions;
+                    }
+                    Ok(Outcome::Behind) => trouble.over(),
+                    Ok(Outcome::Conflict) => continue,
+                    Err(error) => {
+                        trouble.tell(&error);
+                        sleep(AGAIN).await;
+                        continue;
+                    }
+                }
+            }
+            if snapshots.changed().await.is_err() {
+                // There is no source any more.
+                return pending().await;
+            }
+        }
+    }
+
+    async fn write(&self, snapshot: &Snapshot, decisions: &Decisions) -> Result<Outcome, Error> {
+        let there = self.api.list(&ListParams::default()).await?.items;
+        if !is_made_of(snapshot, &there) {
+            return Ok(Outcome::Behind);
+        }
+        for mut pool in there {
+            let name = pool.metadata.name.clone().unwrap_or_default();
+            let now = Time(Timestamp::now());
+            let last = pool.status.take().unwrap_or_default();
+            let status = decisions.get(&*name).and_then(|new| new.status(&last, &now));
+            let Some(status) = status.filter(|_| self.leadership.is_held()) else {
+                continue;
+            };
+            let (used, free) = (status.used, status.free);
+            pool.status = Some(status);
+            // With the version that was read: another's write in between is not overwritten.
+            match self
+                .api
+                .replace_status(&name, &PostParams::default(), &pool)
+                .await
+            {
+                Ok(_) => info!(pool = name, used, free, "addresses recorded"),
+                Err(Error::Api(status)) if status.code == 409 => return Ok(Outcome::Conflict),
+                Err(Error::Api(status)) if status.code == 404 => return Ok(Outcome::Behind),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Outcome::Recorded)
+    }
+}
+
+/// Whether these decisions were recorded, and are still there as far as the watch tells.
+fn is_known(new: &Decisions, recorded: &Decisions, snapshot: &Snapshot) -> bool {
+    let mut pools = snapshot.pools.iter().map(|entry| &entry.value);
+    new == recorded
+        && pools.all(|pool| {
+            let decision = new.get(&pool.object.name);
+            decision.is_some_and(|decision| decision.is_recorded(&pool.assignments))
+        })
+}
+
+/// Whether a snapshot has these pools and no others.
+fn is_made_of(snapshot: &Snapshot, pools: &[VipPool]) -> bool {
+    let known: BTreeMap<_, _> = snapshot
+        .pools
+        .iter()
+        .map(|entry| (&*entry.value.object.name, &entry.value))
+        .collect();
+    let is_known = |pool: &VipPool| {
+        let last = pool.metadata.name.as_deref().and_then(|name| known.get(name));
+        last.is_some_and(|last| Arc::ptr_eq(&vippool::digest(pool.clone(), Some(last)), last))
+    };
+    known.len() == pools.len() && pools.iter().all(is_known)
+}
