@@ -50,7 +50,7 @@ fn entry<T>(value: Arc<T>, at: usize, name: &str) -> Entry<T> {
     Entry {
         precedence: Precedence::Created {
             at: i64::try_from(at).unwrap(),
-            name: Reverse(name.to_owned()),
+            name: Reverse(Arc::from(name)),
         },
         place: None,
         value,
