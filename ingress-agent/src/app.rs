@@ -7,13 +7,17 @@
 //!
 //! Threads: the proxy's workers, the heartbeat's, and this one, of lower priority, for everything else.
 
+mod ask;
 mod explain;
 mod files;
 mod heartbeat;
 mod ordinary;
 mod publish;
 mod run;
+mod status;
 mod stop;
 
+pub use ask::AskError;
 pub use explain::{ExplainError, explain_request};
 pub use run::{RunError, run};
+pub use status::{StatusError, write_status};

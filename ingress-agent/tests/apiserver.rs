@@ -7,6 +7,8 @@
 
 #[path = "apiserver/cluster.rs"]
 mod cluster;
+#[path = "apiserver/coordination.rs"]
+mod coordination;
 #[path = "apiserver/faults.rs"]
 mod faults;
 #[path = "apiserver/outage.rs"]

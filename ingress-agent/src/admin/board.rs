@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 
+use crate::cluster::Observer;
 use crate::metrics::Control;
 use crate::model::Model;
 use crate::proxy::Proxy;
@@ -23,6 +24,7 @@ pub struct Board {
     plan: ArcSwapOption<Plan>,
     proxy: OnceLock<Arc<Proxy>>,
     maps: OnceLock<Arc<Maps>>,
+    cluster: OnceLock<Observer>,
     draining: AtomicBool,
 }
 
@@ -58,6 +60,11 @@ impl Board {
         }
     }
 
+    /// The agent takes part in its cluster. Once.
+    pub fn coordinates(&self, observer: Observer) {
+        _ = self.cluster.set(observer);
+    }
+
     /// A model is served.
     pub fn serves(&self, model: &Arc<Model>) {
         self.model.store(Some(Arc::clone(model)));
@@ -88,13 +95,21 @@ impl Board {
 
     /// Whether traffic should be sent here.
     pub(super) fn ready(&self) -> Result<(), &'static str> {
-        if self.draining.load(Relaxed) {
+        if self.is_draining() {
             Err("draining: nothing new is taken")
         } else if self.model.load().is_none() {
             Err("the first model is not served yet")
         } else {
             Ok(())
         }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    pub(super) fn cluster(&self) -> Option<&Observer> {
+        self.cluster.get()
     }
 
     pub(super) fn model(&self) -> Option<Arc<Model>> {

@@ -1,18 +1,10 @@
 //! `ingress-agent explain`: asks a folder or a running agent, and writes the answer.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request as HttpRequest, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
-use tokio::time::timeout;
-
+use super::ask::{AskError, ask};
 use crate::admin;
 use crate::config::ExplainArgs;
 use crate::explain::{Basis, Explanation, Request, Subject, explain};
@@ -21,9 +13,6 @@ use crate::proxy::Table;
 use crate::source::file;
 use crate::translate::{Controllers, Translator};
 
-/// How long an agent may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Why there is no explanation.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
@@ -31,34 +20,11 @@ pub enum ExplainError {
     #[error(transparent)]
     Read(#[from] file::ReadError),
     /// Nobody is there to ask.
-    #[error(
-        "no agent answers at {} ({cause}): start one, name its --run-dir, or give a folder of manifests by -f DIR",
-        socket.display()
-    )]
-    NoAgent {
-        /// Its admin socket.
-        socket: PathBuf,
-        /// Why not.
-        cause: io::Error,
-    },
-    /// The agent's answer is none.
-    #[error("the agent at {} did not answer as one of this version does: {why}", socket.display())]
-    Broken {
-        /// Its admin socket.
-        socket: PathBuf,
-        /// What came.
-        why: String,
-    },
-    /// The agent does not know.
-    #[error("the agent at {} answered {status}: {why}", socket.display())]
-    Refused {
-        /// Its admin socket.
-        socket: PathBuf,
-        /// The status.
-        status: StatusCode,
-        /// The reason.
-        why: String,
-    },
+    #[error("{0}, or give a folder of manifests by -f DIR")]
+    NoAgent(AskError),
+    /// The agent does not say.
+    #[error(transparent)]
+    Ask(AskError),
     /// The explanation cannot be written.
     #[error("cannot write the explanation: {0}")]
     Write(#[from] io::Error),
@@ -112,48 +78,9 @@ fn of_folder(
 }
 
 async fn of_agent(socket: &Path, request: &Request) -> Result<Explanation, ExplainError> {
-    let late = || ExplainError::NoAgent {
-        socket: socket.to_owned(),
-        cause: io::ErrorKind::TimedOut.into(),
-    };
-    timeout(PATIENCE, ask(socket, request))
-        .await
-        .unwrap_or_else(|_| Err(late()))
-}
-
-async fn ask(socket: &Path, request: &Request) -> Result<Explanation, ExplainError> {
-    let broken = |why: String| ExplainError::Broken {
-        socket: socket.to_owned(),
-        why,
-    };
-    let stream = UnixStream::connect(socket)
-        .await
-        .map_err(|cause| ExplainError::NoAgent {
-            socket: socket.to_owned(),
-            cause,
-        })?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| broken(error.to_string()))?;
-    let asked = HttpRequest::get(format!("/debug/explain?{}", request.query()))
-        .header(header::HOST, "ingress-agent")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| broken(error.to_string()))?;
-    let answered = async {
-        let response = sender.send_request(asked).await?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        Ok::<_, hyper::Error>((status, body))
-    };
-    // The connection ends by itself after its one answer.
-    let (answered, _) = tokio::join!(answered, connection);
-    let (status, body) = answered.map_err(|error| broken(error.to_string()))?;
-    if status != StatusCode::OK {
-        return Err(ExplainError::Refused {
-            socket: socket.to_owned(),
-            status,
-            why: String::from_utf8_lossy(&body).trim_end().to_owned(),
-        });
-    }
-    serde_json::from_slice(&body).map_err(|error| broken(error.to_string()))
+    let asked = ask(socket, &format!("/debug/explain?{}", request.query())).await;
+    asked.map_err(|error| match error {
+        AskError::NoAgent { .. } => ExplainError::NoAgent(error),
+        AskError::Broken { .. } | AskError::Refused { .. } => ExplainError::Ask(error),
+    })
 }
