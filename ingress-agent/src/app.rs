@@ -10,11 +10,15 @@
 mod ask;
 mod explain;
 mod files;
+mod followed;
 mod heartbeat;
 mod ordinary;
 mod publish;
 mod run;
+mod serving;
+mod starter;
 mod status;
+mod steered;
 mod stop;
 
 pub use ask::AskError;
