@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::run::RunError;
-use crate::cluster::{Coordination, record_addresses};
+use crate::cluster::{Coordination, Observer, record_addresses};
 use crate::config::{RunArgs, Source};
 use crate::source::file::{self, WatchError};
 use crate::source::kube::{self, Fleet, Saved, Scope};
@@ -79,6 +79,11 @@ impl Followed {
                 Ok(Ok(never)) => match never {},
             },
         }
+    }
+
+    /// Who tells of the others, where they find one another by the API server.
+    pub(super) fn observer(&self) -> Option<Observer> {
+        self.coordination.as_ref().map(Coordination::observer)
     }
 
     /// Tells the other agents which membership this one follows.
