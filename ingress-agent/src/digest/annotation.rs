@@ -1,7 +1,7 @@
 //! Annotations: what an Ingress asks for besides routes, as typed values; what protects fails closed.
 //!
-//! Read under `nginx.ingress.kubernetes.io/` and `ingress-agent.dev/`, of which ours wins; an empty value is
-//! not set. A value that an honoured annotation cannot have leaves its default, as in ingress-nginx; one that it
+//! Read under `nginx.ingress.kubernetes.io/` and `ingress-agent.dev/`, of which ours wins and has names of its own
+//! besides; an empty value is not set. A value that an honoured annotation cannot have leaves its default, as in ingress-nginx; one that it
 //! can have there and not here (a protocol, a variable) closes the routes. One that
 //! protects routes or moves paths closes them whatever its value, unless the value asks for nothing. No
 //! text of an annotation reaches anything but these parsers and the fault that quotes it.
@@ -145,6 +145,13 @@ impl Annotations {
                 Ok(Protection::Served) => return None,
                 Ok(protection) if setting == Setting::UpstreamHost => (protection, unknown_variable(written)),
                 Ok(protection) => (protection, not_spoken(written)),
+                Err(expected) if setting == Setting::OwnVip => {
+                    let fault = bad_value(written, expected);
+                    (
+                        Protection::Served,
+                        fault.so("the Ingress is served at its class's addresses"),
+                    )
+                }
                 Err(expected) => (Protection::Served, bad_value(written, expected)),
             },
             Class::Cosmetic => (Protection::Served, ignored(written)),

@@ -53,8 +53,9 @@ impl World {
 
     async fn client(&self) -> Client {
         let kubeconfig = Kubeconfig::read_from(self.plane.kubeconfig()).unwrap();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default());
-        Client::try_from(config.await.unwrap()).unwrap()
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+        Client::try_from(config.unwrap()).unwrap()
     }
 
     /// What an agent with VIPs sees of the cluster.
