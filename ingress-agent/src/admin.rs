@@ -147,13 +147,13 @@ async fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Byt
         "/readyz" => state(board.ready()),
         "/metrics" => match metrics::text(
             &board.control,
-            board.proxy(),
-            board.maps(),
+            board.proxy().as_deref(),
+            board.maps().as_deref(),
             board.announced().len(),
         ) {
             Ok(metrics) => {
                 if let (Some(proxy), Some(model)) = (board.proxy(), board.model()) {
-                    metrics::forget(proxy, &model);
+                    metrics::forget(&proxy, &model);
                 }
                 let mut response = text(StatusCode::OK, metrics);
                 let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";

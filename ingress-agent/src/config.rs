@@ -130,6 +130,11 @@ pub struct RunArgs {
     )]
     pub watch_namespace: Vec<String>,
 
+    /// With --source kube: the namespace where the agents keep their Leases and their Secret [default: the
+    /// ServiceAccount's, else the kubeconfig's].
+    #[arg(long, env = "INGRESS_AGENT_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+
     #[command(flatten)]
     pub take_over: TakeOverArgs,
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch::Receiver;
@@ -24,9 +24,9 @@ pub struct Board {
     model: ArcSwapOption<Model>,
     served: ArcSwapOption<Served>,
     plan: ArcSwapOption<Plan>,
-    proxy: OnceLock<Arc<Proxy>>,
-    maps: OnceLock<Arc<Maps>>,
-    announced: OnceLock<Receiver<BTreeSet<IpAddr>>>,
+    proxy: ArcSwapOption<Proxy>,
+    maps: ArcSwapOption<Maps>,
+    announced: ArcSwapOption<Receiver<BTreeSet<IpAddr>>>,
     draining: AtomicBool,
 }
 
@@ -54,13 +54,13 @@ impl Board {
         }
     }
 
-    /// The request path has started, behind this data plane unless the agent serves without XDP. Once.
+    /// A request path has started, behind this data plane unless it serves without XDP.
     pub fn started(&self, proxy: &Arc<Proxy>, dataplane: Option<&Dataplane>) {
-        _ = self.proxy.set(Arc::clone(proxy));
-        if let Some(dataplane) = dataplane {
-            _ = self.maps.set(Arc::clone(dataplane.maps()));
-            _ = self.announced.set(dataplane.announced().clone());
-        }
+        self.proxy.store(Some(Arc::clone(proxy)));
+        self.maps
+            .store(dataplane.map(|dataplane| Arc::clone(dataplane.maps())));
+        self.announced
+            .store(dataplane.map(|dataplane| Arc::new(dataplane.announced().clone())));
     }
 
     /// A model is served.
@@ -108,25 +108,26 @@ impl Board {
 
     /// What is served, and by whom.
     pub(super) fn served(&self) -> Option<(Arc<Served>, Arc<Proxy>)> {
-        self.served.load_full().zip(self.proxy.get().cloned())
+        self.served.load_full().zip(self.proxy())
     }
 
     pub(super) fn plan(&self) -> Option<Arc<Plan>> {
         self.plan.load_full()
     }
 
-    pub(super) fn proxy(&self) -> Option<&Proxy> {
-        self.proxy.get().map(|proxy| &**proxy)
+    pub(super) fn proxy(&self) -> Option<Arc<Proxy>> {
+        self.proxy.load_full()
     }
 
-    pub(super) fn maps(&self) -> Option<&Maps> {
-        self.maps.get().map(|maps| &**maps)
+    pub(super) fn maps(&self) -> Option<Arc<Maps>> {
+        self.maps.load_full()
     }
 
     /// The addresses that this node announces at this moment.
     pub(super) fn announced(&self) -> BTreeSet<IpAddr> {
-        let announced = self.announced.get();
+        let announced = self.announced.load();
         announced
+            .as_deref()
             .map(|announced| announced.borrow().clone())
             .unwrap_or_default()
     }

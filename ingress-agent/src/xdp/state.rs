@@ -322,7 +322,7 @@ impl State {
             tunnel_keys: tunnel_keys(plan.keys.tunnel, held),
             node: number,
             tunnel_port: Be16::new(self.options.tunnel_port),
-            generation: plan.generation,
+            generation: plan.low_generation(),
             reserved: 0,
         }
     }
