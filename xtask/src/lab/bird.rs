@@ -103,7 +103,7 @@ pub(super) fn on_router(address: &str, nodes: u8) -> String {
          protocol bfd {{ interface \"*\" {{ interval 300 ms; multiplier 5; }}; }}\n\
          protocol kernel {{ merge paths on; ipv4 {{ import none; export all; }}; }}\n\
          protocol kernel {{ merge paths on; ipv6 {{ import none; export all; }}; }}\n\
-         template bgp node {{ local as {ROUTER_AS}; hold time 9; bfd on; }}\n"
+         template bgp node {{ local as {ROUTER_AS}; hold time 9; connect delay time 1; error wait time 1, 10; bfd on; }}\n"
     );
     for number in 1..=nodes {
         let [v4, v6] = node_addresses(number);
