@@ -398,32 +398,6 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_s_own_tables_are_refused() {
-        let parse = |table: &str| {
-            let line = [
-                "ingress-agent",
-                "run",
-                "--source",
-                "kube",
-                "--interface",
-                "a",
-                "--announce-table",
-                table,
-            ];
-            Cli::try_parse_from(line)
-        };
-        let error = parse("254").unwrap_err().to_string();
-        assert!(
-            error.contains("the kernel's own") && error.contains("such as 116"),
-            "{error}"
-        );
-        let Command::Run(args) = parse("7").unwrap().command else {
-            panic!("not run")
-        };
-        assert_eq!(args.announce_table.number(), 7);
-    }
-
-    #[test]
     fn interfaces_are_a_list() {
         let cli =
             Cli::try_parse_from(["ingress-agent", "run", "--source", "kube", "--interface", "a,b"]).unwrap();

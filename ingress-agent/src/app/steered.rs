@@ -1,5 +1,6 @@
 //! The request path behind VIPs: XDP, the listeners that connections are steered to, and the heartbeat.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,9 +103,22 @@ async fn serve(
     dataplane: &mut Dataplane,
 ) -> Result<(Arc<Proxy>, Heartbeat, u64), RunError> {
     let listeners = Listeners::bind(settings.workers)?;
-    dataplane.set_listeners(listeners.v4_fd(), listeners.v6_fd())?;
+    // The workers take the listeners themselves.
+    let group = [listeners.v4_fd(), listeners.v6_fd()].map(|listener| listener.try_clone_to_owned());
     let proxy = settings.proxy(listeners).await?;
     settings.board.started(&proxy, Some(dataplane));
+    // Before anything is steered here: an earlier agent's VIPs are served still, and a SYN that meets its TIME_WAIT
+    // socket waits for no heartbeat.
+    if !publisher.route(model, &proxy) {
+        return Err(RunError::NotInEffect);
+    }
+    let [v4, v6] = group.map(|listener| {
+        listener.map_err(|cause| RunError::System {
+            call: "dup a listener",
+            cause,
+        })
+    });
+    dataplane.set_listeners(v4?.as_fd(), v6?.as_fd())?;
     let Some(generation) = publisher.apply(model, &proxy, dataplane).await else {
         return Err(RunError::NotInEffect);
     };

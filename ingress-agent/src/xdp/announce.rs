@@ -14,7 +14,7 @@
 //! | its state becomes draining, or SIGTERM | gone before anything closes; its open connections come by the other nodes |
 //! | the same, and no member of the pool is active | stay: nobody else would announce, and open connections would be cut off |
 //! | the agent ends, also with an error | gone |
-//! | the agent is killed | stay: its programs go on sending packets to the nodes that serve; the next agent keeps, adds and removes |
+//! | the agent is killed | stay: its programs go on sending packets to the nodes that serve, as of then; the next agent keeps, adds and removes. Where none comes, `unload` the node: its maps grow old |
 //! | a worker hangs | stay, for the same reason; new connections go to other nodes |
 //! | the node dies | stay in nobody's table: its BGP session ends, by BFD or the hold time |
 //! | `ingress-agent unload` | gone, from every table |

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use xtask::lab::NodeState::{Active, Draining};
 use xtask::lab::{Agent, Bird, Connections, Lab, Traffic, VIP_V4, VIP_V6, node_addresses};
 
+use super::crash::HEARTBEAT;
 use super::{Running, eventually};
 
 const URL: &str = "http://shop.example.test/";
@@ -129,6 +130,7 @@ fn a_dead_node_is_withdrawn_and_a_killed_agent_is_not() {
         return;
     };
     announced.running.take(3).kill().unwrap();
+    std::thread::sleep(HEARTBEAT);
     for _ in 0..20 {
         for vip in [VIP_V4, VIP_V6] {
             announced.running.lab.client().echo(vip, URL).unwrap();

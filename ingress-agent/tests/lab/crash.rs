@@ -11,7 +11,7 @@ use xtask::lab::{Connections, Ping, VIP_V4, VIP_V6, node_addresses};
 use super::{Running, eventually};
 
 /// After this a dead agent's node hands new connections on.
-const HEARTBEAT: Duration = Duration::from_millis(500);
+pub(super) const HEARTBEAT: Duration = Duration::from_millis(500);
 
 #[test]
 fn a_killed_agent_loses_only_its_own_connections() {

@@ -35,6 +35,7 @@ impl Bird {
         let file = |kind: &str| scratch.directory().join(format!("{name}.{kind}"));
         let [configured, socket, pid] = ["conf", "ctl", "pid"].map(file);
         fs::write(&configured, configuration).with_context(|| format!("write {}", configured.display()))?;
+        let logged = fs::metadata(file("log")).map_or(0, |log| usize::try_from(log.len()).unwrap_or(0));
         let mut command = namespace.command("bird");
         let arguments: [(&str, &Path); 3] = [("-c", &configured), ("-s", &socket), ("-P", &pid)];
         for (flag, path) in arguments {
@@ -43,7 +44,7 @@ impl Bird {
         let process = scratch
             .start(name, command.arg("-f"))
             .context("BIRD is in Debian's package bird2")?;
-        process.wait_for_log("Started", 0, Duration::from_secs(10))?;
+        process.wait_for_log("Started", logged, Duration::from_secs(10))?;
         Ok(Self {
             process,
             namespace: namespace.clone(),
@@ -102,7 +103,7 @@ pub(super) fn on_router(address: &str, nodes: u8) -> String {
          protocol bfd {{ interface \"*\" {{ interval 300 ms; multiplier 5; }}; }}\n\
          protocol kernel {{ merge paths on; ipv4 {{ import none; export all; }}; }}\n\
          protocol kernel {{ merge paths on; ipv6 {{ import none; export all; }}; }}\n\
-         template bgp node {{ local as {ROUTER_AS}; hold time 9; bfd on; }}\n"
+         template bgp node {{ local as {ROUTER_AS}; hold time 9; connect delay time 1; error wait time 1, 10; bfd on; }}\n"
     );
     for number in 1..=nodes {
         let [v4, v6] = node_addresses(number);

@@ -24,8 +24,10 @@ fn members(members: &[(u16, bool)]) -> Vec<Candidate> {
     members.iter().map(candidate).collect()
 }
 
-/// A plan of pools, each with its members and the addresses whose port 80 it serves.
-fn plan(pools: &[(&str, &[(u16, bool)], &[&str])]) -> Plan {
+/// A pool's name, its members, and the addresses whose port 80 it serves.
+type Pool<'a> = (&'a str, &'a [(u16, bool)], &'a [&'a str]);
+
+fn plan(pools: &[Pool<'_>]) -> Plan {
     let mut plan = Plan {
         own: Some(OWN),
         ..Plan::default()
