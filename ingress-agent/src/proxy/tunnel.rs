@@ -49,7 +49,7 @@ impl Tunnel {
             frames: self.websocket.then(Frames::default),
         };
         let mut pod = Counted {
-            io: self.pod.switch(),
+            io: (*self.pod).switch(),
             sent: &sent,
             received: &received,
         };

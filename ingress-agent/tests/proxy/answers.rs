@@ -1,11 +1,14 @@
 //! What a client sees of a pod's answer, and of one that begins before its request has ended (RFC 9112 section 6).
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
-use crate::bed::{Bed, site};
+use ingress_agent::model::Policies;
+use ingress_agent::model::policy::BodyLimit;
+
+use crate::bed::{Bed, site, under};
 use crate::recorder::{Answer, Recorder};
 
 const MIB: usize = 1 << 20;
@@ -78,71 +81,70 @@ fn answers_reach_the_client() {
     }
 }
 
-/// Reads up to `end`, after which nothing comes unasked.
-fn read_to(stream: &mut TcpStream, end: &[u8]) {
-    let mut last = Vec::new();
+const UPLOAD: usize = 16 * MIB;
+const FIRST: usize = 8 * MIB;
+
+/// Answers one request while its body comes, reads that to the end, ends the answer; then answers another.
+fn answer_meanwhile(listener: &TcpListener, chunked: bool) {
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut body = Vec::new();
     let mut chunk = vec![0; 64 * 1024];
-    while !last.ends_with(end) {
+    while !body.windows(4).take(4096).any(|end| end == b"\r\n\r\n") {
         let count = stream.read(&mut chunk).unwrap();
-        assert!(count > 0, "closed");
-        last.drain(..last.len().saturating_sub(end.len()));
-        last.extend_from_slice(&chunk[..count]);
+        body.extend_from_slice(&chunk[..count]);
     }
+    let begin = body.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    body.drain(..begin);
+    let mut writing = stream.try_clone().unwrap();
+    let writer = thread::spawn(move || {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", FIRST + 1);
+        writing.write_all(head.as_bytes()).unwrap();
+        writing.write_all(&vec![b'a'; FIRST]).unwrap();
+    });
+    while !(if chunked {
+        body.ends_with(b"\r\n0\r\n\r\n")
+    } else {
+        body.len() == UPLOAD
+    }) {
+        let count = stream.read(&mut chunk).unwrap();
+        assert!(count > 0, "closed after {} bytes", body.len());
+        body.extend_from_slice(&chunk[..count]);
+    }
+    assert!(body.len() >= UPLOAD);
+    // All of the upload is here, and none of the answer was read.
+    writer.join().unwrap();
+    stream.write_all(b"b").unwrap();
+    assert!(stream.read(&mut chunk).unwrap() > 0, "not kept");
+    stream.write_all(b"HTTP/1.1 204 No\r\n\r\n").unwrap();
 }
 
 /// A client that reads nothing before it has sent all, and a pod that answers more than fits between them meanwhile:
 /// the upload goes on, the answer comes whole, and the connection is used again.
 #[test]
 fn an_upload_goes_on_while_its_answer_waits() {
-    const UPLOAD: usize = 16 * MIB;
-    const FIRST: usize = 8 * MIB;
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let pod = listener.local_addr().unwrap();
+    let unlimited = Policies {
+        body_limit: BodyLimit::Unlimited,
+        ..Policies::default()
+    };
     for chunked in [false, true] {
-        let bed = Bed::start(site(&[("a.test", "/", &[pod])]));
-        let serve = || {
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-            read_to(&mut stream, b"\r\n\r\n");
-            let mut writing = stream.try_clone().unwrap();
-            let writer = thread::spawn(move || {
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", FIRST + 1);
-                writing.write_all(head.as_bytes()).unwrap();
-                writing.write_all(&vec![b'a'; FIRST]).unwrap();
-            });
-            if chunked {
-                read_to(&mut stream, b"\r\n0\r\n\r\n");
-            } else {
-                let mut body = vec![0; UPLOAD];
-                stream.read_exact(&mut body).unwrap();
-            }
-            // All of the upload is here, and none of the answer was read.
-            writer.join().unwrap();
-            stream.write_all(b"b").unwrap();
-            read_to(&mut stream, b"\r\n\r\n");
-            stream.write_all(b"HTTP/1.1 204 No\r\n\r\n").unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let pod = listener.local_addr().unwrap();
+        let bed = Bed::start(under(site(&[("a.test", "/", &[pod])]), &unlimited));
+        thread::spawn(move || answer_meanwhile(&listener, chunked));
+        let mut client = bed.connect();
+        let (framing, before, after) = if chunked {
+            let before = format!("{UPLOAD:x}\r\n");
+            ("Transfer-Encoding: chunked".to_owned(), before, "\r\n0\r\n\r\n")
+        } else {
+            (format!("Content-Length: {UPLOAD}"), String::new(), "")
         };
-        thread::scope(|scope| {
-            let serving = scope.spawn(serve);
-            let mut client = bed.connect();
-            client
-                .stream()
-                .set_read_timeout(Some(Duration::from_secs(20)))
-                .unwrap();
-            let (framing, before, after) = if chunked {
-                let before = format!("{UPLOAD:x}\r\n");
-                ("Transfer-Encoding: chunked".to_owned(), before, "\r\n0\r\n\r\n")
-            } else {
-                (format!("Content-Length: {UPLOAD}"), String::new(), "")
-            };
-            client.send(format!(
-                "POST / HTTP/1.1\r\nHost: a.test\r\n{framing}\r\n\r\n{before}"
-            ));
-            client.send(vec![b'x'; UPLOAD]).send(after);
-            let reply = client.reply().unwrap();
-            assert_eq!((reply.status, reply.body.len()), (200, FIRST + 1));
-            assert_eq!(client.get("a.test", "/").status, 204);
-            serving.join().unwrap();
-        });
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: a.test\r\n{framing}\r\n\r\n{before}"
+        ));
+        client.send(vec![b'x'; UPLOAD]).send(after);
+        let reply = client.reply().unwrap();
+        assert_eq!((reply.status, reply.body.len()), (200, FIRST + 1));
+        assert_eq!(client.get("a.test", "/").status, 204);
     }
 }

@@ -254,9 +254,8 @@ impl Connection {
     }
 
     /// The bytes both ways, once the pod has agreed to another protocol. It is no request under way any more.
-    pub(in crate::proxy) fn switch(self: Box<Self>) -> Switched {
-        let connection = *self;
-        Switched::new(connection.input, connection.stream)
+    pub(in crate::proxy) fn switch(self) -> Switched {
+        Switched::new(self.input, self.stream)
     }
 }
 

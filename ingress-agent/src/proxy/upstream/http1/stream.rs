@@ -80,7 +80,7 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
-            other => other.with(|io| io.poll_read(cx, buf)),
+            other @ (Self::Layered(_) | Self::Shared(_)) => other.with(|io| io.poll_read(cx, buf)),
         }
     }
 }
@@ -89,7 +89,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
-            other => other.with(|io| io.poll_write(cx, buf)),
+            other @ (Self::Layered(_) | Self::Shared(_)) => other.with(|io| io.poll_write(cx, buf)),
         }
     }
 
@@ -109,7 +109,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             // There is nothing to flush.
             Self::Plain(_) => Poll::Ready(Ok(())),
-            other => other.with(|io| io.poll_flush(cx)),
+            other @ (Self::Layered(_) | Self::Shared(_)) => other.with(|io| io.poll_flush(cx)),
         }
     }
 
