@@ -28,6 +28,8 @@ mod reference;
 
 #[path = "proxy/access.rs"]
 mod access;
+#[path = "proxy/answers.rs"]
+mod answers;
 #[path = "proxy/caps.rs"]
 mod caps;
 #[path = "proxy/clients.rs"]

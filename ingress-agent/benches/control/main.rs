@@ -28,7 +28,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ingress_agent::memory::Allocator = ingress_agent::memory::Allocator;
 
 /// Asks this program, run again, for the memory of an agent's state and nothing else.
 const MEMORY_OF: &str = "--memory-of";

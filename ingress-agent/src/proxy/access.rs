@@ -19,8 +19,6 @@ use super::error::ProxyError;
 use super::router::Rule;
 use crate::model::{Action, BackendPort};
 
-/// Under which the request's id goes to the pod.
-const X_REQUEST_ID: &str = "x-request-id";
 /// nginx's status for a client that left before its answer began.
 const CLIENT_GONE: u16 = 499;
 
@@ -128,10 +126,10 @@ impl Record {
             .take(&self.client.worker.options.captures, side, headers);
     }
 
-    /// It goes to a pod now, with these fields.
-    pub(super) fn forwards(&mut self, headers: &HeaderMap) {
+    /// It goes to a pod now, under this id.
+    pub(super) fn forwards(&mut self, id: HeaderValue) {
         if is_wanted() {
-            self.id = headers.get(X_REQUEST_ID).cloned();
+            self.id = Some(id);
         }
     }
 
@@ -203,7 +201,7 @@ impl Record {
             path = asked.map_or("-", |asked| asked.target.path()),
             target = asked.map(|asked| asked.target.path_and_query().map_or("-", |target| target.as_str())),
             protocol = asked.map(|asked| tracing::field::debug(asked.version)),
-            scheme = words(Some(&self.client.forwarded.scheme)),
+            scheme = self.client.forwarded.scheme,
             referer = words(asked.and_then(|asked| asked.referer.as_ref())),
             user_agent = words(asked.and_then(|asked| asked.user_agent.as_ref())),
             request_length = asked.map(|asked| asked.length),

@@ -59,11 +59,8 @@ impl Client {
         let Ends { peer, local, dialled } = ends;
         // A balancer that terminates TLS itself dials a plain listener and names the port it was dialled at.
         let https = security.is_tls() || (dialled != local && dialled.port() == HTTPS);
-        let forwarded = Forwarded {
-            client: text(address(peer.ip())),
-            port: HeaderValue::from(dialled.port()),
-            scheme: HeaderValue::from_static(if https { "https" } else { "http" }),
-        };
+        let scheme = if https { "https" } else { "http" };
+        let forwarded = Forwarded::new(&address(peer.ip()), dialled.port(), scheme);
         Self {
             worker,
             peer,

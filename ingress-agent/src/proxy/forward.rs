@@ -13,13 +13,13 @@ use bytes::Bytes;
 use http::header::UPGRADE;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::{self, OnUpgrade};
 
 pub(super) use self::body::ResponseBody;
 use self::body::{Relay, Source};
-pub(super) use self::upload::{RequestBody, Upload};
+pub(super) use self::upload::{BodyError, RequestBody, Upload};
 use super::access::{Record, Side};
 use super::authority::SCRATCH;
 use super::client::Client;
@@ -29,7 +29,7 @@ use super::header::{self, Hop};
 use super::policy::{body_limit, https_redirect};
 use super::router::Rule;
 use super::tunnel::Tunnel;
-use super::upstream::{Connection, exchange};
+use super::upstream::{Connection, RequestHead, exchange};
 use super::wanted::Wanted;
 
 /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -93,30 +93,29 @@ async fn respond(
         return Ok(redirected(location));
     }
 
+    let upgrade = upgrade.and_then(|client| Some((client, parts.headers.get(UPGRADE).cloned()?)));
     let hop = Hop {
         forwarded: &client.forwarded,
-        host,
+        host: &host,
         vhost: rule.host.as_ref(),
+        upgrade: upgrade.as_ref().map(|(_, protocol)| protocol),
         chunked: !body.is_end_stream() && body.size_hint().exact().is_none(),
     };
-    let upgrade = upgrade.and_then(|client| Some((client, parts.headers.get(UPGRADE).cloned()?)));
-    header::request(&mut parts.headers, hop, || client.worker.ids.next());
-    record.forwards(&parts.headers);
-    if let Some((_, protocol)) = &upgrade {
-        header::upgrade(&mut parts.headers, protocol.clone());
-    }
+    let target = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let mut head = RequestHead::new(&parts.method, target);
+    record.forwards(header::request(&mut head, &parts.headers, &hop, || {
+        client.worker.ids.next()
+    }));
     // The guard times those of HTTP/1.1.
     let grace = (parts.version == Version::HTTP_2).then_some(client.worker.options.body);
-    parts.version = Version::HTTP_11;
-    parts.extensions.clear();
-
+    drop(parts);
     let (body, upload) = RequestBody::new(body, body_limit::bytes(policies.body_limit), grace);
     let calls = &policies.upstream;
-    let exchanged = exchange(client, calls, targets, parts, body, upload.as_ref(), record).await;
+    let exchanged = exchange(client, calls, targets, &head, body, upload.as_ref(), record).await;
     if let Some(upload) = &upload {
         upload.settle();
     }
-    let (response, connection) = exchanged?;
+    let (mut response, mut connection) = exchanged?;
     if let Some(upload) = &upload {
         upload.answer_begins();
     }
@@ -127,26 +126,22 @@ async fn respond(
         let idle = policies.upstream.timeouts.read;
         return switched(response, connection, client, protocol, idle);
     }
-    let (mut parts, body) = response.into_parts();
     // Nobody asked to switch: `Upgrade` did not reach the pod.
-    if parts.status == StatusCode::SWITCHING_PROTOCOLS || !is_plainly_framed(&parts.headers) {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(ProxyError::Upstream);
     }
-    record.heads(Side::Upstream, &parts.headers);
-    header::response(&mut parts.headers);
-    parts.version = Version::HTTP_11;
-    parts.extensions.clear();
-    let mut relay = Relay::new(body, connection, upload);
+    record.heads(Side::Upstream, response.headers());
+    header::response(response.headers_mut());
     if once {
-        relay.let_go();
+        connection.let_go();
     }
-    Ok(Response::from_parts(parts, Source::Pod(relay)))
+    Ok(response.map(|()| Source::Pod(Relay::new(connection, upload))))
 }
 
 /// The pod takes the offer: its answer names the protocol, or it is none.
 fn switched(
-    mut response: Response<Incoming>,
-    connection: Box<Connection>,
+    mut response: Response<()>,
+    pod: Box<Connection>,
     client: OnUpgrade,
     protocol: HeaderValue,
     idle: Duration,
@@ -156,11 +151,9 @@ fn switched(
     if !named.next().is_some_and(same) || named.next().is_some() {
         return Err(ProxyError::Upstream);
     }
-    let pod = upgrade::on(&mut response);
     let mut answer = Response::new(Source::Switched(Box::new(Tunnel {
         client,
         pod,
-        connection,
         idle,
         websocket: protocol.as_bytes().eq_ignore_ascii_case(b"websocket"),
     })));
@@ -169,19 +162,6 @@ fn switched(
     header::response(answer.headers_mut());
     header::upgrade(answer.headers_mut(), protocol);
     Ok(answer)
-}
-
-/// Whether a pod's answer has one length: hyper takes more than one coding, and a length beside it.
-fn is_plainly_framed(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(http::header::TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => true,
-        (Some(coding), None) => {
-            coding.as_bytes().eq_ignore_ascii_case(b"chunked")
-                && !headers.contains_key(http::header::CONTENT_LENGTH)
-        }
-        (Some(_), Some(_)) => false,
-    }
 }
 
 /// What a request's head leads to.

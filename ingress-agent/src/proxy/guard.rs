@@ -9,14 +9,14 @@
 //! lengths, a `Transfer-Encoding` that is not just `chunked`. The guard judges the same bytes first. In the
 //! usual case, a head that comes whole, it copies nothing. It knows nothing of routes.
 
-mod chunks;
+pub(super) mod chunks;
 mod framer;
 pub(super) mod frames;
 pub(super) mod h2;
 mod head;
 pub(super) mod pace;
 mod refusal;
-mod syntax;
+pub(super) mod syntax;
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -2,74 +2,101 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::upstream::RequestHead;
+
 /// What the pod is told of the client, made once per connection.
 #[derive(Debug)]
 pub(super) struct Forwarded {
-    /// The client's address.
-    pub(super) client: HeaderValue,
-    /// The VIP's port.
-    pub(super) port: HeaderValue,
     /// `http` or `https`.
-    pub(super) scheme: HeaderValue,
+    pub(super) scheme: &'static str,
+    /// The fields that are the same for every request, as a head has them.
+    fields: Box<[u8]>,
 }
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_SCHEME: HeaderName = HeaderName::from_static("x-forwarded-scheme");
-const X_ORIGINAL_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-original-forwarded-for");
-const X_ORIGINAL_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-original-forwarded-host");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_SCHEME: HeaderName = HeaderName::from_static("x-scheme");
+const X_REQUEST_ID: &str = "x-request-id";
 
 /// What a request to a pod says besides the client's own fields.
 #[derive(Debug)]
 pub(super) struct Hop<'a> {
     pub(super) forwarded: &'a Forwarded,
     /// What the client asked for.
-    pub(super) host: HeaderValue,
+    pub(super) host: &'a HeaderValue,
     /// What the pod gets as Host instead.
     pub(super) vhost: Option<&'a HeaderValue>,
+    /// The protocol that the connection is to become.
+    pub(super) upgrade: Option<&'a HeaderValue>,
     /// Whether the body comes in chunks; otherwise the client's Content-Length stands, which the guard has
     /// judged to be one plain number.
     pub(super) chunked: bool,
 }
 
-/// Makes a client's fields the pod's. `new_id` gives a request id when the client sent none that is fit.
-pub(super) fn request(headers: &mut HeaderMap, hop: Hop<'_>, new_id: impl FnOnce() -> HeaderValue) {
-    let names = unwanted(headers, is_request_only);
-    // Of the names found, so that a request without them pays for no lookup.
-    let original = |name| headers.get(names.iter().find(|found| **found == name)?).cloned();
-    let (original_for, original_host) = (original(X_FORWARDED_FOR), original(X_FORWARDED_HOST));
-    remove(headers, names);
-    // More than the usual client's fields and ours together hold, so that the map grows once.
-    headers.reserve(10);
-    headers.insert(X_FORWARDED_HOST, hop.host.clone());
-    headers.insert(header::HOST, hop.vhost.cloned().unwrap_or(hop.host));
-    let Forwarded { client, port, scheme } = hop.forwarded;
-    headers.insert(X_FORWARDED_FOR, client.clone());
-    headers.insert(X_FORWARDED_PORT, port.clone());
-    headers.insert(X_FORWARDED_PROTO, scheme.clone());
-    headers.insert(X_FORWARDED_SCHEME, scheme.clone());
-    headers.insert(X_REAL_IP, client.clone());
-    headers.insert(X_SCHEME, scheme.clone());
-    if let Some(value) = original_for {
-        headers.insert(X_ORIGINAL_FORWARDED_FOR, value);
-    }
-    if let Some(value) = original_host {
-        headers.insert(X_ORIGINAL_FORWARDED_HOST, value);
-    }
-    if !headers.get(X_REQUEST_ID).is_some_and(is_request_id) {
-        headers.insert(X_REQUEST_ID, new_id());
-    }
-    if hop.chunked {
-        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+/// What becomes of a client's field.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fate {
+    Keep,
+    Drop,
+    /// Under this name, the first of them.
+    Rename(&'static str),
+    /// It is the request's id, if it is fit.
+    Id,
+}
+
+impl Forwarded {
+    /// Of a client at `address`, which dialled `port`.
+    pub(super) fn new(address: &str, port: u16, scheme: &'static str) -> Self {
+        let fields = format!(
+            "x-forwarded-for: {address}\r\nx-forwarded-port: {port}\r\nx-forwarded-proto: {scheme}\r\n\
+             x-forwarded-scheme: {scheme}\r\nx-real-ip: {address}\r\nx-scheme: {scheme}\r\n"
+        );
+        Self {
+            scheme,
+            fields: fields.into_bytes().into(),
+        }
     }
 }
 
-/// Names the protocol that a connection is to become.
+/// Writes a client's fields as the pod gets them, and ours. The request's id, which `new_id` gives when the client sent
+/// none that is fit.
+pub(super) fn request(
+    head: &mut RequestHead,
+    headers: &HeaderMap,
+    hop: &Hop<'_>,
+    new_id: impl FnOnce() -> HeaderValue,
+) -> HeaderValue {
+    let nominated = nominated(headers);
+    let mut id = None;
+    head.field("host", hop.vhost.unwrap_or(hop.host));
+    let mut last = "";
+    for (name, value) in headers {
+        let name = name.as_str();
+        match fate(name) {
+            Fate::Drop => {}
+            Fate::Id => id = id.or(is_request_id(value).then_some(value)),
+            Fate::Keep if nominated.iter().any(|nominated| nominated == name) => {}
+            Fate::Keep => head.field(name, value),
+            Fate::Rename(as_name) if as_name != last => {
+                last = as_name;
+                head.field(as_name, value);
+            }
+            Fate::Rename(_) => {}
+        }
+    }
+    head.field("x-forwarded-host", hop.host);
+    head.fields(&hop.forwarded.fields);
+    let id = id.cloned().unwrap_or_else(new_id);
+    head.field(X_REQUEST_ID, &id);
+    if hop.chunked {
+        head.fields(b"transfer-encoding: chunked\r\n");
+    }
+    if let Some(protocol) = hop.upgrade {
+        head.fields(b"connection: upgrade\r\n");
+        head.field("upgrade", protocol);
+    }
+    head.end();
+    id
+}
+
+/// Names the protocol that a connection becomes.
 pub(super) fn upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, protocol);
@@ -77,33 +104,28 @@ pub(super) fn upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
 
 /// Removes from a pod's answer what concerns its own connection only.
 pub(super) fn response(headers: &mut HeaderMap) {
-    let names = unwanted(headers, is_hop_by_hop);
-    remove(headers, names);
-}
-
-/// The fields that `is_unwanted` names, Connection among them, and those that Connection nominates. Host and
-/// Content-Length stay whoever nominates them: without them the message would be another.
-fn unwanted(headers: &HeaderMap, is_unwanted: fn(&str) -> bool) -> Vec<HeaderName> {
-    let mut names: Vec<HeaderName> = Vec::new();
-    for name in headers.keys().filter(|name| is_unwanted(name.as_str())) {
-        names.push(name.clone());
+    let names = headers.keys().filter(|name| is_hop_by_hop(name.as_str()));
+    let names: Vec<HeaderName> = names.cloned().collect();
+    if names.is_empty() {
+        return;
     }
-    if names.contains(&header::CONNECTION) {
-        let nominated = headers.get_all(header::CONNECTION).iter();
-        let nominated = nominated.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-        let nominated = nominated.map(<[u8]>::trim_ascii);
-        // What most pods say, and Keep-Alive goes anyway.
-        let nominated = nominated.filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"));
-        let nominated = nominated.filter_map(|name| HeaderName::from_bytes(name).ok());
-        names.extend(nominated.filter(|name| !matches!(*name, header::HOST | header::CONTENT_LENGTH)));
-    }
-    names
-}
-
-fn remove(headers: &mut HeaderMap, names: Vec<HeaderName>) {
-    for name in names {
+    for name in nominated(headers).into_iter().chain(names) {
         headers.remove(name);
     }
+}
+
+/// The fields that Connection nominates. Host and Content-Length stay whoever nominates them: without them the message
+/// would be another.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let options = headers.get_all(header::CONNECTION).iter();
+    let options = options.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    let options = options.map(<[u8]>::trim_ascii);
+    // What most say, and Keep-Alive goes anyway.
+    let options = options.filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"));
+    let names = options.filter_map(|name| HeaderName::from_bytes(name).ok());
+    names
+        .filter(|name| !matches!(*name, header::HOST | header::CONTENT_LENGTH))
+        .collect()
 }
 
 /// Fields of one connection.
@@ -121,26 +143,36 @@ fn is_hop_by_hop(name: &str) -> bool {
     )
 }
 
-/// Fields a client may not say to a pod: those of its connection, those only a proxy may claim, and names with
-/// an underscore, which many programs read as the same name with a hyphen.
-fn is_request_only(name: &str) -> bool {
-    let claimed = match name.as_bytes().first() {
-        Some(b'x') => {
-            name.starts_with("x-forwarded-")
-                || name.starts_with("x-original-")
-                || name.starts_with("x-auth-request-")
-                || name.starts_with("x-envoy-")
-                || matches!(name, "x-real-ip" | "x-scheme")
-        }
+/// A client may not say to a pod what is of its connection, what only a proxy may claim, and names with an underscore,
+/// which many programs read as the same name with a hyphen.
+fn fate(name: &str) -> Fate {
+    let is_claimed = match name.as_bytes().first() {
+        Some(b'x') => match name {
+            "x-forwarded-for" => return Fate::Rename("x-original-forwarded-for"),
+            "x-forwarded-host" => return Fate::Rename("x-original-forwarded-host"),
+            X_REQUEST_ID => return Fate::Id,
+            "x-real-ip" | "x-scheme" => true,
+            _ => {
+                name.starts_with("x-forwarded-")
+                    || name.starts_with("x-original-")
+                    || name.starts_with("x-auth-request-")
+                    || name.starts_with("x-envoy-")
+            }
+        },
         Some(b's') => name.starts_with("ssl-client-"),
-        // `Proxy` becomes the variable HTTP_PROXY in CGI programs (CVE-2016-5385). An `Expect` was met by us.
+        // `Proxy` becomes the variable HTTP_PROXY in CGI programs (CVE-2016-5385). An `Expect` was met by us. What the
+        // client asked for as Host is ours to say.
         Some(_) => matches!(
             name,
-            "forwarded" | "proxy" | "proxy-authorization" | "http2-settings" | "expect"
+            "host" | "forwarded" | "proxy" | "proxy-authorization" | "http2-settings" | "expect"
         ),
         None => false,
     };
-    claimed || is_hop_by_hop(name) || name.contains('_')
+    if is_claimed || is_hop_by_hop(name) || name.contains('_') {
+        Fate::Drop
+    } else {
+        Fate::Keep
+    }
 }
 
 fn is_request_id(value: &HeaderValue) -> bool {
@@ -166,21 +198,22 @@ mod tests {
         headers
     }
 
+    /// The fields that arrive, which a pod reads.
     fn through(fields: &[(&str, &str)]) -> HeaderMap {
-        let mut headers = map(fields);
-        let forwarded = Forwarded {
-            client: HeaderValue::from_static("192.0.2.7"),
-            port: HeaderValue::from_static("443"),
-            scheme: HeaderValue::from_static("https"),
-        };
         let hop = Hop {
-            forwarded: &forwarded,
-            host: HeaderValue::from_static("a.test:443"),
+            forwarded: &Forwarded::new("192.0.2.7", 443, "https"),
+            host: &HeaderValue::from_static("a.test:443"),
             vhost: None,
+            upgrade: None,
             chunked: false,
         };
-        request(&mut headers, hop, || HeaderValue::from_static("new"));
-        headers
+        let mut head = RequestHead::new(&http::Method::GET, "/");
+        request(&mut head, &map(fields), &hop, || HeaderValue::from_static("new"));
+        let text = std::str::from_utf8(head.bytes()).unwrap();
+        let lines = text.strip_prefix("GET / HTTP/1.1\r\n").unwrap();
+        let lines = lines.strip_suffix("\r\n\r\n").unwrap().split("\r\n");
+        let fields: Vec<_> = lines.map(|line| line.split_once(": ").unwrap()).collect();
+        map(&fields)
     }
 
     /// HD-1 and HD-3: whatever the client claims, in whatever spelling, ours is what arrives.

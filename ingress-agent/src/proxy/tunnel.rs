@@ -18,15 +18,14 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectiona
 use self::frames::{Frames, GOING_AWAY};
 use super::access::{End, Record};
 use super::deadline::Deadline;
-use super::upstream::Connection;
+use super::upstream::{Connection, Switched};
 
-/// Both ends, before hyper has let go of them.
+/// Both ends, before hyper has let go of the client's.
 #[derive(Debug)]
 pub(super) struct Tunnel {
     pub(super) client: OnUpgrade,
-    pub(super) pod: OnUpgrade,
     /// The pod's connection, which is nobody else's any more.
-    pub(super) connection: Box<Connection>,
+    pub(super) pod: Box<Connection>,
     /// How long both may be silent (`proxy-read-timeout`).
     pub(super) idle: Duration,
     /// Whether it carries WebSocket frames, so that the client can be told why it ends.
@@ -37,10 +36,8 @@ impl Tunnel {
     /// Carries bytes until both directions have ended, one has failed, both were silent for too long, or a drain's
     /// time is up.
     pub(super) async fn run(self, mut record: Record) {
-        let ends = futures::future::try_join(self.client, self.pod).await;
-        drop(self.connection);
-        let (client, pod) = match ends {
-            Ok(ends) => ends,
+        let client = match self.client.await {
+            Ok(client) => client,
             Err(error) => {
                 tracing::debug!(peer = %record.client.peer, %error, "an upgrade came to nothing");
                 return;
@@ -52,7 +49,7 @@ impl Tunnel {
             frames: self.websocket.then(Frames::default),
         };
         let mut pod = Counted {
-            io: TokioIo::new(pod),
+            io: (*self.pod).switch(),
             sent: &sent,
             received: &received,
         };
@@ -137,7 +134,7 @@ impl AsyncWrite for Framed {
 
 /// The pod's end, which counts.
 struct Counted<'a> {
-    io: TokioIo<Upgraded>,
+    io: Switched,
     sent: &'a Cell<u64>,
     received: &'a Cell<u64>,
 }

@@ -5,7 +5,8 @@
 //!           ├─ registry   a kept connection, or
 //!           ├─ connect    a new one
 //!           ├─ health     who fails, or answers nobody, is ejected, and probe brings it back
-//!           └─ retry, budget, replay
+//!           └─ retry, budget
+//! http1      a request and its answer over one connection
 //! ```
 //!
 //! What is known of an endpoint is shared by all workers; connections belong to one worker. Both are known by
@@ -19,16 +20,17 @@ mod endpoint;
 mod ewma;
 mod exchange;
 mod health;
+mod http1;
 mod probe;
 mod registry;
-mod replay;
 mod retry;
 
 pub(super) use self::balance::Balancer;
 pub(super) use self::budget::Budget;
-pub(super) use self::connect::{Connection, client_config};
+pub(super) use self::connect::client_config;
 pub use self::endpoint::EndpointHealth;
 pub(super) use self::endpoint::{Endpoint, Endpoints, Target, Transport};
 pub(super) use self::exchange::exchange;
 pub use self::health::HealthState;
+pub(super) use self::http1::{BrokenOff, Connection, RequestHead, Switched};
 pub(super) use self::registry::Registry;

@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 
 use super::upload::Upload;
 use crate::proxy::access::{End, Record};
 use crate::proxy::tunnel::Tunnel;
-use crate::proxy::upstream::Connection;
+use crate::proxy::upstream::{BrokenOff, Connection};
 
 /// An answer's body on its way to the client. Dropping it ends the request.
 #[derive(Debug)]
@@ -46,61 +46,54 @@ impl Source {
     }
 }
 
-/// A pod's body, and the connection it comes over.
+/// A pod's body, by the connection it comes over.
 #[derive(Debug)]
 pub(in crate::proxy) struct Relay {
-    body: Incoming,
-    connection: Option<Box<Connection>>,
+    connection: Box<Connection>,
     /// The client's body, if it has one.
     upload: Option<Rc<Upload>>,
-    /// Whether the connection ends with this answer.
-    last: bool,
     /// Whether the pod's silence is being timed.
     waiting: bool,
-    done: bool,
+    /// Why there is no more.
+    broken: Option<BrokenOff>,
 }
 
 /// Why a pod's body ends before its end. The client sees the connection break.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::proxy) enum RelayError {
     #[error("the pod's body broke off: {0}")]
-    Broken(#[from] hyper::Error),
+    Broken(#[from] BrokenOff),
     #[error("the pod fell silent within its body")]
     Timeout,
 }
 
 impl Relay {
-    pub(super) fn new(body: Incoming, connection: Box<Connection>, upload: Option<Rc<Upload>>) -> Self {
+    pub(super) fn new(connection: Box<Connection>, upload: Option<Rc<Upload>>) -> Self {
         Self {
-            body,
-            connection: Some(connection),
+            connection,
             upload,
-            last: false,
             waiting: false,
-            done: false,
+            broken: None,
         }
     }
 
-    /// The pod's connection is not used again.
-    pub(super) fn let_go(&mut self) {
-        self.last = true;
-    }
-
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        let Some(connection) = &mut self.connection else {
-            return Poll::Ready(None);
-        };
-        match polled {
-            Poll::Ready(Some(Ok(frame))) if frame.is_data() => {
+        if let Some(broken) = self.broken.take() {
+            return Poll::Ready(Some(Err(broken.into())));
+        }
+        let connection = &mut self.connection;
+        match connection.poll_body(cx) {
+            Poll::Ready(Some(Err(broken))) => {
+                // hyper writes what has come before when there is nothing else to do.
+                self.broken = Some(broken);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(Some(Ok(piece))) => {
                 self.waiting = false;
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(Ok(Frame::data(piece))))
             }
-            Poll::Ready(Some(Ok(_)) | None) => {
-                self.done = true;
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
                 if !std::mem::replace(&mut self.waiting, true) {
                     connection.deadline.set(Instant::now() + connection.silence);
@@ -118,14 +111,13 @@ impl Relay {
     }
 
     /// Gives the connection back if request and answer are both complete; else it is closed.
-    fn end(&mut self, record: &mut Record) {
-        if record.end == End::UpstreamBroken || !(self.done || self.body.is_end_stream()) {
+    fn end(self, record: &mut Record) {
+        if record.end == End::UpstreamBroken || !self.connection.is_answered() {
             return;
         }
         record.end = End::Complete;
-        let sent = self.upload.as_ref().is_none_or(|upload| upload.is_done()) && !self.last;
-        if let Some(connection) = self.connection.take().filter(|_| sent) {
-            record.client.worker.registry.put(connection);
+        if self.upload.is_none_or(|upload| upload.is_done()) {
+            record.client.worker.registry.put(self.connection);
         }
     }
 }
@@ -189,14 +181,17 @@ impl Body for ResponseBody {
         match &self.source {
             Source::Own(bytes) => bytes.is_none(),
             Source::Switched(_) => true,
-            Source::Pod(relay) => relay.done || relay.body.is_end_stream(),
+            Source::Pod(relay) => relay.connection.is_answered(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Own(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Source::Pod(relay) => relay.body.size_hint(),
+            Source::Pod(relay) => relay
+                .connection
+                .left()
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
             Source::Switched(_) => SizeHint::with_exact(0),
         }
     }
@@ -204,7 +199,8 @@ impl Body for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        if let (Source::Pod(relay), Some(record)) = (&mut self.source, &mut self.record) {
+        let source = std::mem::replace(&mut self.source, Source::Own(None));
+        if let (Source::Pod(relay), Some(record)) = (source, &mut self.record) {
             relay.end(record);
         }
     }

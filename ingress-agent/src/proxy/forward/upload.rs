@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Incoming};
 
 use crate::proxy::deadline::Deadline;
 use crate::proxy::guard::Refusal;
@@ -26,6 +26,8 @@ const KEPT_PIECES: usize = 64;
 pub(in crate::proxy) struct Upload {
     /// `None`: nobody can read it any more.
     incoming: RefCell<Option<Incoming>>,
+    /// As the client stated it.
+    length: Option<u64>,
     /// How many bytes the route still allows.
     left: Cell<u64>,
     kept: RefCell<Kept>,
@@ -85,6 +87,8 @@ pub(in crate::proxy) enum BodyError {
     Broken(#[from] hyper::Error),
     #[error("{0}")]
     Refused(Refusal),
+    #[error("it has not the length that it states")]
+    Length,
     #[error("another try sends it")]
     Superseded,
 }
@@ -285,6 +289,7 @@ impl RequestBody {
             return (Self::empty(), None);
         }
         let upload = Rc::new(Upload {
+            length: body.size_hint().exact(),
             incoming: RefCell::new(Some(body)),
             left: Cell::new(limit),
             kept: RefCell::new(Kept::Nothing),
@@ -308,39 +313,20 @@ impl RequestBody {
     pub(in crate::proxy) fn empty() -> Self {
         Self { part: None }
     }
-}
 
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
+    /// Its length, if that was stated.
+    pub(in crate::proxy) fn length(&self) -> Option<u64> {
+        self.part.as_ref().map_or(Some(0), |part| part.upload.length)
+    }
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
+    /// The next piece; `None`: the end.
+    pub(in crate::proxy) fn poll_piece(
+        &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(part) = &mut self.part else {
-            return Poll::Ready(None);
-        };
-        let piece = part.poll_piece(cx).map(Result::transpose);
-        piece.map(|piece| piece.map(|piece| piece.map(Frame::data)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.part.as_ref().is_none_or(Part::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let Some(Part { upload, next, .. }) = &self.part else {
-            return SizeHint::with_exact(0);
-        };
-        let kept: usize = upload.kept.borrow().from(*next).iter().map(Bytes::len).sum();
-        let incoming = upload.incoming.borrow();
-        let to_come = incoming
-            .as_ref()
-            .and_then(|incoming| incoming.size_hint().exact());
-        to_come.map_or_else(SizeHint::default, |to_come| {
-            SizeHint::with_exact(to_come + kept as u64)
-        })
+    ) -> Poll<Result<Option<Bytes>, BodyError>> {
+        self.part
+            .as_mut()
+            .map_or(Poll::Ready(Ok(None)), |part| part.poll_piece(cx))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A chunked body (RFC 9112 section 7.1), followed byte by byte, data skipped.
+//! A chunked body (RFC 9112 section 7.1), followed byte by byte, data skipped; a client's, and a pod's.
 //!
 //! Stricter than the RFC in one place: white space before `;` is refused, as it has hidden requests before.
 
@@ -12,9 +12,20 @@ const MAX_DIGITS: u8 = 16;
 
 /// Where in the body the next byte stands.
 #[derive(Debug)]
-pub(super) struct Chunks {
+pub(in crate::proxy) struct Chunks {
     at: At,
     overhead: u32,
+}
+
+/// A part of a chunked body, up to the end of some data.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::proxy) struct Piece {
+    /// Bytes of framing.
+    pub(in crate::proxy) before: usize,
+    /// Bytes of data after them; 0: there are none yet.
+    pub(in crate::proxy) data: usize,
+    /// Whether the body has ended.
+    pub(in crate::proxy) ended: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +46,7 @@ enum At {
 const SIZE: At = At::Size { digits: 0, size: 0 };
 
 impl Chunks {
-    pub(super) fn new() -> Self {
+    pub(in crate::proxy) fn new() -> Self {
         Self {
             at: SIZE,
             overhead: 0,
@@ -45,23 +56,50 @@ impl Chunks {
     /// Follows `input`; returns the bytes that belong to the body, and whether it ended with them.
     pub(super) fn advance(&mut self, input: &[u8]) -> Result<(usize, bool), Refusal> {
         let mut taken = 0;
-        while let Some(&byte) = input.get(taken) {
+        while let Some(rest) = input.get(taken..).filter(|rest| !rest.is_empty()) {
+            let Piece { before, data, ended } = self.piece(rest)?;
+            taken += before + data;
+            if ended {
+                return Ok((taken, true));
+            }
+        }
+        Ok((taken, false))
+    }
+
+    /// Follows `input` to the end of the next data in it, or to its own.
+    pub(in crate::proxy) fn piece(&mut self, input: &[u8]) -> Result<Piece, Refusal> {
+        let mut before = 0;
+        while let Some(&byte) = input.get(before) {
             if let At::Data { left } = self.at {
-                let here = u64::try_from(input.len() - taken).unwrap_or(u64::MAX).min(left);
-                taken += usize::try_from(here).unwrap_or(usize::MAX);
+                let here = u64::try_from(input.len() - before).unwrap_or(u64::MAX).min(left);
                 self.at = match left - here {
                     0 => At::DataCr,
                     left => At::Data { left },
                 };
-                continue;
+                let data = usize::try_from(here).unwrap_or(usize::MAX);
+                return Ok(Piece {
+                    before,
+                    data,
+                    ended: false,
+                });
             }
-            taken += 1;
+            before += 1;
             match self.step(byte)? {
                 Some(next) => self.at = next,
-                None => return Ok((taken, true)),
+                None => {
+                    return Ok(Piece {
+                        before,
+                        data: 0,
+                        ended: true,
+                    });
+                }
             }
         }
-        Ok((taken, false))
+        Ok(Piece {
+            before,
+            data: 0,
+            ended: false,
+        })
     }
 
     /// What comes after `byte`; `None`: the body has ended.

@@ -81,7 +81,7 @@ pub(super) fn is_field(byte: u8) -> bool {
 }
 
 /// Whether every byte may stand in a field value. Without an early end, so that it vectorises.
-pub(super) fn all_field(bytes: &[u8]) -> bool {
+pub(in crate::proxy) fn all_field(bytes: &[u8]) -> bool {
     !bytes.iter().fold(false, |bad, &byte| bad | !is_field(byte))
 }
 
@@ -98,7 +98,7 @@ pub(super) fn is_query(byte: u8) -> bool {
 }
 
 /// The value without the optional white space around it.
-pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+pub(in crate::proxy) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }

@@ -1,23 +1,20 @@
 //! A request's tries: endpoint after endpoint until one answers, as far as the route allows.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use http::request::Parts;
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::Response;
 
 use super::answers::Seen;
 use super::balance::Tried;
-use super::connect::{ConnectError, Connection, connect};
+use super::connect::{ConnectError, connect};
 use super::endpoint::Endpoint;
 use super::health::HealthState;
+use super::http1::{AskError, Connection, Outgoing, RequestHead, Sending};
 use super::probe;
-use super::replay::Replay;
 use super::retry::{Failure, Tries, may_replay};
 use crate::model::policy::{Balance, Timeouts, UpstreamPolicy};
 use crate::proxy::access::Record;
@@ -27,26 +24,26 @@ use crate::proxy::forward::{RequestBody, Upload};
 use crate::proxy::router::Upstream;
 
 /// The head of an answer, and where the rest comes from.
-pub(in crate::proxy) type Exchanged = (Response<Incoming>, Box<Connection>);
+pub(in crate::proxy) type Exchanged = (Response<()>, Box<Connection>);
 
-type Unsent = Option<Request<RequestBody>>;
+/// The body of a request of which nothing was sent.
+type Unsent = Option<Outgoing>;
 
 /// Sends the request to one endpoint after the other until one answers, as far as that is allowed.
 pub(in crate::proxy) async fn exchange(
     client: &Client,
     policy: &UpstreamPolicy,
     targets: &Upstream,
-    parts: Parts,
+    head: &RequestHead,
     body: RequestBody,
     upload: Option<&Rc<Upload>>,
     record: &mut Record,
 ) -> Result<Exchanged, ProxyError> {
-    let replayable = may_replay(&parts.method, &policy.retry);
-    let replay = replayable.then(|| Replay::of(&parts));
+    let replayable = may_replay(head.method(), &policy.retry);
     if let Some(upload) = upload.filter(|_| replayable) {
         upload.keep();
     }
-    let mut request = Request::from_parts(parts, body);
+    let mut outgoing = Outgoing::new(body);
     // Nothing was waited for since, and a look at the clock costs as much as finding the endpoint.
     let mut began = record.started();
     let mut tries = Tries::new(&policy.retry, replayable, targets.count(), began);
@@ -63,12 +60,13 @@ pub(in crate::proxy) async fn exchange(
         let attempt = Attempt {
             client,
             endpoint,
+            head,
             timeouts: &policy.timeouts,
             upload: upload.map(|upload| &**upload),
             began,
             seen: endpoint.answers().seen(),
         };
-        let result = attempt.run(request, &mut dial).await;
+        let result = attempt.run(outgoing, &mut dial).await;
         if policy.balance == Balance::PeakEwma && matches!(result, Ok(_) | Err((Failure::Timeout, _))) {
             let now = Instant::now();
             endpoint.observe(now.saturating_duration_since(began), now);
@@ -92,14 +90,11 @@ pub(in crate::proxy) async fn exchange(
         if !tries.another(failure, began) {
             return answer;
         }
-        let again = || {
-            let body = upload.map_or_else(|| Some(RequestBody::empty()), Upload::again);
-            replay.as_ref()?.request(body?)
-        };
-        let Some(next) = unsent.or_else(again) else {
+        let again = || upload.map_or_else(|| Some(RequestBody::empty()), Upload::again);
+        let Some(next) = unsent.or_else(|| again().map(Outgoing::new)) else {
             return answer;
         };
-        request = next;
+        outgoing = next;
         let Some(next) = balancer.pick(targets, policy.balance, &tried, began) else {
             return answer;
         };
@@ -121,6 +116,7 @@ pub(in crate::proxy) async fn exchange(
 struct Attempt<'a> {
     client: &'a Client,
     endpoint: &'a Arc<Endpoint>,
+    head: &'a RequestHead,
     timeouts: &'a Timeouts,
     upload: Option<&'a Upload>,
     began: Instant,
@@ -131,11 +127,7 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     /// Over a kept connection, unless `dial`, or a new one. A kept one that the pod has given up before anything
     /// was sent is no try. Sets `dial` where what was given up once may have been given up as a whole.
-    async fn run(
-        &self,
-        mut request: Request<RequestBody>,
-        dial: &mut bool,
-    ) -> Result<(Response<Incoming>, Box<Connection>), (Failure, Unsent)> {
+    async fn run(&self, mut outgoing: Outgoing, dial: &mut bool) -> Result<Exchanged, (Failure, Unsent)> {
         let worker = &self.client.worker;
         let in_flight = self.endpoint.begin();
         let kept = if *dial {
@@ -145,8 +137,8 @@ impl Attempt<'_> {
         };
         *dial = kept.is_some();
         if let Some(connection) = kept {
-            match self.send(connection, request).await {
-                Err((Failure::Unsent, Some(unsent))) => request = unsent,
+            match self.send(connection, outgoing).await {
+                Err((Failure::Unsent, Some(unsent))) => outgoing = unsent,
                 Ok((response, mut connection)) => {
                     connection.in_flight = Some(in_flight);
                     return Ok((response, connection));
@@ -162,7 +154,7 @@ impl Attempt<'_> {
         }
         let connecting = connect(&worker.tls, &self.endpoint.target, self.timeouts.connect);
         match connecting.await {
-            Ok(connection) => match self.send(connection, request).await {
+            Ok(connection) => match self.send(connection, outgoing).await {
                 Ok((response, mut connection)) => {
                     connection.in_flight = Some(in_flight);
                     Ok((response, connection))
@@ -185,7 +177,7 @@ impl Attempt<'_> {
                 } else {
                     Failure::Connect(error.cause())
                 };
-                Err((failure, Some(request)))
+                Err((failure, Some(outgoing)))
             }
         }
     }
@@ -213,8 +205,8 @@ impl Attempt<'_> {
     async fn send(
         &self,
         mut connection: Box<Connection>,
-        request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, Box<Connection>), (Failure, Unsent)> {
+        outgoing: Outgoing,
+    ) -> Result<Exchanged, (Failure, Unsent)> {
         connection.silence = self.timeouts.read;
         let began = if connection.reused {
             self.began
@@ -222,8 +214,7 @@ impl Attempt<'_> {
             Instant::now()
         };
         let Timeouts { read, send, .. } = *self.timeouts;
-        let mut sent = pin!(connection.sender.try_send_request(request));
-        let deadline = &mut connection.deadline;
+        let mut sending = Sending::new(self.head, outgoing);
         // When the pod's time is up, by what has happened until now; `None`: it is the client that is waited for.
         let due = || match self.upload {
             Some(upload) if upload.is_starved() => None,
@@ -233,11 +224,14 @@ impl Attempt<'_> {
         };
         // What the body does wakes nobody here, so that the look at it must not come after its deadline.
         let look_again = read.min(send);
-        deadline.set(began + self.upload.map_or(read, |_| look_again));
+        connection
+            .deadline
+            .set(began + self.upload.map_or(read, |_| look_again));
         let answer = poll_fn(|cx| {
-            if let Poll::Ready(answer) = sent.as_mut().poll(cx) {
+            if let Poll::Ready(answer) = connection.poll_ask(cx, &mut sending) {
                 return Poll::Ready(Some(answer));
             }
+            let deadline = &mut connection.deadline;
             while deadline.poll(cx).is_ready() {
                 let now = Instant::now();
                 match due() {
@@ -248,27 +242,26 @@ impl Attempt<'_> {
             }
             Poll::Pending
         });
-        match answer.await {
-            Some(Ok(response)) => {
+        let Some(answer) = answer.await else {
+            return Err((Failure::Timeout, None));
+        };
+        let error = match answer {
+            Ok(response) => {
                 self.endpoint.answers().add();
-                Ok((response, connection))
+                return Ok((response, connection.answered(sending, send)));
             }
-            None => Err((Failure::Timeout, None)),
-            Some(Err(mut failed)) => {
-                let unsent = failed.take_message();
-                let error = failed.into_error();
-                let failure = if unsent.is_some() {
-                    Failure::Unsent
-                } else if error.is_user() {
-                    let fault = self.upload.and_then(Upload::fault);
-                    Failure::Body(fault.or_else(|| self.client.watch.broken_body()))
-                } else if error.is_parse() {
-                    Failure::Broken
-                } else {
-                    Failure::Lost
-                };
-                Err((failure, unsent))
+            Err(error) => error,
+        };
+        tracing::debug!(endpoint = %self.endpoint.target.address, %error, "a pod did not answer");
+        Err(match error {
+            AskError::Unsent(_) => (Failure::Unsent, Some(sending.give_back())),
+            AskError::Lost(_) => (Failure::Lost, None),
+            AskError::Malformed(_) => (Failure::Broken, None),
+            AskError::Body(_) => {
+                let fault = self.upload.and_then(Upload::fault);
+                let fault = fault.or_else(|| self.client.watch.broken_body());
+                (Failure::Body(fault), None)
             }
-        }
+        })
     }
 }

@@ -13,14 +13,15 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Request, header};
+use http::Method;
 use tokio::task::spawn_local;
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
 
 use super::answers::Seen;
-use super::connect::{ConnectError, Connection, connect};
+use super::connect::{ConnectError, connect};
 use super::endpoint::Endpoint;
 use super::health::HealthState;
+use super::http1::{AskError, Connection, Outgoing, RequestHead, Sending};
 use crate::proxy::forward::RequestBody;
 use crate::proxy::worker::Worker;
 
@@ -45,7 +46,7 @@ enum ProbeError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error("it ended the connection instead of an answer: {0}")]
-    Ended(#[from] hyper::Error),
+    Ended(#[from] AskError),
     #[error("it said nothing within {EVERY:?}")]
     Silent,
 }
@@ -128,23 +129,24 @@ async fn try_out(worker: &Worker, endpoint: &Endpoint) -> Result<Option<Box<Conn
     if !asks {
         return Ok(Some(connection));
     }
-    let host = HeaderValue::try_from(endpoint.target.address.to_string());
-    let mut request = Request::new(RequestBody::empty());
-    *request.method_mut() = http::Method::OPTIONS;
-    *request.uri_mut() = http::Uri::from_static("*");
-    let headers = request.headers_mut();
-    headers.extend(host.map(|host| (header::HOST, host)));
-    headers.insert(header::USER_AGENT, HeaderValue::from_static("ingress-agent"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    let answer = timeout(EVERY, connection.sender.send_request(request)).await;
+    let mut head = RequestHead::new(&Method::OPTIONS, "*");
+    let host = format!("host: {}\r\n", endpoint.target.address);
+    head.fields(host.as_bytes());
+    head.fields(b"user-agent: ingress-agent\r\nconnection: close\r\n");
+    head.end();
+    let answer = timeout(EVERY, connection.ask(sending(&head))).await;
     answer.map_err(|_| ProbeError::Silent)??;
     Ok(None)
+}
+
+fn sending(head: &RequestHead) -> Sending<'_> {
+    Sending::new(head, Outgoing::new(RequestBody::empty()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::answers::Answers;
-    use super::super::connect::begin;
+    use super::super::http1::Stream;
     use super::*;
 
     #[test]
@@ -179,16 +181,14 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn only_who_ends_the_probe_himself_is_tried_without_an_answer() {
-        let test = async {
-            let (stream, pod) = tokio::io::duplex(64);
-            let mut sender = begin(([127, 0, 0, 1], 1).into(), stream).await.unwrap();
-            drop(pod);
-            let ended = sender.send_request(Request::new(RequestBody::empty())).await;
-            let ended = ProbeError::from(ended.unwrap_err());
-            assert!(!ended.permits_trial(LONGEST - Duration::from_millis(1)));
-            assert!(ended.permits_trial(LONGEST));
-            assert!(!ProbeError::Silent.permits_trial(LONGEST));
-        };
-        tokio::task::LocalSet::new().run_until(test).await;
+        let (stream, pod) = tokio::io::duplex(64);
+        let mut connection = Connection::new(Stream::Layered(Box::new(stream)), EVERY);
+        drop(pod);
+        let mut head = RequestHead::new(&Method::OPTIONS, "*");
+        head.end();
+        let ended = ProbeError::from(connection.ask(sending(&head)).await.unwrap_err());
+        assert!(!ended.permits_trial(LONGEST - Duration::from_millis(1)));
+        assert!(ended.permits_trial(LONGEST));
+        assert!(!ProbeError::Silent.permits_trial(LONGEST));
     }
 }

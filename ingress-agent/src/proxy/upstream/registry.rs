@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 
-use super::connect::Connection;
 use super::endpoint::Endpoint;
+use super::http1::Connection;
 
 /// Idle connections a worker keeps to one endpoint.
 const MAX_IDLE_PER_ENDPOINT: usize = 128;
@@ -45,9 +45,9 @@ impl Registry {
     pub(super) fn take(&self, endpoint: &Arc<Endpoint>) -> Option<Box<Connection>> {
         let mut pools = self.pools.borrow_mut();
         let pool = pools.get_mut(&Arc::as_ptr(endpoint))?;
-        while let Some(Idle { connection, .. }) = pool.idle.pop() {
+        while let Some(Idle { mut connection, .. }) = pool.idle.pop() {
             self.count.set(self.count.get() - 1);
-            if connection.sender.is_ready() && !connection.sender.is_closed() {
+            if connection.is_quiet() {
                 return Some(connection);
             }
         }
@@ -65,7 +65,7 @@ impl Registry {
 
     /// Keeps a connection to `endpoint` that carries no request.
     pub(super) fn keep(&self, endpoint: &Arc<Endpoint>, mut connection: Box<Connection>) {
-        if connection.sender.is_closed() || self.count.get() >= MAX_IDLE {
+        if !connection.is_free() || self.count.get() >= MAX_IDLE {
             return;
         }
         let mut pools = self.pools.borrow_mut();
@@ -75,6 +75,7 @@ impl Registry {
         });
         if pool.idle.len() < MAX_IDLE_PER_ENDPOINT {
             connection.reused = true;
+            connection.shrink();
             pool.idle.push(Idle {
                 connection,
                 since: None,
@@ -92,7 +93,7 @@ impl Registry {
             let gone = pool.endpoint.strong_count() == 0;
             pool.idle.retain_mut(|idle| {
                 let since = *idle.since.get_or_insert(now);
-                !gone && now < since + IDLE && !idle.connection.sender.is_closed()
+                !gone && now < since + IDLE && idle.connection.is_quiet()
             });
             count += pool.idle.len();
             !pool.idle.is_empty()
