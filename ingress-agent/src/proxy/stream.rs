@@ -53,6 +53,7 @@ impl ClientStream {
         if self.watch.has_switched() {
             return Poll::Pending;
         }
+        self.watch.write_waits();
         let stall = match self.stall.take() {
             Some(stall) => stall,
             None => Stall::begin(Instant::now(), unacknowledged(&self.io)?),

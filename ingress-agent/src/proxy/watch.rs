@@ -19,6 +19,8 @@ pub(super) struct Watch {
     opened: Instant,
     /// Milliseconds after `opened`.
     deadline: AtomicU64,
+    /// Whether a write has waited for the client.
+    waited: AtomicBool,
     /// Whether the connection ends by a reset.
     given_up: AtomicBool,
     /// Whether it has answered requests and waits for the next.
@@ -46,6 +48,7 @@ impl Watch {
         let watch = Self {
             opened: Instant::now(),
             deadline: AtomicU64::new(NEVER),
+            waited: AtomicBool::new(false),
             given_up: AtomicBool::new(false),
             idle: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
@@ -67,6 +70,16 @@ impl Watch {
     pub(super) fn expect_within(&self, now: Instant, limit: Duration) {
         let due = (now - self.opened + limit).as_millis();
         self.deadline.store(u64::try_from(due).unwrap_or(NEVER), Relaxed);
+    }
+
+    /// A write waits for the client.
+    pub(super) fn write_waits(&self) {
+        self.waited.store(true, Relaxed);
+    }
+
+    /// Whether one has, since the last time this was asked.
+    pub(super) fn take_waited(&self) -> bool {
+        self.waited.load(Relaxed) && self.waited.swap(false, Relaxed)
     }
 
     /// The connection is to end by a reset.
