@@ -81,7 +81,7 @@ pub struct Options {
     pub body: Duration,
     /// A TLS handshake.
     pub handshake: Duration,
-    /// How long an answer may wait for the client to take some of it: a socket any byte, a stream of HTTP/2 16 KiB.
+    /// How long an answer may wait for the client to take 16 KiB of it, of a connection or of a stream of HTTP/2.
     pub write: Duration,
     /// Requests of a connection of HTTP/2; after them it is to come back on a new one.
     pub life: u64,

@@ -106,8 +106,9 @@ async fn respond(
     record.forwards(header::request(&mut head, &parts.headers, &hop, || {
         client.worker.ids.next()
     }));
+    let over_h2 = parts.version == Version::HTTP_2;
     // The guard times those of HTTP/1.1.
-    let grace = (parts.version == Version::HTTP_2).then_some(client.worker.options.body);
+    let grace = over_h2.then_some(client.worker.options.body);
     drop(parts);
     let (body, upload) = RequestBody::new(body, body_limit::bytes(policies.body_limit), grace);
     let calls = &policies.upstream;
@@ -135,7 +136,9 @@ async fn respond(
     if once {
         connection.let_go();
     }
-    Ok(response.map(|()| Source::Pod(Relay::new(connection, upload))))
+    // A connection of HTTP/2 has many streams, each of which may be left.
+    let relay = Relay::new(connection, upload, !over_h2);
+    Ok(response.map(|()| Source::Pod(relay)))
 }
 
 /// The pod takes the offer: its answer names the protocol, or it is none.

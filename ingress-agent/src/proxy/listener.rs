@@ -19,7 +19,7 @@ pub use self::ordinary::Ordinary;
 /// The kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
 /// What may wait in the kernel to be sent to one client (`TCP_NOTSENT_LOWAT`); it asks for more once half has gone.
-const UNSENT: u32 = 128 * 1024;
+const UNSENT: u32 = 512 * 1024;
 /// How many ports are tried until one is free in both families.
 const ATTEMPTS: usize = 16;
 

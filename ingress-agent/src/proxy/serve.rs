@@ -55,8 +55,6 @@ enum Pause {
     Ended(hyper::Result<()>),
     /// Nothing is under way.
     Rest,
-    /// The client has taken nothing of an answer for too long.
-    Stalled,
 }
 
 /// What is spoken at a VIP.
@@ -317,9 +315,6 @@ async fn requests<S>(
                 if deadline.poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                if watch.gives_up() {
-                    return Poll::Ready(Pause::Stalled);
-                }
                 if rests_at.is_some_and(|at| at < due) && leaving == Leaving::No {
                     return Poll::Ready(Pause::Rest);
                 }
@@ -327,8 +322,7 @@ async fn requests<S>(
             }
         });
         match pause.await {
-            Pause::Ended(ended) => break Some(ended),
-            Pause::Stalled => break None,
+            Pause::Ended(ended) => break ended,
             Pause::Rest => {}
         }
         // The guard alone is kept: the read buffer, which is empty, would hold its memory.
@@ -336,7 +330,7 @@ async fn requests<S>(
             .into_parts()
             .map(|parts| parts.io.into_inner())
         else {
-            break Some(Ok(()));
+            break Ok(());
         };
         rest::rest(&client, &mut guard, &mut deadline).await;
         connection = begin(guard);
@@ -344,15 +338,19 @@ async fn requests<S>(
     let tunnel = client.take_tunnel();
     match (ended, tunnel) {
         // Here, so that the connection keeps its place, which a drain waits for.
-        (Some(Ok(())), Some((tunnel, record))) => Box::pin(tunnel.run(record)).await,
-        (Some(Ok(())), None) => {}
-        (Some(Err(error)), _) => tracing::debug!(peer = %ends.peer, %error, "a client's connection broke"),
-        (None, _) => stalled(&client.worker, ends.peer),
+        (Ok(()), Some((tunnel, record))) => Box::pin(tunnel.run(record)).await,
+        (Ok(()), None) => {}
+        (Err(error), _) => broke(&client, &error),
     }
 }
 
-/// A client has taken nothing of an answer for too long: its connection is reset.
-fn stalled(worker: &Worker, peer: SocketAddr) {
-    add(&worker.counter.counts().limited.stalled, 1);
-    tracing::debug!(%peer, "a client that takes nothing of its answer is given up");
+/// A client's connection has ended by an error, which may be that it was given up.
+fn broke(client: &Client, error: &hyper::Error) {
+    let peer = client.peer;
+    if client.watch.is_given_up() {
+        add(&client.worker.counter.counts().limited.stalled, 1);
+        tracing::debug!(%peer, "a client that takes too little of its answer is given up");
+    } else {
+        tracing::debug!(%peer, %error, "a client's connection broke");
+    }
 }

@@ -19,8 +19,8 @@ pub(super) struct Watch {
     opened: Instant,
     /// Milliseconds after `opened`.
     deadline: AtomicU64,
-    /// By when the client must have taken a byte of what waits to be written; milliseconds after `opened`.
-    write_due: AtomicU64,
+    /// Whether a write has waited for the client.
+    waited: AtomicBool,
     /// Whether the connection ends by a reset.
     given_up: AtomicBool,
     /// Whether it has answered requests and waits for the next.
@@ -48,7 +48,7 @@ impl Watch {
         let watch = Self {
             opened: Instant::now(),
             deadline: AtomicU64::new(NEVER),
-            write_due: AtomicU64::new(NEVER),
+            waited: AtomicBool::new(false),
             given_up: AtomicBool::new(false),
             idle: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
@@ -68,36 +68,18 @@ impl Watch {
 
     /// The connection expires unless something arrives within `limit` of `now`.
     pub(super) fn expect_within(&self, now: Instant, limit: Duration) {
-        self.deadline.store(self.after(now, limit), Relaxed);
-    }
-
-    fn after(&self, now: Instant, limit: Duration) -> u64 {
         let due = (now - self.opened + limit).as_millis();
-        u64::try_from(due).unwrap_or(NEVER)
+        self.deadline.store(u64::try_from(due).unwrap_or(NEVER), Relaxed);
     }
 
-    /// A write waits for the client, which is to take some of it within `limit` of its first wait.
-    pub(super) fn write_waits(&self, limit: Duration) {
-        if self.write_due.load(Relaxed) == NEVER {
-            self.write_due.store(self.after(Instant::now(), limit), Relaxed);
-        }
+    /// A write waits for the client.
+    pub(super) fn write_waits(&self) {
+        self.waited.store(true, Relaxed);
     }
 
-    /// The client takes what is written.
-    pub(super) fn write_moves(&self) {
-        if self.write_due.load(Relaxed) != NEVER {
-            self.write_due.store(NEVER, Relaxed);
-        }
-    }
-
-    /// Whether the client has taken nothing for too long; it is then given up.
-    pub(super) fn gives_up(&self) -> bool {
-        let due = self.write_due.load(Relaxed);
-        let late = due != NEVER && Instant::now() >= self.opened + Duration::from_millis(due);
-        if late {
-            self.give_up();
-        }
-        late
+    /// Whether one has, since the last time this was asked.
+    pub(super) fn take_waited(&self) -> bool {
+        self.waited.load(Relaxed) && self.waited.swap(false, Relaxed)
     }
 
     /// The connection is to end by a reset.
@@ -138,9 +120,9 @@ impl Watch {
         self.evicted.load(Relaxed)
     }
 
-    /// When it expires, or is given up.
+    /// When it expires.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let due = self.deadline.load(Relaxed).min(self.write_due.load(Relaxed));
+        let due = self.deadline.load(Relaxed);
         (due != NEVER).then(|| self.opened + Duration::from_millis(due))
     }
 

@@ -103,6 +103,27 @@ fn a_client_that_takes_nothing_is_reset() {
     bed.assert_sound("a.test");
 }
 
+/// Little by little is progress, though the kernel has no room for more until much has gone; drop by drop is none.
+#[test]
+fn who_takes_little_by_little_is_let_be() {
+    let a = Recorder::start("a");
+    let bed = bed(&a);
+    for (piece, is_let_be) in [(24 * 1024, true), (256, false)] {
+        a.script([answer(16 << 20)]);
+        let mut client = narrow(&bed);
+        client.write_all(REQUEST).unwrap();
+        let mut chunk = vec![0; piece];
+        // Five limits.
+        for _ in 0..20 {
+            let taken = client.read_exact(&mut chunk);
+            assert!(taken.is_ok() || !is_let_be, "{taken:?}");
+            thread::sleep(LIMIT / 4);
+        }
+        assert_eq!(stalled(&bed), u64::from(!is_let_be), "{piece}");
+    }
+    bed.assert_sound("a.test");
+}
+
 /// Nothing to write is no stall: events that come seldom, a tunnel that is silent.
 #[test]
 fn who_has_nothing_to_take_is_not_cut() {

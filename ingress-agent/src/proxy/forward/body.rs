@@ -12,6 +12,7 @@ use super::upload::Upload;
 use crate::proxy::access::{End, Record};
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::upstream::{BrokenOff, Connection};
+use crate::proxy::watch::Watch;
 
 /// An answer's body on its way to the client. Dropping it ends the request.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub(in crate::proxy) struct Relay {
     connection: Box<Connection>,
     /// The client's body, if it has one.
     upload: Option<Rc<Upload>>,
+    /// Whether a quick client is to be fed in large pieces.
+    feeds: bool,
     /// Whether the pod's silence is being timed.
     waiting: bool,
     /// Why there is no more.
@@ -68,21 +71,27 @@ pub(in crate::proxy) enum RelayError {
 }
 
 impl Relay {
-    pub(super) fn new(connection: Box<Connection>, upload: Option<Rc<Upload>>) -> Self {
+    pub(super) fn new(connection: Box<Connection>, upload: Option<Rc<Upload>>, feeds: bool) -> Self {
         Self {
             connection,
             upload,
+            feeds,
             waiting: false,
             broken: None,
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        watch: &Watch,
+    ) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
         if let Some(broken) = self.broken.take() {
             return Poll::Ready(Some(Err(broken.into())));
         }
         let connection = &mut self.connection;
-        match connection.poll_body(cx) {
+        let eager = self.feeds && !watch.take_waited();
+        match connection.poll_body(cx, eager) {
             Poll::Ready(Some(Err(broken))) => {
                 // hyper writes what has come before when there is nothing else to do.
                 self.broken = Some(broken);
@@ -160,7 +169,7 @@ impl Body for ResponseBody {
         };
         let polled = match &mut this.source {
             Source::Own(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Source::Pod(relay) => relay.poll(cx),
+            Source::Pod(relay) => relay.poll(cx, &record.client.watch),
             Source::Switched(_) => Poll::Ready(None),
         };
         match &polled {

@@ -86,10 +86,6 @@ where
             if deadline.poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            if watch.gives_up() {
-                super::stalled(&client.worker, client.peer);
-                return Poll::Ready(None);
-            }
             if std::mem::replace(&mut leaving, true) {
                 return Poll::Ready(None);
             }
@@ -97,11 +93,10 @@ where
             watch.expect_within(Instant::now(), GOODBYE);
         }
     });
-    let peer = client.peer;
     match ended.await {
         Some(Ok(())) => {}
-        Some(Err(error)) => tracing::debug!(%peer, %error, "a client's connection broke"),
-        None => tracing::debug!(%peer, "a client's connection was closed"),
+        Some(Err(error)) => super::broke(&client, &error),
+        None => tracing::debug!(peer = %client.peer, "a client's connection was closed"),
     }
 }
 

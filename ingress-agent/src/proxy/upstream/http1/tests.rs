@@ -35,7 +35,7 @@ async fn understood(answer: &[u8], method: Method, then: Then, step: usize) -> S
             Err(error) => return error.to_string(),
         };
         let mut words = format!("{} ", response.status().as_u16());
-        while let Some(piece) = poll_fn(|cx| connection.poll_body(cx)).await {
+        while let Some(piece) = poll_fn(|cx| connection.poll_body(cx, true)).await {
             match piece {
                 Ok(piece) => words.push_str(std::str::from_utf8(&piece).unwrap()),
                 Err(error) => return format!("{words}| {error}"),
@@ -299,4 +299,28 @@ async fn what_a_pod_says_unasked_ends_the_connection() {
     let mut connection = Connection::new(Stream::Layered(Box::new(stream)), Duration::from_secs(60));
     drop(pod);
     assert!(!connection.is_quiet());
+}
+
+/// What is read ahead of a client grows only while it is quick.
+#[tokio::test]
+async fn a_quick_client_gets_larger_pieces() {
+    const WHOLE: usize = 1 << 20;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {WHOLE}\r\n\r\n");
+    for (eager, largest) in [(true, MOST), (false, USUAL)] {
+        let (stream, mut pod) = duplex(2 * WHOLE);
+        let mut connection = Connection::new(Stream::Layered(Box::new(stream)), Duration::from_secs(60));
+        let mut request = RequestHead::new(&Method::GET, "/");
+        request.end();
+        pod.write_all(head.as_bytes()).await.unwrap();
+        pod.write_all(&vec![b'x'; WHOLE]).await.unwrap();
+        let sending = Sending::new(&request, Outgoing::new(RequestBody::empty()));
+        connection.ask(sending).await.unwrap();
+        let mut pieces = Vec::new();
+        while let Some(piece) = poll_fn(|cx| connection.poll_body(cx, eager)).await {
+            pieces.push(piece.unwrap().len());
+        }
+        assert_eq!(pieces.iter().sum::<usize>(), WHOLE);
+        assert_eq!(pieces.iter().max(), Some(&largest), "{pieces:?}");
+        assert!(pieces[1] <= USUAL, "{pieces:?}");
+    }
 }
