@@ -1,9 +1,14 @@
 //! The real program against a real API server.
 
 #![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test fails by panicking, also in what its functions share"
 )]
+
+#[path = "support/ledger.rs"]
+mod ledger;
 
 #[path = "apiserver/cluster.rs"]
 mod cluster;
@@ -17,6 +22,8 @@ mod pods;
 mod restart;
 #[path = "apiserver/rights.rs"]
 mod rights;
+#[path = "apiserver/rolling.rs"]
+mod rolling;
 #[path = "apiserver/secrets.rs"]
 mod secrets;
 #[path = "apiserver/serving.rs"]

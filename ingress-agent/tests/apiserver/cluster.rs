@@ -164,6 +164,52 @@ impl Cluster {
         self.scratch.directory().join(format!("{name}-run"))
     }
 
+    /// A relay to the API server, and a ServiceAccount's kubeconfig by it.
+    pub(crate) fn account_relay(&self, account: &str) -> (Relay, PathBuf) {
+        let relay = Relay::start(&self.network, self.plane.api()).unwrap();
+        let kubeconfig = self.plane.account_kubeconfig("default", account, relay.address());
+        (relay, kubeconfig.unwrap())
+    }
+
+    /// Starts a request of a ServiceAccount's whose body takes minutes to come.
+    pub(crate) fn slow_request(&self, account: &str) -> Process {
+        let body = self.directory("slow");
+        fs::write(&body, vec![b' '; 1 << 20]).unwrap();
+        let data = format!("@{}", body.display());
+        let mut command = self.ask_as(account);
+        command
+            .args(["--http1.1", "--header", "Content-Type: application/json"])
+            .args(["--limit-rate", "2k", "--data-binary", &data]);
+        self.scratch.start("slow-request", &mut command).unwrap()
+    }
+
+    /// The status of the API server's answer to a ServiceAccount.
+    pub(crate) fn asks_as(&self, account: &str) -> String {
+        let mut command = self.ask_as(account);
+        let command = command.args(["--output", "/dev/null", "--write-out", "%{http_code}"]);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    }
+
+    fn ask_as(&self, account: &str) -> Command {
+        let token = self.kubectl(&["create", "token", account]);
+        let token = format!("Authorization: Bearer {}", token.trim());
+        let url = format!(
+            "https://{}/api/v1/namespaces/default/configmaps",
+            self.plane.api()
+        );
+        let mut command = self.network.command("curl");
+        command.args([
+            "--silent",
+            "--insecure",
+            "--noproxy",
+            "*",
+            "--header",
+            &token,
+            &url,
+        ]);
+        command
+    }
+
     /// A relay to the API server, and the administrator's kubeconfig by it.
     pub(crate) fn relay(&self) -> (Relay, PathBuf) {
         let relay = Relay::start(&self.network, self.plane.api()).unwrap();
