@@ -68,7 +68,7 @@ kind: FlowSchema
 metadata: {name: no-seats}
 spec:
   priorityLevelConfiguration: {name: no-seats}
-  matchingPrecedence: 1
+  matchingPrecedence: 2
   rules:
   - subjects: [{kind: ServiceAccount, serviceAccount: {name: agent, namespace: default}}]
     resourceRules: [{verbs: ['*'], apiGroups: ['*'], resources: ['*'], clusterScope: true, namespaces: ['*']}]
