@@ -9,10 +9,14 @@
 
 mod explain;
 mod files;
+mod followed;
 mod heartbeat;
 mod ordinary;
 mod publish;
 mod run;
+mod serving;
+mod starter;
+mod steered;
 mod stop;
 
 pub use explain::{ExplainError, explain_request};
