@@ -12,6 +12,8 @@ mod ledger;
 
 #[path = "apiserver/cluster.rs"]
 mod cluster;
+#[path = "apiserver/daemonset.rs"]
+mod daemonset;
 #[path = "apiserver/faults.rs"]
 mod faults;
 #[path = "apiserver/outage.rs"]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use xtask::control_plane::{Binaries, Place, Plane, Relay};
-use xtask::lab::{Namespace, Pod, Process, Scratch, pod_network};
+use xtask::lab::{Namespace, Pod, Process, Scratch, join_pod_network, pod_network};
 use xtask::pod_runner::{Image, Node, PodRunner};
 
 /// How long what is to come may take on a machine that has other things to do.
@@ -63,10 +63,16 @@ impl Cluster {
             .output("ip", &["address", "add", "10.2.0.254/24", "dev", "pods"])
             .unwrap();
         let plane = plane(&scratch, &network, API.into(), false);
-        let nodes = [1, 2].map(|number| Node {
-            name: format!("node{number}"),
-            addresses: vec![[10, 2, 0, number].into()],
-            namespace: network.clone(),
+        let nodes = [1, 2].map(|number| {
+            let name = format!("node{number}");
+            let namespace = scratch.namespace(&name).unwrap();
+            join_pod_network(&network, &namespace, number).unwrap();
+            let addresses = vec![[10, 2, 0, number].into()];
+            Node {
+                name,
+                addresses,
+                namespace,
+            }
         });
         let runner = PodRunner::start(&plane, &scratch, &network, nodes.into(), images).unwrap();
         let cluster = Self {
