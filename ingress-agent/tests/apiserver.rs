@@ -1,9 +1,14 @@
 //! The real program against a real API server.
 
 #![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test fails by panicking, also in what its functions share"
 )]
+
+#[path = "support/ledger.rs"]
+mod ledger;
 
 #[path = "apiserver/cluster.rs"]
 mod cluster;
@@ -11,6 +16,8 @@ mod cluster;
 mod coordination;
 #[path = "apiserver/definition.rs"]
 mod definition;
+#[path = "apiserver/daemonset.rs"]
+mod daemonset;
 #[path = "apiserver/faults.rs"]
 mod faults;
 #[path = "apiserver/outage.rs"]
@@ -23,6 +30,8 @@ mod pools;
 mod restart;
 #[path = "apiserver/rights.rs"]
 mod rights;
+#[path = "apiserver/rolling.rs"]
+mod rolling;
 #[path = "apiserver/secrets.rs"]
 mod secrets;
 #[path = "apiserver/serving.rs"]

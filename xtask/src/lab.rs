@@ -49,7 +49,7 @@ pub use connections::{Connections, End, Held};
 pub use manifest::{Manifests, NodeState};
 pub use namespace::Namespace;
 pub use ping::{Ping, Pings};
-pub use pod::{Pod, network as pod_network, serve as serve_as_pod};
+pub use pod::{Pod, join as join_pod_network, network as pod_network, serve as serve_as_pod};
 pub use process::Process;
 pub use router::Router;
 pub use scratch::{Scratch, wait_for_interrupt};

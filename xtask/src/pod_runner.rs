@@ -8,14 +8,18 @@
 //! [Annotations](script) on a Pod make it fail in known ways.
 
 mod address;
+mod confine;
 mod environment;
 mod image;
 mod node;
+mod place;
 mod pod;
 mod probe;
+mod root;
 mod sandbox;
 mod script;
 mod status;
+mod volume;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 
 use super::ask::{AskError, ask};
-use crate::admin;
 use crate::config::StatusArgs;
 use crate::status::{State, Status};
 

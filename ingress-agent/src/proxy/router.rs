@@ -13,7 +13,7 @@ use http::HeaderValue;
 
 use super::authority::HostName;
 use super::error::ProxyError;
-use super::upstream::{Budget, Endpoint};
+use super::upstream::{Budget, Endpoint, Newest};
 use crate::model::{self, Host, HostMap};
 
 pub(super) use hosts::find;
@@ -47,6 +47,8 @@ pub(super) struct Upstream {
     pub(super) cursor: u64,
     /// What its retries share.
     pub(super) budget: Budget,
+    /// Where its retries find the endpoints of the newest table.
+    pub(super) newest: Arc<Newest>,
 }
 
 impl Upstream {

@@ -18,7 +18,7 @@ use http::HeaderValue;
 
 use super::router::{Paths, Rule, Site, Upstream};
 use super::tls::Certificates;
-use super::upstream::{Budget, Endpoint, Endpoints, Target, Transport};
+use super::upstream::{Budget, Endpoint, Endpoints, Newest, Target, Transport};
 use crate::model::policy::UpstreamPolicy;
 use crate::model::{Action, Backend, EndpointState, Model, Route, VirtualHost};
 
@@ -118,7 +118,12 @@ fn compile_route(route: &Arc<Route>, upstreams: &mut Upstreams<'_>) -> Arc<Rule>
     })
 }
 
-fn compile_backend(backend: &Backend, transport: &Transport, endpoints: &mut Endpoints) -> Upstream {
+fn compile_backend(
+    backend: &Backend,
+    transport: &Transport,
+    endpoints: &mut Endpoints,
+    newest: Arc<Newest>,
+) -> Upstream {
     let target = |address| Target {
         address,
         transport: transport.clone(),
@@ -138,6 +143,7 @@ fn compile_backend(backend: &Backend, transport: &Transport, endpoints: &mut End
         // The same in every table, so that a swap does not send every worker back to the first endpoint.
         cursor: BuildHasherDefault::<DefaultHasher>::default().hash_one(&backend.id),
         budget: Budget::default(),
+        newest,
     }
 }
 

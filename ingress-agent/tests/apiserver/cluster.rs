@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use xtask::control_plane::{Binaries, Place, Plane, Relay};
-use xtask::lab::{Namespace, Pod, Process, Scratch, pod_network};
+use xtask::lab::{Namespace, Pod, Process, Scratch, join_pod_network, pod_network};
 use xtask::pod_runner::{Image, Node, PodRunner};
 
 /// How long what is to come may take on a machine that has other things to do.
@@ -63,10 +63,16 @@ impl Cluster {
             .output("ip", &["address", "add", "10.2.0.254/24", "dev", "pods"])
             .unwrap();
         let plane = plane(&scratch, &network, API.into(), false);
-        let nodes = [1, 2].map(|number| Node {
-            name: format!("node{number}"),
-            addresses: vec![[10, 2, 0, number].into()],
-            namespace: network.clone(),
+        let nodes = [1, 2].map(|number| {
+            let name = format!("node{number}");
+            let namespace = scratch.namespace(&name).unwrap();
+            join_pod_network(&network, &namespace, number).unwrap();
+            let addresses = vec![[10, 2, 0, number].into()];
+            Node {
+                name,
+                addresses,
+                namespace,
+            }
         });
         let runner = PodRunner::start(&plane, &scratch, &network, nodes.into(), images).unwrap();
         let cluster = Self {
@@ -162,6 +168,52 @@ impl Cluster {
 
     fn run_directory(&self, name: &str) -> PathBuf {
         self.scratch.directory().join(format!("{name}-run"))
+    }
+
+    /// A relay to the API server, and a ServiceAccount's kubeconfig by it.
+    pub(crate) fn account_relay(&self, account: &str) -> (Relay, PathBuf) {
+        let relay = Relay::start(&self.network, self.plane.api()).unwrap();
+        let kubeconfig = self.plane.account_kubeconfig("default", account, relay.address());
+        (relay, kubeconfig.unwrap())
+    }
+
+    /// Starts a request of a ServiceAccount's whose body takes minutes to come.
+    pub(crate) fn slow_request(&self, account: &str) -> Process {
+        let body = self.directory("slow");
+        fs::write(&body, vec![b' '; 1 << 20]).unwrap();
+        let data = format!("@{}", body.display());
+        let mut command = self.ask_as(account);
+        command
+            .args(["--http1.1", "--header", "Content-Type: application/json"])
+            .args(["--limit-rate", "2k", "--data-binary", &data]);
+        self.scratch.start("slow-request", &mut command).unwrap()
+    }
+
+    /// The status of the API server's answer to a ServiceAccount.
+    pub(crate) fn asks_as(&self, account: &str) -> String {
+        let mut command = self.ask_as(account);
+        let command = command.args(["--output", "/dev/null", "--write-out", "%{http_code}"]);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    }
+
+    fn ask_as(&self, account: &str) -> Command {
+        let token = self.kubectl(&["create", "token", account]);
+        let token = format!("Authorization: Bearer {}", token.trim());
+        let url = format!(
+            "https://{}/api/v1/namespaces/default/configmaps",
+            self.plane.api()
+        );
+        let mut command = self.network.command("curl");
+        command.args([
+            "--silent",
+            "--insecure",
+            "--noproxy",
+            "*",
+            "--header",
+            &token,
+            &url,
+        ]);
+        command
     }
 
     /// A relay to the API server, and the administrator's kubeconfig by it.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use xtask::lab::Process;
 
 use crate::cluster::{Cluster, ingress, ingress_tls};
 
@@ -43,29 +44,70 @@ fn a_silently_dead_connection_is_noticed_within_45_seconds() {
     assert_eq!(cluster.shown("shop.test"), certificate);
 }
 
-/// The relay answers 429 itself: a PriorityLevelConfiguration without a seat lets one request after the other through.
 #[test]
-fn an_api_server_that_refuses_empties_nothing() {
+fn an_api_server_that_fails_empties_nothing() {
     let cluster = Cluster::start();
     cluster.apply(&ingress("shop", "shop.test", "red"));
     let (_proxy, relay, kubeconfig) = cluster.plain_relay();
     let agent = cluster.start_agent_as("agent", &kubeconfig, &[]);
     agent.wait_for_log("serving without XDP", 0, START).unwrap();
-    for (status, new) in [("429 Too Many Requests", "a"), ("500 Internal Server Error", "b")] {
-        let from = agent.log().len();
-        relay.refuse(status);
-        let said = agent.wait_for_log("the API server does not answer", from, START);
-        said.unwrap();
-        let host = format!("{new}.test");
-        cluster.apply(&ingress(new, &host, "blue"));
+    relay.refuse("500 Internal Server Error");
+    keeps_what_it_knows(&cluster, &agent, || relay.accept());
+}
+
+/// Every request of the agent's, once something of another client's is under way: of a level without seats the API
+/// server lets one request after the other through.
+const NO_SEATS: &str = "\
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: PriorityLevelConfiguration
+metadata: {name: no-seats}
+spec: {type: Limited, limited: {nominalConcurrencyShares: 0, lendablePercent: 0, borrowingLimitPercent: 0, limitResponse: {type: Reject}}}
+---
+apiVersion: flowcontrol.apiserver.k8s.io/v1
+kind: FlowSchema
+metadata: {name: no-seats}
+spec:
+  priorityLevelConfiguration: {name: no-seats}
+  matchingPrecedence: 2
+  rules:
+  - subjects: [{kind: ServiceAccount, serviceAccount: {name: agent, namespace: default}}]
+    resourceRules: [{verbs: ['*'], apiGroups: ['*'], resources: ['*'], clusterScope: true, namespaces: ['*']}]
+";
+
+#[test]
+fn an_api_server_that_says_too_many_requests_empties_nothing() {
+    let cluster = Cluster::start();
+    cluster.apply(&ingress("shop", "shop.test", "red"));
+    cluster.kubectl(&["create", "serviceaccount", "agent"]);
+    let rights = ["--clusterrole=cluster-admin", "--serviceaccount=default:agent"];
+    cluster.kubectl(&[&["create", "clusterrolebinding", "agent"], &rights[..]].concat());
+    let (relay, kubeconfig) = cluster.account_relay("agent");
+    let agent = cluster.start_agent_as("agent", &kubeconfig, &[]);
+    agent.wait_for_log("serving without XDP", 0, START).unwrap();
+
+    cluster.apply(NO_SEATS);
+    let slow = cluster.slow_request("agent");
+    cluster.within(START, LOOK, "429", |cluster| cluster.asks_as("agent") == "429");
+    relay.cut();
+    keeps_what_it_knows(&cluster, &agent, || {
+        assert_eq!(cluster.asks_as("agent"), "429", "all the while");
+        drop(slow);
+    });
+}
+
+/// That an agent that the API server has just begun to refuse serves what it knew, and learns the rest after it.
+fn keeps_what_it_knows(cluster: &Cluster, agent: &Process, accept: impl FnOnce()) {
+    agent
+        .wait_for_log("the API server does not answer", 0, START)
+        .unwrap();
+    cluster.apply(&ingress("new", "new.test", "blue"));
+    assert_eq!(cluster.get("shop.test", "/").0, "200");
+    assert_eq!(cluster.get("new.test", "/").0, "404", "it hears of nothing");
+    accept();
+    cluster.within(START, LOOK, "the new host", |cluster| {
         assert_eq!(cluster.get("shop.test", "/").0, "200");
-        assert_eq!(cluster.get(&host, "/").0, "404", "it hears of nothing");
-        relay.accept();
-        cluster.within(START, LOOK, "the new host", |cluster| {
-            assert_eq!(cluster.get("shop.test", "/").0, "200");
-            cluster.get(&host, "/").0 == "200"
-        });
-    }
+        cluster.get("new.test", "/").0 == "200"
+    });
 }
 
 #[test]

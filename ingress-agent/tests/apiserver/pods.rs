@@ -9,9 +9,9 @@ use xtask::pod_runner::Image;
 use crate::cluster::{Cluster, deployment};
 
 /// How long Pods may take on a machine that has other things to do.
-const PATIENCE: Duration = Duration::from_secs(45);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
 /// How often is looked.
-const LOOK: Duration = Duration::from_millis(50);
+pub(crate) const LOOK: Duration = Duration::from_millis(50);
 
 /// What the Pods of these tests run.
 #[test]
@@ -27,9 +27,9 @@ fn cluster() -> Cluster {
 }
 
 /// An endpoint's conditions: ready, serving, terminating.
-type Conditions = (bool, bool, bool);
+pub(crate) type Conditions = (bool, bool, bool);
 
-const READY: Conditions = (true, true, false);
+pub(crate) const READY: Conditions = (true, true, false);
 const UNREADY: Conditions = (false, false, false);
 const SERVING: Conditions = (false, true, true);
 
@@ -58,7 +58,7 @@ fn endpoints(cluster: &Cluster, service: &str) -> BTreeMap<String, (String, Cond
 }
 
 /// Waits until a Service has exactly so many endpoints, all with these conditions.
-fn wait_for(cluster: &Cluster, service: &str, count: usize, conditions: Conditions) {
+pub(crate) fn wait_for(cluster: &Cluster, service: &str, count: usize, conditions: Conditions) {
     let what = format!("{count} endpoints of {service} that are {conditions:?}");
     cluster.within(PATIENCE, LOOK, &what, |cluster| {
         let endpoints = endpoints(cluster, service);
@@ -67,7 +67,7 @@ fn wait_for(cluster: &Cluster, service: &str, count: usize, conditions: Conditio
 }
 
 /// A field of the Pods of an app.
-fn field(cluster: &Cluster, app: &str, path: &str) -> String {
+pub(crate) fn field(cluster: &Cluster, app: &str, path: &str) -> String {
     let path = format!("jsonpath={{{path}}}");
     cluster.kubectl(&[
         "get",

@@ -2,12 +2,14 @@
 //! back (spec safety 13, rows 8 to 10).
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ingress_agent::model::policy::{Balance, Timeouts, UpstreamPolicy};
 use ingress_agent::model::{Action, Backend, EndpointState, Policies, Route, Site, VirtualHost};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::bed::{Bed, site, under};
 use crate::raw::Raw;
@@ -158,6 +160,67 @@ fn probes_come_once_a_second_whatever_is_asked() {
     let before = dead.connections();
     thread::sleep(Duration::from_millis(1500));
     assert_eq!(dead.connections(), before);
+}
+
+/// An address where connections neither come about nor are refused, as at a pod whose machine has gone.
+struct Silent {
+    listener: TcpListener,
+    _waiting: Vec<TcpStream>,
+}
+
+impl Silent {
+    fn start() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        socket.bind(&any.into()).unwrap();
+        socket.listen(0).unwrap();
+        let listener = TcpListener::from(socket);
+        // Its queue takes one, and then nobody.
+        let address = listener.local_addr().unwrap();
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
+        let waiting = std::iter::from_fn(connect).collect();
+        Self {
+            listener,
+            _waiting: waiting,
+        }
+    }
+}
+
+/// All pods are replaced while a request waits for one of them: what it began with helps it no more.
+#[test]
+fn a_retry_goes_to_the_pods_that_there_are_now() {
+    let gone = [(); 3].map(|()| Silent::start());
+    let addresses: Vec<_> = gone
+        .iter()
+        .map(|gone| gone.listener.local_addr().unwrap())
+        .collect();
+    let timeouts = Timeouts {
+        connect: Duration::from_millis(500),
+        ..Timeouts::default()
+    };
+    let policies = policies(UpstreamPolicy {
+        timeouts,
+        ..UpstreamPolicy::default()
+    });
+    let mut bed = Bed::start(under(site(&[("a.test", "/", &addresses)]), &policies));
+    let came = Recorder::start("came");
+    for method in ["GET", "POST"] {
+        bed.swap(under(site(&[("a.test", "/", &addresses)]), &policies));
+        let mut client = bed.connect();
+        client.send(format!(
+            "{method} / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n"
+        ));
+        while bed
+            .proxy
+            .endpoints()
+            .iter()
+            .all(|endpoint| endpoint.in_flight == 0)
+        {
+            thread::sleep(Duration::from_millis(1));
+        }
+        bed.swap(under(site(&[("a.test", "/", &[came.address()])]), &policies));
+        assert_eq!(client.reply().unwrap().text(), "came", "{method}");
+    }
 }
 
 #[test]

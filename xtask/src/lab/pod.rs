@@ -65,6 +65,20 @@ pub fn network(namespace: Namespace) -> Result<Namespace> {
     Ok(namespace)
 }
 
+/// Gives a namespace an interface on a pod network, with 10.2.0.LAST.
+pub fn join(network: &Namespace, namespace: &Namespace, last: u8) -> Result<()> {
+    // The hardware address follows the address: who knew the one before it has nothing to learn.
+    network.ip(&format!(
+        "link add pod{last} type veth peer name eth0 netns {} address 02:00:0a:02:00:{last:02x}\n\
+         link set pod{last} master pods up",
+        namespace.name()
+    ))?;
+    namespace.ip(&format!(
+        "address add 10.2.0.{last}/24 dev eth0\n\
+         link set eth0 up"
+    ))
+}
+
 /// Serves what a pod serves, on port 8080 of every address of the calling thread's namespace, until it is killed.
 pub fn serve(name: &str) -> Result<()> {
     // Never sent: the sender lives as long as the server.

@@ -106,8 +106,22 @@ fn remove(prefix: &str, directory: &Path) {
             run(Command::new("ip").args(["netns", "del", &name]), "").ok();
         }
     }
-    rustix::mount::unmount(directory.join("bpf"), UnmountFlags::DETACH).ok();
+    for mount in mounts_below(directory) {
+        rustix::mount::unmount(mount, UnmountFlags::DETACH).ok();
+    }
     fs::remove_dir_all(directory).ok();
+}
+
+/// What is mounted in a directory, the last first.
+fn mounts_below(directory: &Path) -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    let mut below: Vec<_> = points
+        .map(PathBuf::from)
+        .filter(|point| point.starts_with(directory))
+        .collect();
+    below.reverse();
+    below
 }
 
 /// Removes what labs left behind whose process was killed.

@@ -16,8 +16,13 @@ pub(super) fn variables(
     sandbox: &Sandbox,
     api: SocketAddr,
 ) -> Result<BTreeMap<String, String>> {
+    let spec = pod.spec.as_ref().context("a Pod has a spec")?;
+    let host = match (&spec.node_name, spec.host_network) {
+        (Some(node), Some(true)) => node.clone(),
+        _ => pod.name_any(),
+    };
     let mut variables = BTreeMap::from([
-        ("HOSTNAME".to_owned(), pod.name_any()),
+        ("HOSTNAME".to_owned(), host),
         ("KUBERNETES_SERVICE_HOST".to_owned(), api.ip().to_string()),
         ("KUBERNETES_SERVICE_PORT".to_owned(), api.port().to_string()),
         (

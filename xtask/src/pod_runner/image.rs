@@ -11,6 +11,8 @@ use anyhow::{Context as _, Result};
 pub struct Image {
     /// The program and its first arguments; a container's `command` takes their place, its `args` follow.
     pub(super) entrypoint: Vec<OsString>,
+    /// The files that its containers see; `None`: this machine's.
+    pub(super) root: Option<PathBuf>,
 }
 
 impl Image {
@@ -19,6 +21,16 @@ impl Image {
     pub fn program(path: impl Into<PathBuf>) -> Self {
         Self {
             entrypoint: vec![path.into().into()],
+            root: None,
+        }
+    }
+
+    /// An image's unpacked files, and the path of a program of theirs. Each container has a copy as its root, and of its
+    /// Pod's fields its volumes, its user and its capabilities are applied too. Its seccomp profile is not.
+    pub fn root(files: impl Into<PathBuf>, program: &str) -> Self {
+        Self {
+            entrypoint: vec![program.into()],
+            root: Some(files.into()),
         }
     }
 
@@ -31,6 +43,7 @@ impl Image {
                 .into_iter()
                 .chain(arguments.map(OsString::from))
                 .collect(),
+            root: None,
         })
     }
 }

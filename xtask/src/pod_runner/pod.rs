@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::api::core::v1::{Container, Pod};
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, ResourceExt as _};
@@ -17,10 +17,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::sandbox::Sandbox;
+use super::place::Place;
 use super::script::Script;
 use super::status::{State, Status};
-use super::{Kubelet, environment, insist, probe};
+use super::{Kubelet, insist, probe};
 use crate::lab::Process;
 
 /// Before a container that has ended is started again; doubled each time.
@@ -71,7 +71,7 @@ async fn live(
     changes: &mut watch::Receiver<Arc<Pod>>,
     status: &watch::Sender<Option<Status>>,
 ) -> Result<()> {
-    let place = Rc::new(Place::prepare(kubelet, pod)?);
+    let place = Rc::new(Place::prepare(kubelet, pod).await?);
     let mut now = Status {
         container: place.container.name.clone(),
         image: place.container.image.clone().unwrap_or_default(),
@@ -183,90 +183,4 @@ pub(super) async fn ended(process: &Process) -> Result<()> {
     // SAFETY: the descriptor is owned by what is made here, which closes it last of all.
     let handle = unsafe { AsyncFd::register_with_interest(handle, Interest::READABLE) }?;
     handle.readable().await.map(drop).context("wait for a process")
-}
-
-/// Where and how a Pod's container runs.
-pub(super) struct Place {
-    kubelet: Rc<Kubelet>,
-    pod: Arc<Pod>,
-    pub(super) container: Container,
-    pub(super) sandbox: Sandbox,
-    script: Script,
-}
-
-impl Place {
-    fn prepare(kubelet: &Rc<Kubelet>, pod: &Arc<Pod>) -> Result<Self> {
-        let spec = pod.spec.as_ref().context("a Pod has a spec")?;
-        ensure!(
-            spec.restart_policy
-                .as_deref()
-                .is_none_or(|policy| policy == "Always"),
-            "a Pod's restartPolicy is Always here"
-        );
-        let (&[ref container], None) = (&*spec.containers, &spec.init_containers) else {
-            bail!("a Pod has exactly one container here");
-        };
-        let script = Script::of(pod)?;
-        let sandbox = Sandbox::create(kubelet, pod)?;
-        probe::check(container, sandbox.address)?;
-        Ok(Self {
-            kubelet: Rc::clone(kubelet),
-            pod: Arc::clone(pod),
-            container: container.clone(),
-            sandbox,
-            script,
-        })
-    }
-
-    /// Starts the container.
-    fn start(&self) -> Result<Process> {
-        let name = self.container.image.as_deref().unwrap_or_default();
-        let image = self.kubelet.images.get(name);
-        let image = image.with_context(|| format!("there is no image {name} here"))?;
-        let variables = environment::variables(&self.pod, &self.container, &self.sandbox, self.kubelet.api)?;
-        let expand = |text: &String| environment::expand(text, &variables).into();
-        let own = self.container.command.iter().flatten().map(expand);
-        let mut words: Vec<_> = own.collect();
-        if words.is_empty() {
-            words.clone_from(&image.entrypoint);
-        }
-        words.extend(self.container.args.iter().flatten().map(expand));
-        if self.script.dies_at_once {
-            words = vec!["/bin/false".into()];
-        }
-        let (program, arguments) = words.split_first().context("a container has a command")?;
-        let mut command = self.sandbox.namespace.command(program);
-        command.args(arguments).env_clear().envs(&variables);
-        if self.script.ignores_term {
-            ignore_term(&mut command);
-        }
-        self.kubelet.scratch.start(&self.log_name(), &mut command)
-    }
-
-    /// Runs a command beside the container.
-    pub(super) fn exec(&self, words: &[String]) -> Result<Process> {
-        let (program, arguments) = words.split_first().context("an exec probe has a command")?;
-        let mut command = self.sandbox.namespace.command(program);
-        command.args(arguments);
-        self.kubelet
-            .scratch
-            .start(&format!("{}-probe", self.log_name()), &mut command)
-    }
-
-    fn log_name(&self) -> String {
-        let namespace = self.pod.namespace().unwrap_or_default();
-        format!("pod-{namespace}-{}", self.pod.name_any())
-    }
-}
-
-/// Has a program start with SIGTERM ignored, which it inherits.
-fn ignore_term(command: &mut std::process::Command) {
-    use std::os::unix::process::CommandExt as _;
-    // SAFETY: between fork and exec the closure makes one plain system call; it takes no lock and allocates nothing.
-    unsafe {
-        command.pre_exec(|| match libc::signal(libc::SIGTERM, libc::SIG_IGN) {
-            libc::SIG_ERR => Err(std::io::Error::last_os_error()),
-            _ => Ok(()),
-        });
-    }
 }

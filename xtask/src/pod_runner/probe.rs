@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
-use super::pod::Place;
+use super::place::Place;
 use crate::lab::Namespace;
 
 /// What a probe does; a field's absence is the API server's default.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{Kubelet, node};
-use crate::lab::Namespace;
+use crate::lab::{Namespace, join_pod_network};
 
 /// A Pod's place on the network. Its own namespace goes with it.
 pub(super) struct Sandbox {
@@ -59,19 +59,9 @@ impl Sandbox {
 impl Own {
     /// Makes the namespace and plugs it into the pod network.
     fn wire(&self) -> Result<Namespace> {
-        let [a, b, c, last] = self.address.octets();
+        let [.., last] = self.address.octets();
         let namespace = self.kubelet.scratch.namespace(&format!("pod{last}"))?;
-        // The hardware address follows the address: who knew the one before it has nothing to learn.
-        self.kubelet.network.ip(&format!(
-            "link add pod{last} type veth peer name eth0 netns {} address 02:00:{a:02x}:{b:02x}:{c:02x}:{last:02x}\n\
-             link set pod{last} master pods up",
-            namespace.name()
-        ))?;
-        namespace.ip(&format!(
-            "address add {}/24 dev eth0\n\
-             link set eth0 up",
-            self.address
-        ))?;
+        join_pod_network(&self.kubelet.network, &namespace, last)?;
         Ok(namespace)
     }
 }

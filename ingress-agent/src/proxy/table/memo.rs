@@ -7,10 +7,10 @@ use std::sync::{Arc, Weak};
 
 use super::{Listener, Places, Table, compile_backend, compile_host, compile_route};
 use crate::model::policy::UpstreamPolicy;
-use crate::model::{self, Backend, Certificate, Model};
+use crate::model::{self, Backend, BackendId, Certificate, Model};
 use crate::proxy::router::{Site, Upstream};
 use crate::proxy::tls::{self, Certificates, Identity};
-use crate::proxy::upstream::{Endpoints, Transport};
+use crate::proxy::upstream::{Endpoints, Newest, Transport};
 
 /// Compiles models one after the other and keeps what stays: a site whose `Arc` is the same, and in a site that
 /// changed every bucket of hosts and of certificates that is shared with the last one at the same address.
@@ -32,6 +32,7 @@ struct Compiled {
 #[derive(Debug, Default)]
 struct Parts {
     upstreams: Known<Backend, Upstream, Transport>,
+    newest: HashMap<(BackendId, Transport), Weak<Newest>>,
     endpoints: Endpoints,
     keys: Known<Certificate, Identity>,
     /// Hosts and certificates that came or went since the last time that what is gone was forgotten.
@@ -72,6 +73,7 @@ impl Parts {
     fn site(&mut self, site: &Arc<model::Site>, last: Option<&Compiled>) -> Compiled {
         let Self {
             upstreams,
+            newest,
             endpoints,
             keys,
             changes,
@@ -79,11 +81,16 @@ impl Parts {
         let mut upstream = |backend: &Arc<Backend>, policy: &UpstreamPolicy| {
             let transport = Transport::of(policy);
             let known = upstreams.get(backend, transport.clone());
-            known.unwrap_or_else(|| {
-                let made = Arc::new(compile_backend(backend, &transport, endpoints));
+            let upstream = known.unwrap_or_else(|| {
+                let newest = newest.entry((backend.id.clone(), transport.clone())).or_default();
+                let shared = newest.upgrade().unwrap_or_default();
+                *newest = Arc::downgrade(&shared);
+                let made = Arc::new(compile_backend(backend, &transport, endpoints, shared));
                 upstreams.insert(backend, transport, &made);
                 made
-            })
+            });
+            upstream.newest.set(&upstream);
+            upstream
         };
         let hosts = last.map(|last| (&last.from.hosts, &last.site.hosts));
         let hosts = site.hosts.map(hosts, |host| {
@@ -117,6 +124,7 @@ impl Parts {
         }
         self.changes = 0;
         self.upstreams.forget_gone();
+        self.newest.retain(|_, newest| newest.strong_count() > 0);
         self.endpoints.forget_gone();
         self.keys.forget_gone();
     }

@@ -54,6 +54,7 @@ pub(in crate::proxy) async fn exchange(
     let balancer = &client.worker.balancer;
     let first = balancer.pick(targets, policy.balance, &tried, began);
     let mut endpoint = first.ok_or_else(|| targets.nobody())?;
+    let mut newer;
     loop {
         tried.add(endpoint);
         record.tries.begin(endpoint.target.address, began);
@@ -95,10 +96,14 @@ pub(in crate::proxy) async fn exchange(
             return answer;
         };
         outgoing = next;
-        let Some(next) = balancer.pick(targets, policy.balance, &tried, began) else {
+        // The failed try may have waited for long, and the pods are others since.
+        let newest = targets.newest.get();
+        let now = newest.as_deref().unwrap_or(targets);
+        let Some(next) = balancer.pick(now, policy.balance, &tried, began) else {
             return answer;
         };
-        endpoint = next;
+        newer = Arc::clone(next);
+        endpoint = &newer;
         record.tries.fail(Some(status), began);
         if !failure.is_free() {
             // The one that the failed try had goes first.

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,11 +17,22 @@ const EXAMPLES: usize = 20;
 pub(crate) struct Book {
     next: AtomicU64,
     seen: Mutex<Vec<u8>>,
+    /// What pods write, 8 bytes an id; without it they write into `seen`.
+    file: Option<File>,
 }
 
 impl Book {
     pub(crate) fn new() -> Arc<Self> {
         Arc::default()
+    }
+
+    /// One whose pods may be other processes: all open it by the same path, and one of them gives out ids.
+    pub(crate) fn at(path: &Path) -> Arc<Self> {
+        let file = File::options().create(true).append(true).read(true).open(path);
+        Arc::new(Self {
+            file: Some(file.unwrap()),
+            ..Self::default()
+        })
     }
 
     /// An id that no other request has.
@@ -28,19 +42,33 @@ impl Book {
 
     /// A pod got the head of this request.
     pub(super) fn write(&self, id: u64) {
-        let mut seen = self.seen.lock().unwrap();
-        let index = usize::try_from(id).unwrap();
-        if seen.len() <= index {
-            seen.resize(index + 1024, 0);
+        match self.file.as_ref() {
+            Some(mut file) => file.write_all(&id.to_ne_bytes()).unwrap(),
+            None => add(&mut self.seen.lock().unwrap(), id),
         }
-        seen[index] = seen[index].saturating_add(1);
     }
 
     /// How often pods got this request.
     pub(crate) fn count(&self, id: u64) -> u8 {
-        let seen = self.seen.lock().unwrap();
+        let mut seen = self.seen.lock().unwrap();
+        if let Some(mut file) = self.file.as_ref() {
+            let mut new = Vec::new();
+            file.read_to_end(&mut new).unwrap();
+            let ids = new
+                .chunks_exact(8)
+                .map(|id| u64::from_ne_bytes(id.try_into().unwrap()));
+            ids.for_each(|id| add(&mut seen, id));
+        }
         seen.get(usize::try_from(id).unwrap()).copied().unwrap_or(0)
     }
+}
+
+fn add(seen: &mut Vec<u8>, id: u64) {
+    let index = usize::try_from(id).unwrap();
+    if seen.len() <= index {
+        seen.resize(index + 1024, 0);
+    }
+    seen[index] = seen[index].saturating_add(1);
 }
 
 /// Why a request failed.

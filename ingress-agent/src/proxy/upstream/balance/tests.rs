@@ -19,6 +19,7 @@ fn upstream(ready: u16, draining: u16) -> Upstream {
         ready: intern(0..ready),
         draining: intern(100..100 + draining),
         cursor: 7,
+        newest: Arc::default(),
         budget: Budget::default(),
     }
 }
