@@ -5,6 +5,7 @@ use kube::core::{ObjectList, PartialObjectMeta, WatchEvent};
 use serde_json::{Value, json};
 
 use super::Arrived;
+use super::text::Text;
 
 fn ingress(name: &str, version: &str, spec: &Value) -> Value {
     json!({
@@ -89,6 +90,22 @@ fn who_wrote_a_field_is_not_kept() {
     assert_eq!(arrived.metadata.managed_fields, None);
     assert_eq!(arrived.object.as_ref().unwrap().metadata.managed_fields, None);
     assert!(arrived.metadata.creation_timestamp.is_some());
+}
+
+#[test]
+fn text_is_the_object_without_who_wrote_which_field() {
+    let mut object = json!({
+        "metadata": {"name": "a\"\\\u{1}é", "labels": {"managedFields": "kept"}, "managedFields": [{"manager": "x"}]},
+        "numbers": [0, -1, u64::MAX, 1.5, true, null],
+        "empty": [{}, []],
+        "managedFields": "kept",
+    });
+    let Text(text) = serde_json::from_str(&object.to_string()).unwrap();
+    object["metadata"]
+        .as_object_mut()
+        .unwrap()
+        .remove("managedFields");
+    assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(), object);
 }
 
 #[test]
