@@ -9,11 +9,15 @@
 
 mod explain;
 mod files;
+mod followed;
 mod heartbeat;
 mod ordinary;
 mod probe;
 mod publish;
 mod run;
+mod serving;
+mod starter;
+mod steered;
 mod stop;
 
 pub use explain::{ExplainError, explain_request};

@@ -14,6 +14,7 @@
 pub mod admin;
 pub mod app;
 pub mod check;
+pub mod cluster;
 pub mod config;
 pub mod digest;
 pub mod explain;

@@ -92,6 +92,8 @@ causes! {
     NamespaceUnserved = "namespace-unserved",
     /// A Service without an endpoint that may be called.
     NoEndpoints = "no-endpoints",
+    /// A node's Lease that does not say what it should.
+    NodeLease = "node-lease",
     /// A `nodes.yaml` that describes no fleet.
     Nodes = "nodes",
     /// A path that no request can have.

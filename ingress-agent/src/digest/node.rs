@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::lease::is_outer;
 use super::{Cause, Fault};
 use crate::model::vip::PoolSecret;
 use crate::model::{Member, MemberState};
@@ -15,8 +16,8 @@ use crate::model::{Member, MemberState};
 /// How long a number stays its last owner's after the node has left: tunnel headers that name it, and
 /// peers that have not read the change yet, are gone by then.
 pub const NUMBER_REST: Duration = Duration::from_secs(600);
-/// Twelve bits on the wire.
-const MAX_NUMBER: u16 = 4095;
+/// The greatest number: twelve bits on the wire.
+pub const MAX_NUMBER: u16 = 4095;
 
 /// The nodes.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -84,6 +85,22 @@ impl Nodes {
             }],
             rested: BTreeMap::new(),
         }
+    }
+
+    /// The fleet of nodes that found one another otherwise; who gives them their numbers sees to it that they rest.
+    /// Numbers, names and addresses are unique.
+    pub fn joined(secret: Option<Arc<PoolSecret>>, mut nodes: Vec<Node>) -> Self {
+        nodes.sort_by_key(|node| node.member.number);
+        Self {
+            secret,
+            nodes,
+            rested: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a node of this name is among them.
+    pub fn has(&self, name: &str) -> bool {
+        self.nodes.iter().any(|node| *node.member.name == *name)
     }
 }
 
@@ -210,9 +227,7 @@ fn node(index: usize, entry: Entry) -> Result<Node, Fault> {
             "name the node",
         ));
     }
-    let unusable =
-        |address: &&IpAddr| address.is_loopback() || address.is_unspecified() || address.is_multicast();
-    if let Some(address) = addresses.iter().find(unusable) {
+    if let Some(address) = addresses.iter().find(|address| !is_outer(address)) {
         return Err(wrong(
             format!("nodes[{index}].addresses"),
             address.to_string(),

@@ -12,11 +12,16 @@ use crate::folder::{BASE, folder};
 
 /// Causes that no manifest beside a base can have, or not in words that stay: the file and the test that each
 /// has instead.
-const ELSEWHERE: [(Cause, &str, &str); 6] = [
+const ELSEWHERE: [(Cause, &str, &str); 7] = [
     (
         Cause::FileEmpty,
         "watching.rs",
         "an_emptied_file_keeps_its_objects_until_it_is_deleted",
+    ),
+    (
+        Cause::NodeLease,
+        "../../src/digest/lease/tests.rs",
+        "what_cannot_be_read_makes_no_member",
     ),
     (Cause::Nodes, "causes.rs", "a_nodes_file_that_describes_no_fleet"),
     (

@@ -34,6 +34,12 @@ pub(crate) const IMAGES: &[Need] = &[Need {
     package: "skopeo",
 }];
 
+/// What the lab calls where nodes announce by BGP.
+pub(crate) const BGP: &[Need] = &[Need {
+    program: "bird",
+    package: "bird2",
+}];
+
 /// What the L7 bench calls: the peers, the load generator, and what counts system calls.
 pub(crate) const L7: &[Need] = &[
     Need {

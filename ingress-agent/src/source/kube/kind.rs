@@ -124,7 +124,7 @@ pub(super) trait Watched: Clone + Debug + DeserializeOwned + Send + Sync + 'stat
 
 impl<K: Clone + Debug + DeserializeOwned + Send + Sync + 'static> Watched for K {}
 
-/// Follows a kind for ever.
+/// Fills a shelf for ever.
 async fn fill<K, T>(
     kind: &'static str,
     api: Api<Arrived<K>>,
@@ -135,7 +135,24 @@ async fn fill<K, T>(
     K: Resource<DynamicType = ()> + Watched,
     T: PartialEq + Send + Sync + 'static,
 {
-    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
+    follow(kind, api, watcher::Config::default(), |event| {
+        if take(event, digest, &mut lock(&shelf)) {
+            changed.notify_one();
+        }
+    })
+    .await;
+}
+
+/// Follows the objects of an API for ever. What the API server does not answer is told once.
+pub(super) async fn follow<K>(
+    kind: &'static str,
+    api: Api<Arrived<K>>,
+    config: watcher::Config,
+    mut take: impl FnMut(Event<Arrived<K>>),
+) where
+    K: Resource<DynamicType = ()> + Watched,
+{
+    let config = config.timeout(WATCH_SECONDS).page_size(PAGE);
     let mut events = pin!(watcher::watcher(api, config).default_backoff());
     let mut said = None;
     while let Some(event) = events.next().await {
@@ -154,9 +171,7 @@ async fn fill<K, T>(
         if said.take().is_some() {
             info!(kind, "the API server answers again");
         }
-        if take(event, digest, &mut lock(&shelf)) {
-            changed.notify_one();
-        }
+        take(event);
     }
 }
 

@@ -28,7 +28,16 @@ const RULES: &[Rule] = &[
         place: "ingress-agent/src/model",
         never: &[],
         only: Some(&["std", "core", "http", "regex", "thiserror"]),
-        apart: &["app", "config", "digest", "proxy", "source", "translate", "xdp"],
+        apart: &[
+            "app",
+            "cluster",
+            "config",
+            "digest",
+            "proxy",
+            "source",
+            "translate",
+            "xdp",
+        ],
     },
     Rule {
         place: "ingress-agent/src/digest",
@@ -42,7 +51,7 @@ const RULES: &[Rule] = &[
             "rtnetlink",
         ],
         only: None,
-        apart: &["app", "config", "proxy", "source", "translate", "xdp"],
+        apart: &["app", "cluster", "config", "proxy", "source", "translate", "xdp"],
     },
     Rule {
         place: "ingress-agent/src/translate",
@@ -59,7 +68,7 @@ const RULES: &[Rule] = &[
             "rtnetlink",
         ],
         only: None,
-        apart: &["app", "config", "proxy", "source", "xdp"],
+        apart: &["app", "cluster", "config", "proxy", "source", "xdp"],
     },
     Rule {
         place: "ingress-agent/src/explain",
@@ -77,7 +86,7 @@ const RULES: &[Rule] = &[
             "rtnetlink",
         ],
         only: None,
-        apart: &["app", "config", "source", "xdp"],
+        apart: &["app", "cluster", "config", "source", "xdp"],
     },
     Rule {
         place: "ingress-agent/src/source",
@@ -93,6 +102,21 @@ const RULES: &[Rule] = &[
         apart: &["app", "config", "proxy", "xdp"],
     },
     Rule {
+        place: "ingress-agent/src/cluster",
+        never: &[
+            "aya",
+            "aya_obj",
+            "hyper",
+            "hyper_util",
+            "rustls",
+            "tokio_rustls",
+            "rtnetlink",
+            "netlink_packet_route",
+        ],
+        only: None,
+        apart: &["app", "config", "proxy", "source", "xdp"],
+    },
+    Rule {
         place: "ingress-agent/src/xdp",
         never: &[
             "kube",
@@ -103,7 +127,15 @@ const RULES: &[Rule] = &[
             "tokio_rustls",
         ],
         only: None,
-        apart: &["app", "config", "digest", "proxy", "source", "translate"],
+        apart: &[
+            "app",
+            "cluster",
+            "config",
+            "digest",
+            "proxy",
+            "source",
+            "translate",
+        ],
     },
     Rule {
         place: "ingress-agent/src/proxy",
@@ -116,7 +148,7 @@ const RULES: &[Rule] = &[
             "netlink_packet_route",
         ],
         only: None,
-        apart: &["app", "config", "digest", "source", "translate", "xdp"],
+        apart: &["app", "cluster", "config", "digest", "source", "translate", "xdp"],
     },
 ];
 

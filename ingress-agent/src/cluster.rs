@@ -1,0 +1,139 @@
+//! What the agents of a cluster tell one another by the API server, and who of them leads.
+//!
+//! ```text
+//! own Node ─watch─▶ member ─writes─▶ own Lease `node-NAME`      every agent; 15 s, renewed every 5 s
+//! Lease `ingress-agent-leader` ─▶ leader ─▶ Leadership          10 s, renewed every 3 s
+//! all node Leases ─watch─▶ numbers ─writes─▶ their numbers      the leader alone
+//! Secret `ingress-agent` ─watch─▶ secret ─▶ PoolSecret          made once, by whoever comes first
+//! ```
+//!
+//! In: a client, our namespace, the node's name. Out: a [`Coordination`]. Everything runs on the caller's runtime and
+//! nothing on the request path waits for it. Whatever depends on who leads is written by compare-and-swap, so that
+//! two leaders at once harm nothing. No wall clock is asked how long ago something was.
+
+mod clock;
+mod identity;
+mod leader;
+mod lease;
+mod member;
+mod numbers;
+mod secret;
+mod trouble;
+mod watching;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use rustix::io::Errno;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::digest::lease as node_lease;
+use crate::model::MemberState;
+use crate::model::vip::PoolSecret;
+
+pub use leader::{LEADER, Leadership};
+pub use secret::SECRET;
+
+/// How long a goodbye may take: what is not announced by then, the others see by themselves.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Why an agent cannot take part.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There would be no name for its Lease.
+    #[error(
+        "--node {node}: a node's Lease is named `node-` and the node's name, which may have 248 characters at most"
+    )]
+    Name {
+        /// The node.
+        node: Arc<str>,
+    },
+    /// The kernel gave no random bytes.
+    #[error("getrandom: {0}")]
+    Random(#[from] Errno),
+}
+
+/// An agent's part in its cluster; all of it ends when this is dropped. Its node's Lease stays.
+#[derive(Debug)]
+pub struct Coordination {
+    leadership: Leadership,
+    secret: watch::Receiver<Option<Arc<PoolSecret>>>,
+    wanted: watch::Sender<Wanted>,
+    announced: watch::Receiver<Option<MemberState>>,
+    _tasks: JoinSet<()>,
+}
+
+/// What the node's Lease is to say of this process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Wanted {
+    state: MemberState,
+    generation: Option<u64>,
+}
+
+impl Coordination {
+    /// Takes part from now on. Must be called in a tokio runtime; asks nothing yet.
+    pub fn start(client: &Client, namespace: &str, node: &Arc<str>) -> Result<Self, StartError> {
+        let name = node_lease::name(node).ok_or_else(|| StartError::Name {
+            node: Arc::clone(node),
+        })?;
+        let identity = identity::new(node)?;
+        let (wanted, wishes) = watch::channel(Wanted {
+            state: MemberState::Active,
+            generation: None,
+        });
+        let mut tasks = JoinSet::new();
+        let secret = secret::start(client, namespace, &mut tasks);
+        let announced = member::start(client, namespace, node, &identity, wishes.clone(), &mut tasks);
+        let leadership = leader::start(client, namespace, &identity, &name, wishes, &mut tasks);
+        Ok(Self {
+            leadership,
+            secret,
+            wanted,
+            announced,
+            _tasks: tasks,
+        })
+    }
+
+    /// What whoever writes for all agents asks before each write.
+    pub fn leadership(&self) -> Leadership {
+        self.leadership.clone()
+    }
+
+    /// The secret that all nodes share; `None` until it was read or made. What came once never becomes `None`.
+    pub fn secret(&self) -> watch::Receiver<Option<Arc<PoolSecret>>> {
+        self.secret.clone()
+    }
+
+    /// Tells the others which membership is in force here, by its hash.
+    pub fn follows(&self, generation: u64) {
+        self.wanted.send_if_modified(|wanted| {
+            let last = wanted.generation.replace(generation);
+            last != Some(generation)
+        });
+    }
+
+    /// Tells the others that this node drains and lets another lead. Returns when both are written, or after two
+    /// seconds.
+    pub async fn drain(&self) {
+        self.wanted
+            .send_modify(|wanted| wanted.state = MemberState::Draining);
+        let mut announced = self.announced.clone();
+        let mut leadership = self.leadership.clone();
+        let said = async {
+            // An error: the task is gone, and nothing more will be said.
+            _ = announced
+                .wait_for(|state| *state == Some(MemberState::Draining))
+                .await;
+            leadership.is_over().await;
+        };
+        if timeout(GOODBYE, said).await.is_err() {
+            warn!(
+                "the API server was not told that this node drains: the others learn it when its Lease ends"
+            );
+        }
+    }
+}

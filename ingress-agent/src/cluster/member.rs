@@ -1,0 +1,240 @@
+//! The node's own Lease: who this node is, kept true and renewed.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client, Error};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, error::Elapsed, sleep_until, timeout};
+use tracing::{info, warn};
+
+use super::trouble::Trouble;
+use super::{Wanted, identity, watching};
+use crate::digest::lease::{self, Announced, Beat, DURATION_SECONDS, LABEL};
+use crate::model::MemberState;
+
+/// How often it is renewed.
+const RENEW: Duration = Duration::from_secs(5);
+/// Until a write that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long a request may take.
+const ANSWER: Duration = Duration::from_secs(4);
+
+/// Keeps the Lease. Out: which state the API server was last told of.
+pub(super) fn start(
+    client: &Client,
+    namespace: &str,
+    node: &Arc<str>,
+    identity: &Arc<str>,
+    wishes: watch::Receiver<Wanted>,
+    tasks: &mut JoinSet<()>,
+) -> watch::Receiver<Option<MemberState>> {
+    let (told, announced) = watch::channel(None);
+    let member = Member {
+        leases: Api::namespaced(client.clone(), namespace),
+        name: lease::name(node).unwrap_or_default(),
+        identity: Arc::clone(identity),
+        last: None,
+        trouble: Trouble::new("writing this node's Lease"),
+    };
+    let nodes = Api::all(client.clone());
+    tasks.spawn(member.keep(nodes, Arc::clone(node), wishes, told));
+    announced
+}
+
+/// What of the Node its Lease repeats.
+#[derive(Clone, Debug, PartialEq)]
+struct Own {
+    name: String,
+    uid: String,
+    addresses: Vec<IpAddr>,
+    labels: BTreeMap<String, String>,
+}
+
+impl Own {
+    fn of(node: Node) -> Self {
+        let addresses = node
+            .status
+            .and_then(|status| status.addresses)
+            .unwrap_or_default();
+        let internal = addresses
+            .into_iter()
+            .filter(|address| address.type_ == "InternalIP")
+            .filter_map(|address| address.address.parse().ok())
+            .filter(lease::is_outer);
+        Self {
+            name: node.metadata.name.unwrap_or_default(),
+            uid: node.metadata.uid.unwrap_or_default(),
+            addresses: internal.collect(),
+            labels: node.metadata.labels.unwrap_or_default(),
+        }
+    }
+}
+
+struct Member {
+    leases: Api<Lease>,
+    name: String,
+    identity: Arc<str>,
+    /// The Lease as it was written or read last.
+    last: Option<Lease>,
+    trouble: Trouble,
+}
+
+/// Why the Lease was not written.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error("no answer within {ANSWER:?}")]
+    Late(#[from] Elapsed),
+    #[error(transparent)]
+    Api(#[from] Error),
+}
+
+impl Member {
+    async fn keep(
+        mut self,
+        nodes: Api<Node>,
+        node: Arc<str>,
+        mut wishes: watch::Receiver<Wanted>,
+        told: watch::Sender<Option<MemberState>>,
+    ) {
+        let mut objects = pin!(watching::one(nodes, &node));
+        let mut watching = Trouble::new("reading this node's Node");
+        let mut own: Option<Own> = None;
+        let mut due = Instant::now();
+        loop {
+            tokio::select! {
+                () = sleep_until(due), if own.is_some() => {}
+                changed = wishes.changed() => match changed {
+                    Ok(()) => {}
+                    Err(_) => return,
+                },
+                object = objects.next() => match object {
+                    Some(Ok(Some(object))) => {
+                        watching.over();
+                        let new = Own::of(object);
+                        if own.as_ref() == Some(&new) {
+                            continue;
+                        }
+                        if new.addresses.is_empty() {
+                            warn!(%node, "the Node has no InternalIP: this node is no member until it has one");
+                        }
+                        own = Some(new);
+                    }
+                    Some(Ok(None)) => {
+                        watching.over();
+                        warn!(%node, "there is no such Node: this node is no member; --node must be the Node's name");
+                        own = None;
+                    }
+                    Some(Err(error)) => watching.tell(&error),
+                    None => return,
+                },
+            }
+            let Some(own) = &own else {
+                continue;
+            };
+            let wanted = *wishes.borrow_and_update();
+            let begun = Instant::now();
+            due = match self.write(own, wanted).await {
+                Ok(()) => {
+                    self.trouble.over();
+                    told.send_replace(Some(wanted.state));
+                    begun + RENEW
+                }
+                Err(error) => {
+                    self.trouble.tell(&error);
+                    Instant::now() + AGAIN
+                }
+            };
+        }
+    }
+
+    /// Writes what is this node's to write: over what it was last, else over what there is, else anew.
+    async fn write(&mut self, own: &Own, wanted: Wanted) -> Result<(), WriteError> {
+        loop {
+            let last = match self.last.take() {
+                Some(last) => Some(last),
+                None => timeout(ANSWER, self.leases.get_opt(&self.name)).await??,
+            };
+            let body = self.body(own, wanted, last.as_ref());
+            let written = match &last {
+                Some(last) => {
+                    self.tell_takeover(last);
+                    let (parameters, patch) = (PatchParams::default(), Patch::Merge(body));
+                    timeout(ANSWER, self.leases.patch(&self.name, &parameters, &patch)).await?
+                }
+                None => {
+                    let new = serde_json::from_value(body).map_err(Error::SerdeError)?;
+                    timeout(ANSWER, self.leases.create(&PostParams::default(), &new)).await?
+                }
+            };
+            match written {
+                Ok(written) => {
+                    self.last = Some(written);
+                    return Ok(());
+                }
+                // The leader's number, or a Lease that came or went: what there is now is read.
+                Err(Error::Api(status))
+                    if status.is_conflict()
+                        || status.is_already_exists()
+                        || (status.is_not_found() && last.is_some()) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn tell_takeover(&self, last: &Lease) {
+        let beat = Beat::of(last);
+        match beat.holder() {
+            Some(holder) if *holder != *self.identity => info!(
+                lease = self.name,
+                before = holder,
+                "goes on with the Lease of another process on node {}",
+                identity::node(holder)
+            ),
+            Some(_) | None => {}
+        }
+    }
+
+    fn body(&self, own: &Own, wanted: Wanted, last: Option<&Lease>) -> Value {
+        let announced = Announced {
+            addresses: own.addresses.clone(),
+            state: wanted.state,
+            labels: own.labels.clone(),
+            generation: wanted.generation,
+        };
+        let mut annotations = BTreeMap::new();
+        announced.write(&mut annotations);
+        let (key, value) = LABEL;
+        let now = MicroTime(Timestamp::now());
+        let mut body = json!({
+            "metadata": {
+                "name": self.name,
+                "labels": {key: value},
+                "annotations": annotations,
+                "ownerReferences": [
+                    {"apiVersion": "v1", "kind": "Node", "name": own.name, "uid": own.uid},
+                ],
+            },
+            "spec": {
+                "holderIdentity": *self.identity,
+                "leaseDurationSeconds": DURATION_SECONDS,
+                "renewTime": now,
+            },
+        });
+        if let Some(last) = last {
+            body["metadata"]["resourceVersion"] = json!(last.metadata.resource_version);
+        }
+        body
+    }
+}

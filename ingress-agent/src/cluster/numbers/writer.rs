@@ -1,0 +1,234 @@
+//! The leader's hand: numbers into Leases, and Leases away that ended ten minutes ago.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Error};
+use serde_json::json;
+use tokio::time::{error::Elapsed, sleep, timeout};
+use tracing::{error, info, warn};
+
+use super::{Given, Numbers};
+use crate::cluster::leader::Leadership;
+use crate::cluster::lease::Judge;
+use crate::cluster::trouble::Trouble;
+use crate::cluster::{clock, watching};
+use crate::digest::lease::{Beat, LABEL, digest, number_annotation};
+
+/// A Lease that ended is deleted after this.
+const GONE: Duration = Duration::from_secs(600);
+/// How long a request may take.
+const ANSWER: Duration = Duration::from_secs(2);
+/// Until a write that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How often it is looked for Leases that have ended.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// Writes whenever this process leads, for ever. `own`: the name of its node's Lease.
+pub(in crate::cluster) async fn lead(
+    api: Api<Lease>,
+    own: String,
+    numbers: Arc<Mutex<Numbers>>,
+    mut leadership: Leadership,
+) {
+    loop {
+        leadership.is_won().await;
+        let writer = Writer {
+            api: api.clone(),
+            numbers: Arc::clone(&numbers),
+            leadership: leadership.clone(),
+            leases: BTreeMap::new(),
+            judge: Judge::new(&own),
+            trouble: Trouble::new("reading the nodes' Leases and giving them numbers"),
+        };
+        tokio::select! {
+            () = writer.write() => return,
+            () = leadership.is_lost() => {}
+        }
+    }
+}
+
+struct Writer {
+    api: Api<Lease>,
+    numbers: Arc<Mutex<Numbers>>,
+    leadership: Leadership,
+    leases: BTreeMap<String, Known>,
+    judge: Judge,
+    trouble: Trouble,
+}
+
+/// What the leader needs of a Lease.
+struct Known {
+    node: Arc<str>,
+    number: Option<NonZeroU16>,
+    uid: Option<String>,
+    version: Option<String>,
+}
+
+/// Why a Lease was not written.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error("no answer within {ANSWER:?}")]
+    Late(#[from] Elapsed),
+    #[error(transparent)]
+    Api(#[from] Error),
+}
+
+impl Writer {
+    async fn write(mut self) {
+        let (key, value) = LABEL;
+        let config = watching::config().labels(&format!("{key}={value}"));
+        let mut events = pin!(watcher::watcher(self.api.clone(), config).default_backoff());
+        let mut listed: Option<BTreeMap<String, Known>> = None;
+        let mut is_listed = false;
+        let mut pause = LOOK;
+        loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(Ok(event)) => {
+                        self.trouble.over();
+                        match event {
+                            Event::Init => listed = Some(BTreeMap::new()),
+                            Event::InitApply(lease) => {
+                                let (name, known) = self.see(lease);
+                                listed.get_or_insert_default().insert(name, known);
+                            }
+                            Event::InitDone => {
+                                self.leases = listed.take().unwrap_or_default();
+                                self.judge.retain(|name| self.leases.contains_key(name));
+                                is_listed = true;
+                            }
+                            Event::Apply(lease) => {
+                                let (name, known) = self.see(lease);
+                                self.leases.insert(name, known);
+                            }
+                            Event::Delete(lease) => {
+                                let name = lease.metadata.name.unwrap_or_default();
+                                self.leases.remove(&name);
+                                self.judge.retain(|other| other != name);
+                            }
+                        }
+                    }
+                    Some(Err(error)) => self.trouble.tell(&error),
+                    None => return,
+                },
+                () = sleep(pause) => {}
+            }
+            if !is_listed {
+                continue;
+            }
+            pause = LOOK;
+            if let Err(error) = self.catch_up().await {
+                self.trouble.tell(&error);
+                pause = AGAIN;
+            }
+        }
+    }
+
+    fn see(&mut self, lease: Lease) -> (String, Known) {
+        let name = lease.metadata.name.clone().unwrap_or_default();
+        self.judge.see(&name, Beat::of(&lease), clock::now());
+        let (uid, version) = (
+            lease.metadata.uid.clone(),
+            lease.metadata.resource_version.clone(),
+        );
+        let value = digest(lease, None);
+        let known = Known {
+            node: Arc::clone(&value.node),
+            number: value.number,
+            uid,
+            version,
+        };
+        (name, known)
+    }
+
+    /// Writes what is to be written now.
+    async fn catch_up(&mut self) -> Result<(), WriteError> {
+        let now = clock::now();
+        let nodes = self.leases.values().filter(|known| !known.node.is_empty());
+        let nodes = nodes.map(|known| (Arc::clone(&known.node), known.number));
+        let given = self
+            .numbers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .assign(&nodes.collect(), now);
+        for given in given {
+            self.give(given).await?;
+        }
+        let over = |name: &&String| self.judge.over_for(name, now).is_some_and(|over| over >= GONE);
+        let gone: Vec<_> = self.leases.keys().filter(over).cloned().collect();
+        for name in gone {
+            self.delete(&name).await?;
+        }
+        Ok(())
+    }
+
+    async fn give(&mut self, given: Given) -> Result<(), WriteError> {
+        let Given {
+            node,
+            number,
+            instead_of,
+        } = given;
+        let Some(number) = number else {
+            error!(%node, "all numbers from 1 to 4095 are in use or rest: the node is no member");
+            return Ok(());
+        };
+        let Some((name, known)) = self.leases.iter_mut().find(|(_, known)| known.node == node) else {
+            return Ok(());
+        };
+        if !self.leadership.is_held() {
+            return Ok(());
+        }
+        let (key, value) = number_annotation(number);
+        let patch = Patch::Merge(json!({
+            "metadata": {"resourceVersion": known.version, "annotations": {key: value}},
+        }));
+        let parameters = PatchParams::default();
+        match timeout(ANSWER, self.api.patch(name, &parameters, &patch)).await? {
+            Ok(written) => {
+                known.version = written.metadata.resource_version;
+                known.number = Some(number);
+                match instead_of {
+                    Some(before) => warn!(
+                        %node, %number, %before,
+                        "the number in the node's Lease is another node's or was until lately: it is given its own"
+                    ),
+                    None => info!(%node, %number, "gives the node its number"),
+                }
+                Ok(())
+            }
+            // The watch shows what it is now, and then it is decided anew.
+            Err(Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn delete(&mut self, name: &str) -> Result<(), WriteError> {
+        let Some(known) = self.leases.get(name) else {
+            return Ok(());
+        };
+        if !self.leadership.is_held() {
+            return Ok(());
+        }
+        let as_seen = DeleteParams::default().preconditions(Preconditions {
+            resource_version: known.version.clone(),
+            uid: known.uid.clone(),
+        });
+        match timeout(ANSWER, self.api.delete(name, &as_seen)).await? {
+            Ok(_) => {
+                info!(node = %known.node, "its Lease ended ten minutes ago: the node is no member any more");
+                Ok(())
+            }
+            Err(Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
