@@ -7,6 +7,7 @@
 //!
 //! Threads: the proxy's workers, the heartbeat's, and this one, of lower priority, for everything else.
 
+mod crd;
 mod explain;
 mod files;
 mod followed;
@@ -20,6 +21,7 @@ mod starter;
 mod steered;
 mod stop;
 
+pub use crd::{WriteError, write_crd};
 pub use explain::{ExplainError, explain_request};
 pub use probe::{ProbeError, probe};
 pub use run::{RunError, run};

@@ -74,6 +74,8 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Writes manual pages of this program, for example: `ingress-agent man /usr/local/share/man/man1`.
     Man(ManArgs),
+    /// Prints the CustomResourceDefinition of VipPool: `ingress-agent crd | kubectl apply -f -`.
+    Crd,
 }
 
 const RUN_DIR: &str = "/run/ingress-agent";

@@ -57,6 +57,7 @@ fn command(command: Command) -> Result<ExitCode> {
             let unloaded = runtime()?.block_on(xdp::unload::unload(&args.run_dir, &args.pins.pin_dir))?;
             write!(io::stdout(), "{unloaded}").context("standard output")?;
         }
+        Command::Crd => app::write_crd(&mut io::stdout().lock())?,
     }
     Ok(ExitCode::SUCCESS)
 }

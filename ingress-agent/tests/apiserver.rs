@@ -7,6 +7,8 @@
 
 #[path = "apiserver/cluster.rs"]
 mod cluster;
+#[path = "apiserver/definition.rs"]
+mod definition;
 #[path = "apiserver/faults.rs"]
 mod faults;
 #[path = "apiserver/outage.rs"]

@@ -2,107 +2,17 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
-use kube::CustomResource;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use super::{Cause, Fault, Selector, keep, object};
 use crate::model::ObjectRef;
 
+mod api;
 mod port;
 mod range;
+mod rules;
 
+pub use api::{Announce, Assignment, VipPool, VipPoolSpec, VipPoolStatus, VipPort, VipProtocol};
 pub use port::Port;
 pub use range::Range;
-
-/// The addresses that the outside world dials, the ports there, and who may use them.
-#[derive(Clone, CustomResource, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[kube(
-    group = "ingress-agent.dev",
-    version = "v1alpha1",
-    kind = "VipPool",
-    status = "VipPoolStatus",
-    derive = "Default",
-    derive = "PartialEq"
-)]
-#[serde(rename_all = "camelCase")]
-pub struct VipPoolSpec {
-    /// Each `ADDRESS`, `CIDR` or `FIRST-LAST`.
-    pub addresses: Vec<String>,
-    /// Absent: 80 for HTTP and 443 for HTTPS.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 16))]
-    pub ports: Option<Vec<VipPort>>,
-    /// How the outside world learns of the addresses.
-    #[serde(default)]
-    pub announce: Announce,
-    /// The IngressClasses that are served here. Absent or empty: those that no other pool names.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classes: Option<Vec<String>>,
-    /// The nodes that serve the addresses. Absent: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node_selector: Option<LabelSelector>,
-    /// The namespaces whose objects are served here. Absent: all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace_selector: Option<LabelSelector>,
-}
-
-/// A port of every address of the pool.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct VipPort {
-    /// The TCP port.
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: u16,
-    /// What is spoken there.
-    pub protocol: VipProtocol,
-}
-
-/// What is spoken on a port.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub enum VipProtocol {
-    /// Plain HTTP.
-    #[serde(rename = "HTTP")]
-    Http,
-    /// HTTP within TLS, which ends here.
-    #[serde(rename = "HTTPS")]
-    Https,
-}
-
-/// How the outside world learns of a pool's addresses.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub enum Announce {
-    /// Routers are told elsewhere, by routes to the nodes.
-    #[default]
-    Routes,
-}
-
-/// What was decided about the pool.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct VipPoolStatus {
-    /// Who was given which address. Nodes serve from here.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub assignments: Vec<Assignment>,
-    /// How the pool fares.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<Condition>,
-}
-
-/// An address and whose it is.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct Assignment {
-    /// An address of the pool.
-    pub address: String,
-    /// The IngressClass that is served there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub class: Option<String>,
-    /// The namespace of the object that is served there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// The name of the object that is served there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-}
 
 /// A VipPool's value.
 #[derive(Clone, Debug, Eq, PartialEq)]
