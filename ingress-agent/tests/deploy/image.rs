@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use xtask::image::{ENTRYPOINT, Image, Program};
+use xtask::image::{ENTRYPOINT, Program, unpack};
 use xtask::lab::Scratch;
 
 use crate::rendered::{folder, stdout};
@@ -21,7 +21,7 @@ fn the_agent_serves_from_an_empty_root() {
     let scratch = Arc::new(Scratch::begin().unwrap());
     let root = scratch.directory().join("root");
     let program = Program::build("dev").unwrap();
-    Image::new(&program).unwrap().unpack(&root).unwrap();
+    unpack(&program, &root).unwrap();
     assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
     let agent = |arguments: &[&str]| {
         let mut command = Command::new("chroot");
