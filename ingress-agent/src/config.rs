@@ -8,12 +8,11 @@ mod log;
 mod manual;
 mod ordinary;
 mod probe;
+mod source;
 mod takeover;
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -27,6 +26,7 @@ pub use self::log::{LogArgs, LogFormat};
 pub use self::manual::{CompletionsArgs, ManArgs};
 pub use self::ordinary::{OrdinaryArgs, Twice};
 pub use self::probe::{Probe, ProbeArgs};
+pub use self::source::Source;
 pub use self::takeover::TakeOverArgs;
 
 /// The ingress load balancer's agent: one per node.
@@ -322,36 +322,6 @@ pub struct PlaceArgs {
     pub run_dir: PathBuf,
 }
 
-/// Where objects come from.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Source {
-    /// A folder of manifests.
-    File(PathBuf),
-    /// The API server.
-    Kube,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(folder) => write!(f, "{}", folder.display()),
-            Self::Kube => write!(f, "the cluster"),
-        }
-    }
-}
-
-impl FromStr for Source {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once(':') {
-            Some(("file", dir)) if !dir.is_empty() => Ok(Self::File(PathBuf::from(dir))),
-            None if text == "kube" => Ok(Self::Kube),
-            _ => Err("expected file:DIR, a folder of Kubernetes YAML, or kube, the API server".into()),
-        }
-    }
-}
-
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse().ok();
     address
@@ -372,15 +342,6 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn sources() {
-        assert_eq!("kube".parse(), Ok(Source::Kube));
-        assert_eq!("file:/a:b".parse(), Ok(Source::File("/a:b".into())));
-        for text in ["", "file", "file:", "kube:", "http://x"] {
-            assert!(text.parse::<Source>().is_err(), "{text}");
-        }
     }
 
     #[test]

@@ -11,7 +11,6 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use flate2::read::GzDecoder;
 use flate2::{Compression, GzBuilder};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -60,7 +59,7 @@ impl Image {
         let tar = layer(program).context("pack the layer")?;
         let diff_id = digest(&tar);
         // Without a time and a name: the same bytes for the same program.
-        let mut gzip = GzBuilder::new().write(Vec::new(), Compression::best());
+        let mut gzip = GzBuilder::new().write(Vec::new(), Compression::default());
         gzip.write_all(&tar)?;
         let layer = Blob::new(LAYER, gzip.finish()?);
         let platform = json!({"architecture": program.architecture(), "os": "linux"});
@@ -142,17 +141,18 @@ impl Image {
         archive.into_inner()?.sync_all()?;
         Ok(())
     }
+}
 
-    /// Unpacks its layer into a folder: the root that a container of it has.
-    ///
-    /// # Errors
-    ///
-    /// When the folder cannot be written.
-    pub fn unpack(&self, root: &Path) -> Result<()> {
-        std::fs::create_dir_all(root)
-            .and_then(|()| Archive::new(GzDecoder::new(&*self.layer.bytes)).unpack(root))
-            .with_context(|| format!("unpack the image into {}", root.display()))
-    }
+/// Unpacks a program's image into a folder: the root that a container of it has.
+///
+/// # Errors
+///
+/// When the folder cannot be written.
+pub fn unpack(program: &Program, root: &Path) -> Result<()> {
+    let layer = layer(program).context("pack the layer")?;
+    std::fs::create_dir_all(root)
+        .and_then(|()| Archive::new(&*layer).unpack(root))
+        .with_context(|| format!("unpack the image into {}", root.display()))
 }
 
 impl Blob {

@@ -119,6 +119,22 @@ fn pins_that_do_not_fit_are_refused() {
 }
 
 #[test]
+fn without_a_list_the_default_route_s_interface_is_taken() {
+    privileged(async |bed: &Bed| {
+        run("ip link add other0 type veth peer name other1");
+        run("ip link set other0 up");
+        run("ip route add default via 10.77.0.2");
+        let none = Options {
+            interfaces: vec![],
+            ..bed.options()
+        };
+        let _dataplane = bed.open_with(none).await.unwrap();
+        assert!(run("ip link show up0").contains("xdp"));
+        assert!(!run("ip link show other0").contains("xdp"));
+    });
+}
+
+#[test]
 fn what_is_missing_at_a_start_is_named_and_nothing_is_left() {
     privileged(async |bed: &Bed| {
         let with = |interface: &str| Options {

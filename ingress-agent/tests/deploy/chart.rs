@@ -1,56 +1,112 @@
 //! The chart: with each set of values it gives what a kustomization does.
 
+use std::collections::BTreeMap;
 use std::env;
-use std::process::Command;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use xtask::control_plane::Helm;
+use xtask::control_plane::{Binaries, Helm, Place, Plane};
+use xtask::image::TAG;
+use xtask::lab::Scratch;
 
 use crate::rendered::{folder, kustomize, objects, pod, stdout};
 
-/// What Helm makes of the chart with these values; `None`: there is no Helm here, which is an error in CI.
-fn rendered(values: &[&str]) -> Option<String> {
-    let Some(helm) = Helm::find().unwrap() else {
+/// Helm; `None`: there is none here, which is an error in CI.
+fn helm() -> Option<Helm> {
+    let helm = Helm::find().unwrap();
+    if helm.is_none() {
         assert!(env::var_os("CI").is_none(), "there is no helm here");
         eprintln!("not run: there is no helm here; `cargo xtask test` builds it");
-        return None;
-    };
+    }
+    helm
+}
+
+/// What Helm makes of a chart with these values.
+fn rendered(helm: &Helm, chart: &Path, values: &[&str]) -> BTreeMap<[String; 3], Value> {
     let own = tempfile::tempdir().unwrap();
-    let mut command: Command = helm.command(own.path());
-    command
-        .args(["template", "ingress-agent"])
-        .arg(folder().join("helm"));
+    let mut command = helm.command(own.path());
+    command.args(["template", "ingress-agent"]).arg(chart);
     command.args(["--namespace", "ingress-agent", "--include-crds"]);
     for value in values {
         command.args(["--set", value]);
     }
-    Some(stdout(&mut command))
+    objects(&stdout(&mut command))
 }
 
-#[test]
-fn values_and_overlays_say_the_same() {
-    let listed = "watchNamespaces={default}";
-    for (kustomization, values) in [
-        ("base", &[][..]),
-        ("overlays/no-xdp", &["noXdp=true"]),
-        ("overlays/takeover", &["takeOver=true", "publish=false"]),
-        ("overlays/namespaced", &[listed]),
-    ] {
-        let Some(chart) = rendered(values) else { return };
-        let (chart, expected) = (objects(&chart), objects(&kustomize(kustomization)));
-        let keys = |objects: &std::collections::BTreeMap<[String; 3], Value>| {
-            objects.keys().cloned().collect::<Vec<_>>()
-        };
-        assert_eq!(keys(&chart), keys(&expected), "{kustomization}");
-        for (key, object) in &expected {
-            assert_eq!(chart[key], *object, "{kustomization}: {key:?}");
-        }
+fn assert_same(chart: &BTreeMap<[String; 3], Value>, kustomization: &str) {
+    let expected = objects(&kustomize(kustomization));
+    let keys: Vec<_> = expected.keys().collect();
+    assert_eq!(chart.keys().collect::<Vec<_>>(), keys, "{kustomization}");
+    for (key, object) in &expected {
+        assert_eq!(chart[key], *object, "{kustomization}: {key:?}");
     }
 }
 
 #[test]
+fn values_and_overlays_say_the_same() {
+    let Some(helm) = helm() else { return };
+    for (kustomization, values) in [
+        ("base", &[][..]),
+        ("overlays/no-xdp", &["noXdp=true"]),
+        ("overlays/takeover", &["takeOver=true", "publish=false"]),
+        ("overlays/namespaced", &["watchNamespaces={default}"]),
+    ] {
+        assert_same(&rendered(&helm, &folder().join("helm"), values), kustomization);
+    }
+}
+
+/// The chart's link to the base is followed.
+#[test]
+fn a_packaged_chart_has_all_of_it() {
+    let Some(helm) = helm() else { return };
+    let own = tempfile::tempdir().unwrap();
+    let mut command = helm.command(own.path());
+    command
+        .arg("package")
+        .arg(folder().join("helm"))
+        .arg("--destination")
+        .arg(own.path());
+    stdout(&mut command);
+    let package = own.path().join(format!("ingress-agent-{TAG}.tgz"));
+    assert_same(&rendered(&helm, &package, &[]), "base");
+}
+
+#[test]
+fn it_is_installed_changed_and_removed() {
+    let Some(helm) = helm() else { return };
+    let binaries = Binaries::find_or_build(&mut |line| eprintln!("{line}")).unwrap();
+    let scratch = Arc::new(Scratch::begin().unwrap());
+    let plane = Plane::start(&scratch, binaries, Place::default(), false).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = helm.command(scratch.directory());
+        command.env("KUBECONFIG", plane.kubeconfig());
+        stdout(command.args(arguments).args(["--namespace", "ingress-agent"]))
+    };
+    let chart = folder().join("helm").display().to_string();
+    run(&["install", "ingress-agent", &chart, "--create-namespace"]);
+    let agent = || {
+        plane.kubectl(&[
+            "get",
+            "daemonset",
+            "ingress-agent",
+            "--namespace",
+            "ingress-agent",
+            "-o",
+            "yaml",
+        ])
+    };
+    assert!(agent().unwrap().contains("/sys/fs/bpf"));
+    run(&["upgrade", "ingress-agent", &chart, "--set", "noXdp=true"]);
+    assert!(!agent().unwrap().contains("/sys/fs/bpf"));
+    run(&["uninstall", "ingress-agent"]);
+    assert!(agent().is_err());
+}
+
+#[test]
 fn values_reach_the_pods() {
-    let Some(chart) = rendered(&[
+    let Some(helm) = helm() else { return };
+    let values = [
         "image.repository=registry.test/agent",
         "image.tag=1.2.3",
         "interface={eth0,eth1}",
@@ -60,10 +116,8 @@ fn values_reach_the_pods() {
         "flags.drain-timeout=60s",
         "flags.source=kube",
         "namespace=false",
-    ]) else {
-        return;
-    };
-    let objects = objects(&chart);
+    ];
+    let objects = rendered(&helm, &folder().join("helm"), &values);
     assert!(objects.keys().all(|[kind, ..]| kind != "Namespace"));
     let pod = pod(&objects);
     let agent = &pod["containers"][0];

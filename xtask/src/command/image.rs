@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use xtask::image::{Image, NAME, Program, TAG};
+use xtask::image::{Image, NAME, Program, TAG, unpack};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     image.write(&file)?;
     if let Some(root) = &arguments.root {
-        image.unpack(root)?;
+        unpack(&program, root)?;
     }
     let (shown, digest) = (file.display(), image.digest());
     println!(

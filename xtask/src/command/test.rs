@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use xtask::control_plane::{Binaries, Helm};
+use xtask::image::Program;
 use xtask::recipe::Tools;
 
 use self::leftovers::Leftovers;
@@ -108,6 +109,8 @@ fn prepare() -> Result<()> {
         Binaries::find_or_build(&mut |line| eprintln!("{line}"))?;
         Helm::find_or_build(&mut |line| eprintln!("{line}"))?;
         needs::install(needs::IMAGES)?;
+        // Here, where its minutes are seen, and not within a test.
+        Program::build("dev")?;
     }
     eprintln!("all here");
     Ok(())

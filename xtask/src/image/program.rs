@@ -9,8 +9,10 @@ use object::elf::{EM_AARCH64, EM_X86_64, FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 use serde_json::Value;
 
-/// Tells rustc to link the C library statically. With a target that is named, build scripts are spared.
-const STATIC: &str = "-Ctarget-feature=+crt-static";
+/// Tells rustc to link the C library statically. Random numbers are then asked of the kernel at once: the crate that
+/// fetches them else looks for the C library's function at run time, where a static program has none, and takes
+/// `/dev/urandom`.
+const STATIC: &str = "-Ctarget-feature=+crt-static --cfg=getrandom_backend=\"linux_getrandom\"";
 
 /// A static program.
 #[derive(Debug)]

@@ -4,6 +4,8 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use flate2::read::GzDecoder;
+
 use super::*;
 
 /// A static program, the smallest that the format knows: a head without segments.
@@ -83,7 +85,7 @@ fn what_the_index_names_is_there_under_its_digest() {
 fn its_root_is_one_program_and_nothing_else() {
     let root = tempfile::tempdir().unwrap();
     let program = program(1);
-    Image::new(&program).unwrap().unpack(root.path()).unwrap();
+    unpack(&program, root.path()).unwrap();
     let entries: Vec<_> = fs::read_dir(root.path()).unwrap().map(Result::unwrap).collect();
     let [entry] = &entries[..] else {
         panic!("{entries:?}")
