@@ -36,7 +36,7 @@ use tokio::time::timeout;
 use crate::metrics;
 
 pub use self::ask::{AskError, ask};
-pub use self::board::{Board, Served};
+pub use self::board::Board;
 pub use self::socket::{SOCKET, SocketError};
 
 /// A connection's one request and answer must be over within this time.

@@ -5,6 +5,7 @@
 //! Lease `ingress-agent-leader` ─▶ leader ─▶ Leadership          10 s, renewed every 3 s
 //! all node Leases ─watch─▶ numbers ─writes─▶ their numbers      the leader alone
 //! Snapshot ─allocate─▶ pools ─writes─▶ status of VipPools      the leader alone
+//! what is served ─▶ status, events ─writes─▶ status of Ingresses, Events      the leader alone
 //! Secret `ingress-agent` ─watch─▶ secret ─▶ PoolSecret          made once, by whoever comes first
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 pub mod allocate;
 mod clock;
+mod events;
 mod identity;
 mod leader;
 mod lease;
@@ -23,6 +25,7 @@ mod observer;
 mod pools;
 mod request;
 mod secret;
+mod status;
 mod trouble;
 mod watching;
 
@@ -41,10 +44,12 @@ use crate::model::MemberState;
 use crate::model::vip::PoolSecret;
 use observer::Heard;
 
+pub use events::EventWriter;
 pub use leader::{LEADER, Leadership};
 pub use observer::Observer;
 pub use pools::record as record_addresses;
 pub use secret::SECRET;
+pub use status::StatusWriter;
 
 /// How long a goodbye may take: what is not announced by then, the others see by themselves.
 const GOODBYE: Duration = Duration::from_secs(2);

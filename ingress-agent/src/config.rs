@@ -15,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use http::Method;
 
@@ -150,6 +151,11 @@ pub struct RunArgs {
     /// ServiceAccount's, else the kubeconfig's].
     #[arg(long, env = "INGRESS_AGENT_NAMESPACE", value_name = "NAME")]
     pub namespace: Option<String>,
+
+    /// With --source kube: writes no addresses into the status of Ingresses and makes no Events, beside another
+    /// controller that does.
+    #[arg(long, env = "INGRESS_AGENT_NO_PUBLISH", value_parser = BoolishValueParser::new())]
+    pub no_publish: bool,
 
     #[command(flatten)]
     pub take_over: TakeOverArgs,

@@ -9,6 +9,7 @@
 //! pools ──▶ VIPs and their members     └─▶ routes (hosts, paths, default backends) ◀── backends, policies
 //! ```
 
+mod addresses;
 pub mod allocation;
 mod audience;
 mod backends;
@@ -29,11 +30,12 @@ use std::sync::Arc;
 
 use crate::model::{Listener, Model, ObjectRef, Opening, Site};
 
+pub use addresses::{IngressKey, addresses};
 use allocation::Own;
 use audience::Audience;
 use backends::Backends;
 use classes::Classes;
-pub use classes::{Controllers, left_to_ingress_nginx, named_secrets};
+pub use classes::{Controllers, left_to_ingress_nginx, named_secrets, our_classes};
 use index::Index;
 use readings::Readings;
 use report::Findings;
@@ -46,6 +48,17 @@ pub const CONTROLLER: &str = "ingress-agent.dev/xdp";
 
 /// `spec.controller` of the IngressClasses that are ingress-nginx's.
 pub const INGRESS_NGINX: &str = "k8s.io/ingress-nginx";
+
+/// What the table that is served was made of.
+#[derive(Debug)]
+pub struct Served {
+    /// The objects.
+    pub snapshot: Arc<Snapshot>,
+    /// What they mean.
+    pub model: Arc<Model>,
+    /// What is wrong with them.
+    pub report: Arc<Report>,
+}
 
 /// The model of a snapshot, and what is to be said about its objects.
 pub fn translate(snapshot: &Snapshot) -> (Model, Report) {

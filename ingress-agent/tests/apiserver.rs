@@ -14,10 +14,10 @@ mod ledger;
 mod cluster;
 #[path = "apiserver/coordination.rs"]
 mod coordination;
-#[path = "apiserver/definition.rs"]
-mod definition;
 #[path = "apiserver/daemonset.rs"]
 mod daemonset;
+#[path = "apiserver/definition.rs"]
+mod definition;
 #[path = "apiserver/faults.rs"]
 mod faults;
 #[path = "apiserver/outage.rs"]

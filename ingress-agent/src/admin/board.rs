@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::watch::Receiver;
+use tokio::sync::watch::{Receiver, Sender};
 
 use crate::cluster::Observer;
 use crate::metrics::Control;
 use crate::model::Model;
 use crate::proxy::Proxy;
-use crate::translate::{Report, Snapshot};
+use crate::translate::Served;
 use crate::xdp::maps::Maps;
 use crate::xdp::{Dataplane, Plan};
 
@@ -24,23 +24,13 @@ pub struct Board {
     pub control: Arc<Control>,
     model: ArcSwapOption<Model>,
     served: ArcSwapOption<Served>,
+    in_effect: Sender<Option<Arc<Served>>>,
     plan: ArcSwapOption<Plan>,
     proxy: ArcSwapOption<Proxy>,
     maps: ArcSwapOption<Maps>,
     announced: ArcSwapOption<Receiver<BTreeSet<IpAddr>>>,
     cluster: OnceLock<Observer>,
     draining: AtomicBool,
-}
-
-/// What the table that is served was made of.
-#[derive(Debug)]
-pub struct Served {
-    /// The objects.
-    pub snapshot: Arc<Snapshot>,
-    /// What they mean.
-    pub model: Arc<Model>,
-    /// What is wrong with them.
-    pub report: Arc<Report>,
 }
 
 impl Board {
@@ -70,9 +60,15 @@ impl Board {
         _ = self.cluster.set(observer);
     }
 
-    /// A model is served.
+    /// A model is served, by the kernel too.
     pub fn serves(&self, model: &Arc<Model>) {
         self.model.store(Some(Arc::clone(model)));
+        self.in_effect.send_replace(self.served.load_full());
+    }
+
+    /// What is served, by the kernel too, from now on.
+    pub fn in_effect(&self) -> Receiver<Option<Arc<Served>>> {
+        self.in_effect.subscribe()
     }
 
     /// The proxy's table was made of this.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::run::RunError;
-use crate::cluster::{Coordination, Observer, record_addresses};
+use super::run::{EXAMPLE_POOL, RunError};
+use crate::admin::Board;
+use crate::cluster::{Coordination, EventWriter, Observer, StatusWriter, record_addresses};
 use crate::config::{RunArgs, Source};
 use crate::source::file::{self, WatchError};
 use crate::source::kube::{self, Fleet, Saved, Scope};
@@ -24,7 +25,7 @@ pub(super) struct Followed {
 }
 
 impl Followed {
-    pub(super) async fn start(args: &RunArgs, node: Arc<str>) -> Result<Self, RunError> {
+    pub(super) async fn start(args: &RunArgs, node: Arc<str>, board: &Board) -> Result<Self, RunError> {
         let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(&node)));
         let mut coordination = None;
         let mut leading = JoinSet::new();
@@ -39,7 +40,8 @@ impl Followed {
                     fleet: Fleet::Alone,
                     pools: !args.ordinary.no_xdp,
                 };
-                if !args.ordinary.no_xdp {
+                let publishes = !args.no_publish;
+                if scope.pools || publishes {
                     let namespace = args.namespace.clone();
                     let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
                     let joined = Coordination::start(&client, &namespace, &node)?;
@@ -54,6 +56,23 @@ impl Followed {
                     let record =
                         record_addresses(client.clone(), scope.controllers, leadership, snapshots.clone());
                     leading.spawn(record);
+                }
+                if let Some(joined) = coordination.as_ref().filter(|_| publishes) {
+                    let status = StatusWriter {
+                        client: client.clone(),
+                        namespaces: scope.namespaces.clone(),
+                        controllers: scope.controllers,
+                        leadership: joined.leadership(),
+                    };
+                    leading.spawn(status.publish(board.in_effect()));
+                    let events = EventWriter {
+                        client: client.clone(),
+                        node,
+                        controllers: scope.controllers,
+                        example_pool: scope.pools.then_some(EXAMPLE_POOL),
+                        leadership: joined.leadership(),
+                    };
+                    leading.spawn(events.tell(board.in_effect()));
                 }
                 let identity = cluster.identity(&scope);
                 let saved = Saved::new(&args.state_dir, &args.places.run_dir, identity);

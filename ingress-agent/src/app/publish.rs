@@ -7,12 +7,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{error, info, warn};
 
-use crate::admin::{Board, Served};
+use crate::admin::Board;
 use crate::digest::Verdict;
 use crate::metrics::{Inventory, since_1970};
 use crate::model::{Model, Opening};
 use crate::proxy::{Memo, Proxy};
-use crate::translate::{Controllers, Finding, Report, Snapshot, Translator};
+use crate::translate::{Controllers, Finding, Report, Served, Snapshot, Translator};
 use crate::xdp::node::Mss;
 use crate::xdp::{Dataplane, Plan, PlanError};
 

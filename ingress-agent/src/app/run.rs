@@ -169,7 +169,7 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     // Before anything is read, so that a port that is taken is told at once.
     let doors = doors(&args, &settings)?;
     let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
-    let mut source = Followed::start(&args, node).await?;
+    let mut source = Followed::start(&args, node, &board).await?;
     if let Some(observer) = source.observer() {
         board.coordinates(observer);
     }

@@ -66,6 +66,12 @@ pub fn named_secrets(snapshot: &Snapshot, controllers: Controllers) -> BTreeSet<
     named.collect()
 }
 
+/// The IngressClasses that are ours.
+pub fn our_classes(snapshot: &Snapshot, controllers: Controllers) -> impl Iterator<Item = &Entry<Class>> {
+    let classes = snapshot.classes.iter();
+    classes.filter(move |class| controllers.of(&class.value.controller).is_some())
+}
+
 /// The Ingresses that are not ours and that an agent that takes over those of ingress-nginx would serve.
 pub fn left_to_ingress_nginx(
     snapshot: &Snapshot,
