@@ -241,7 +241,8 @@ fn idle_agents_write_heartbeats_only() {
         let agents = bed.agents(0..3);
         led(&agents).await;
         bed.numbered(3).await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        // Each agent's next heartbeat meets the number that the leader wrote, and reads it.
+        tokio::time::sleep(Duration::from_secs(7)).await;
         let begin = Instant::now();
         let before = bed.requests();
         tokio::time::sleep(Duration::from_secs(30)).await;
