@@ -27,11 +27,12 @@ fn leaders(agents: &[Coordination]) -> Vec<usize> {
 async fn led(agents: &[Coordination]) -> usize {
     let begin = Instant::now();
     loop {
-        match *leaders(agents) {
-            [] => assert!(begin.elapsed() < PATIENCE, "nobody leads"),
-            [leader] => return leader,
-            [..] => panic!("more than one leads"),
+        let leaders = leaders(agents);
+        assert!(leaders.len() <= 1, "more than one leads: {leaders:?}");
+        if let Some(leader) = leaders.first() {
+            return *leader;
         }
+        assert!(begin.elapsed() < PATIENCE, "nobody leads");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -241,7 +242,8 @@ fn idle_agents_write_heartbeats_only() {
         let agents = bed.agents(0..3);
         led(&agents).await;
         bed.numbered(3).await;
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        // Each agent's next heartbeat meets the number that the leader wrote, and reads it.
+        tokio::time::sleep(Duration::from_secs(7)).await;
         let begin = Instant::now();
         let before = bed.requests();
         tokio::time::sleep(Duration::from_secs(30)).await;
@@ -260,7 +262,7 @@ fn idle_agents_write_heartbeats_only() {
         );
         assert_eq!((made("create"), made("update"), made("delete")), (0, 0, 0));
         // Watches end after 25 s and begin again: Node, leader and Secret of each, and the leader's of all Leases.
-        assert!(made("get") <= 1 && made("list") == 0 && made("watch") <= 20);
+        assert!(made("get") <= 1 && made("list") == 0 && made("watch") <= 12);
         drop(agents);
     });
 }

@@ -138,7 +138,7 @@ impl Bed {
     pub(crate) async fn find_secret(&self) -> Option<Vec<u8>> {
         let secrets: Api<Secret> = Api::namespaced(client(&self.plane.kubeconfig()), NAMESPACE);
         let secret = secrets.get_opt("ingress-agent").await.unwrap()?;
-        Some(secret.data.unwrap()["secret"].0.clone())
+        Some(secret.data.unwrap().get("secret").unwrap().0.clone())
     }
 
     pub(crate) async fn secret(&self) -> Vec<u8> {
@@ -154,17 +154,14 @@ impl Bed {
             let Ok(event) = serde_json::from_str::<Value>(line) else {
                 continue;
             };
-            let is_kubectl = event["userAgent"]
-                .as_str()
-                .is_some_and(|agent| agent.starts_with("kube-") || agent.starts_with("kubectl"));
-            let about = event["objectRef"]["resource"].as_str().unwrap_or_default();
-            if !is_kubectl
-                && ["leases", "nodes", "secrets"].contains(&about)
-                && event["user"]["username"] == "administrator"
-            {
-                *verbs
-                    .entry(event["verb"].as_str().unwrap().to_owned())
-                    .or_default() += 1;
+            let text = |at: &str| event.pointer(at).and_then(Value::as_str).unwrap_or_default();
+            let agent = text("/userAgent");
+            let is_other = agent.starts_with("kube-") || agent.starts_with("kubectl");
+            let is_about = ["leases", "nodes", "secrets"].contains(&text("/objectRef/resource"));
+            // A watch is told when it begins, and when it ends.
+            let is_over = text("/stage") == "ResponseComplete";
+            if !is_other && is_about && is_over && text("/user/username") == "administrator" {
+                *verbs.entry(text("/verb").to_owned()).or_default() += 1;
             }
         }
         verbs

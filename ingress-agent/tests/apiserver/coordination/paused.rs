@@ -33,7 +33,7 @@ fn a_leader_in_a_process_of_its_own() {
         let mut leadership = agent.leadership();
         let written: Api<ConfigMap> = Api::namespaced(client, NAMESPACE);
         leadership.is_won().await;
-        println!("leads");
+        eprintln!("leads");
         let mut count = 0;
         while leadership.is_held() {
             count += 1;
@@ -41,7 +41,7 @@ fn a_leader_in_a_process_of_its_own() {
             let parameters = PatchParams::default();
             written.patch("written", &parameters, &patch).await.unwrap();
         }
-        println!("leads no more");
+        eprintln!("leads no more");
         std::future::pending::<()>().await;
     });
 }
