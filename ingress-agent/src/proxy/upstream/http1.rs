@@ -39,8 +39,9 @@ use super::endpoint::InFlight;
 use crate::proxy::deadline::Deadline;
 use crate::proxy::forward::BodyError;
 
-/// The least and the most that one read asks for.
-const LEAST: usize = 8 * 1024;
+/// The least and the most that one read asks for. Most answers fit in the least, and a larger block costs the allocator
+/// more.
+const LEAST: usize = 4 * 1024;
 const MOST: usize = 64 * 1024;
 
 /// A connection that carries one request at a time. Boxed, as it moves with every request.
