@@ -43,6 +43,8 @@ use crate::proxy::forward::BodyError;
 /// more.
 const LEAST: usize = 4 * 1024;
 const MOST: usize = 64 * 1024;
+/// Interim answers that one answer may have. Reading them would else never end, nor would its deadline be looked at.
+const MAX_INTERIM: u32 = 100;
 
 /// A connection that carries one request at a time. Boxed, as it moves with every request.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ pub(in crate::proxy) struct Connection {
     input: BytesMut,
     /// How many bytes of `input` hold no whole head.
     searched: usize,
+    /// How many interim answers have come.
+    interim: u32,
     /// How much the next read asks for, where nothing else says it.
     appetite: usize,
     /// What is to come of the answer.
@@ -99,6 +103,7 @@ impl Connection {
             stream,
             input: BytesMut::new(),
             searched: 0,
+            interim: 0,
             appetite: LEAST,
             body: Decoder::DONE,
             persistent: true,
@@ -162,9 +167,14 @@ impl Connection {
             self.searched = 0;
             let status = head.response.status();
             if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+                self.interim = 0;
                 self.body = Decoder::new(head.length);
                 self.persistent = head.persistent && status != StatusCode::SWITCHING_PROTOCOLS;
                 return Ok(Some(head.response));
+            }
+            self.interim += 1;
+            if self.interim > MAX_INTERIM {
+                return Err(Malformed::TooManyInterim);
             }
         }
     }
