@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ingress_agent::cluster::{Coordination, record_addresses};
 use ingress_agent::digest::vippool::Owner;
-use ingress_agent::source::kube::{self as source, Identity, Saved, Scope};
+use ingress_agent::source::kube::{self as source, Fleet, Identity, Saved, Scope};
 use ingress_agent::translate::{Controllers, Snapshot, translate};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -65,6 +65,7 @@ impl World {
             node: Arc::clone(&node),
             namespaces: Vec::new(),
             controllers: Controllers::Own,
+            fleet: Fleet::Alone,
             pools: true,
         };
         let place = self.scratch.directory().join(name);

@@ -28,7 +28,9 @@ fn answers_reach_the_client() {
     let many = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned()
         + &"1;x=y\r\na\r\n".repeat(1000)
         + "0\r\nX: y\r\n\r\n";
-    let hints = "HTTP/1.1 103 Hints\r\n\r\n".repeat(1000) + "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na";
+    let hint = "HTTP/1.1 103 Hints\r\n\r\n";
+    let hints = hint.repeat(100) + "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na";
+    let flood = hint.repeat(10_000);
     let thousand = "a".repeat(1000);
     let kept = [
         ("GET", of_length.as_str(), 200, large.as_str()),
@@ -47,6 +49,7 @@ fn answers_reach_the_client() {
             200,
             "abc",
         ),
+        ("GET", &flood, 502, ""),
         ("GET", "HTTP/1.1 200 OK\nContent-Length: 0\n\n", 502, ""),
         ("GET", "HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n", 502, ""),
     ];

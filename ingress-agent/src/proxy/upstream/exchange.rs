@@ -91,8 +91,12 @@ pub(in crate::proxy) async fn exchange(
         if !tries.another(failure, began) {
             return answer;
         }
-        let again = || upload.map_or_else(|| Some(RequestBody::empty()), Upload::again);
-        let Some(next) = unsent.or_else(|| again().map(Outgoing::new)) else {
+        let again = || match upload {
+            _ if !replayable => None,
+            None => Some(Outgoing::new(RequestBody::empty())),
+            Some(upload) => upload.again().map(Outgoing::new),
+        };
+        let Some(next) = unsent.or_else(again) else {
             return answer;
         };
         outgoing = next;

@@ -39,13 +39,16 @@ use super::endpoint::InFlight;
 use crate::proxy::deadline::Deadline;
 use crate::proxy::forward::BodyError;
 
-/// What a read asks for that looks for a head, and the least that one asks for that looks for a body.
-const LEAST: usize = 8 * 1024;
+/// What a read asks for that looks for a head, and the least that one asks for that looks for a body. Most answers
+/// fit in it, and a larger block costs the allocator more.
+const LEAST: usize = 4 * 1024;
 /// What a read asks for where so much is to come, and the most where the client is not quick: so much of an answer
 /// is held while it takes nothing.
 const USUAL: usize = 64 * 1024;
 /// The most for a client that is quick. Copying 1 MiB takes a third of the system calls then.
 const MOST: usize = 256 * 1024;
+/// Interim answers that one answer may have. Reading them would else never end, nor would its deadline be looked at.
+const MAX_INTERIM: u32 = 100;
 
 /// A connection that carries one request at a time. Boxed, as it moves with every request.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub(in crate::proxy) struct Connection {
     input: BytesMut,
     /// How many bytes of `input` hold no whole head.
     searched: usize,
+    /// How many interim answers have come.
+    interim: u32,
     /// How much the next read asks for, where nothing else says it: more each time that the last one was filled.
     appetite: usize,
     /// What is to come of the answer.
@@ -102,6 +107,7 @@ impl Connection {
             stream,
             input: BytesMut::new(),
             searched: 0,
+            interim: 0,
             appetite: LEAST,
             body: Decoder::DONE,
             persistent: true,
@@ -165,10 +171,15 @@ impl Connection {
             self.searched = 0;
             let status = head.response.status();
             if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+                self.interim = 0;
                 self.body = Decoder::new(head.length);
                 self.appetite = LEAST;
                 self.persistent = head.persistent && status != StatusCode::SWITCHING_PROTOCOLS;
                 return Ok(Some(head.response));
+            }
+            self.interim += 1;
+            if self.interim > MAX_INTERIM {
+                return Err(Malformed::TooManyInterim);
             }
         }
     }

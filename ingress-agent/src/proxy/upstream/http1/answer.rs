@@ -46,6 +46,8 @@ pub(in crate::proxy) enum Malformed {
     Field,
     #[error("more than {MAX_FIELDS} fields")]
     TooManyFields,
+    #[error("interim answers and no other")]
+    TooManyInterim,
     #[error("a head larger than {MAX_HEAD} bytes")]
     TooLarge,
     #[error("the length of its body is not certain")]
