@@ -16,6 +16,8 @@ mod cluster;
 mod daemonset;
 #[path = "apiserver/faults.rs"]
 mod faults;
+#[path = "apiserver/objects.rs"]
+mod objects;
 #[path = "apiserver/outage.rs"]
 mod outage;
 #[path = "apiserver/pods.rs"]
