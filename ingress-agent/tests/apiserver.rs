@@ -20,6 +20,8 @@ mod daemonset;
 mod definition;
 #[path = "apiserver/faults.rs"]
 mod faults;
+#[path = "apiserver/objects.rs"]
+mod objects;
 #[path = "apiserver/outage.rs"]
 mod outage;
 #[path = "apiserver/pods.rs"]

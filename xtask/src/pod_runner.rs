@@ -3,7 +3,8 @@
 //!
 //! In: a [`Plane`], a pod network with its nodes, and what the images are. Out: Nodes, bound Pods that run, their
 //! status and their end, all seen by any client of the API server. A Pod has one container, which is started again
-//! whenever it ends. What its Pod cannot have here is told in its status, and it does not start.
+//! whenever it ends. What its Pod cannot have here is told in its status, and it does not start; liveness probes,
+//! resources and seccomp profiles are passed over.
 //!
 //! [Annotations](script) on a Pod make it fail in known ways.
 
@@ -22,7 +23,7 @@ mod status;
 mod volume;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
@@ -147,6 +148,7 @@ async fn run(kubelet: Rc<Kubelet>) -> Result<()> {
     let mut events = std::pin::pin!(events);
     // Ended, with their Pods, when this is dropped.
     let mut tasks = JoinSet::new();
+    let mut listed = BTreeSet::new();
     let mut running: BTreeMap<String, watch::Sender<Arc<Pod>>> = BTreeMap::new();
     loop {
         let event = match events.try_next().await {
@@ -159,6 +161,7 @@ async fn run(kubelet: Rc<Kubelet>) -> Result<()> {
         match event {
             Event::Apply(pod) | Event::InitApply(pod) => {
                 let uid = pod.uid().unwrap_or_default();
+                listed.insert(uid.clone());
                 let pod = Arc::new(pod);
                 if node::of(&pod).is_none() {
                     tasks.spawn_local(node::bind(Rc::clone(&kubelet), pod));
@@ -171,7 +174,9 @@ async fn run(kubelet: Rc<Kubelet>) -> Result<()> {
                 }
             }
             Event::Delete(pod) => drop(running.remove(&pod.uid().unwrap_or_default())),
-            Event::Init | Event::InitDone => {}
+            Event::Init => listed.clear(),
+            // Those that went while nobody looked.
+            Event::InitDone => running.retain(|uid, _| listed.contains(uid)),
         }
     }
 }

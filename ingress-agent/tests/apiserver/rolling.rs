@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
+use serde_json::json;
 use xtask::pod_runner::Image;
 
 use crate::cluster::{Cluster, deployment, ingress};
@@ -53,17 +54,18 @@ fn a_deployment_rolled_20_times_fails_no_get_and_doubles_no_post() {
     cluster.apply(&shop);
     cluster.apply(&ingress("shop", "shop.test", "shop"));
     let _agent = cluster.agent("agent");
-    let roll = |what: &[&str]| {
-        cluster.kubectl(what);
+    let is_rolled = || {
         cluster.kubectl(&["rollout", "status", "deployment/shop", "--timeout", "60s"]);
     };
-    roll(&["rollout", "status", "deployment/shop", "--timeout", "60s"]);
+    is_rolled();
     cluster.eventually("an answer", |cluster| cluster.get("shop.test", "/").0 == "200");
 
     let gets = load(&cluster, &book, Target::get("shop", "shop.test", "/", &["shop"]));
     let posts = load(&cluster, &book, Target::post("shop", "shop.test", "/", &["shop"]));
-    for _ in 0..ROLLS {
-        roll(&["rollout", "restart", "deployment/shop"]);
+    for roll in 0..ROLLS {
+        let patch = json!({"spec": {"template": {"metadata": {"annotations": {"roll": roll.to_string()}}}}});
+        cluster.kubectl(&["patch", "deployment/shop", "--patch", &patch.to_string()]);
+        is_rolled();
     }
     let (gets, posts) = (gets.finish(), posts.finish());
     eprintln!("GET {gets}POST {posts}");

@@ -184,3 +184,34 @@ impl Root {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rights(pod: serde_json::Value, own: serde_json::Value) -> Result<Rights> {
+        let spec = json!({"containers": [], "securityContext": pod});
+        let container = json!({"name": "one", "securityContext": own});
+        Rights::of(
+            &serde_json::from_value(spec)?,
+            &serde_json::from_value(container)?,
+        )
+    }
+
+    #[test]
+    fn a_container_has_what_is_left_and_what_is_added() {
+        let none = rights(json!({}), json!({"capabilities": {"drop": ["ALL"]}})).unwrap();
+        assert_eq!(none.capabilities, CapabilitySet::empty());
+        assert!(none.user.is_root() && !none.no_new);
+        let own =
+            json!({"capabilities": {"drop": ["CHOWN"], "add": ["BPF"]}, "allowPrivilegeEscalation": false});
+        let some = rights(json!({"runAsUser": 7}), own).unwrap();
+        let expected = (DEFAULT - CapabilitySet::CHOWN) | CapabilitySet::BPF;
+        assert_eq!(some.capabilities, expected);
+        assert_eq!((some.user, some.no_new), (Uid::from_raw(7), true));
+        assert!(rights(json!({}), json!({"capabilities": {"add": ["CAP_BPF"]}})).is_err());
+        assert!(rights(json!({}), json!({"privileged": true})).is_err());
+    }
+}

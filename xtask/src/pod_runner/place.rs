@@ -10,10 +10,11 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::ResourceExt as _;
 
 use super::confine::{Rights, confine, join};
+use super::probe::Probe;
 use super::root::Root;
 use super::sandbox::Sandbox;
 use super::script::Script;
-use super::{Image, Kubelet, environment, probe};
+use super::{Image, Kubelet, environment};
 use crate::lab::Process;
 
 /// Made once per Pod; its container may be started in it again and again.
@@ -25,6 +26,7 @@ pub(super) struct Place {
     pub(super) sandbox: Sandbox,
     /// Where the image has files of its own.
     own: Option<(Arc<Root>, Rights)>,
+    pub(super) probe: Option<Probe>,
     script: Script,
     /// The container's process.
     process: Cell<Option<i32>>,
@@ -48,7 +50,7 @@ impl Place {
         let image = image.with_context(|| format!("there is no image {name} here"))?;
         let script = Script::of(pod)?;
         let sandbox = Sandbox::create(kubelet, pod)?;
-        probe::check(container, sandbox.address)?;
+        let probe = Probe::of(container, sandbox.address)?;
         let own = match &image.root {
             Some(files) => {
                 ensure!(!script.ignores_term, "ignores-TERM: not with an image's root");
@@ -64,6 +66,7 @@ impl Place {
             image: image.clone(),
             sandbox,
             own,
+            probe,
             script,
             process: Cell::default(),
         })

@@ -88,18 +88,16 @@ async fn live(
         let (probed, mut is_ready) = watch::channel(false);
         probes.spawn_local(probe::follow(Rc::clone(&place), probed));
         let mut ended = std::pin::pin!(ended(&process));
-        let mut kill = None;
+        let (mut terminating, mut kill) = (false, None);
         loop {
             let object = Arc::clone(&changes.borrow_and_update());
             let script = Script::of(&object)?;
             let slow = begin + script.slow_ready;
             now.ready = *is_ready.borrow_and_update() && !script.unready && slow <= Instant::now();
             status.send_replace(Some(now.clone()));
-            if kill.is_none()
-                && let Some(grace) = grace(&object)
-            {
+            if !terminating && let Some(grace) = grace(&object) {
                 process.signal(Signal::TERM)?;
-                kill = Some(Instant::now() + grace);
+                (terminating, kill) = (true, Some(Instant::now() + grace));
             }
             tokio::select! {
                 result = &mut ended => {
@@ -112,11 +110,14 @@ async fn live(
                 },
                 _ = is_ready.changed() => {}
                 () = sleep_until(slow), if slow > Instant::now() => {}
-                () = at(kill) => process.signal(Signal::KILL)?,
+                () = at(kill) => {
+                    process.signal(Signal::KILL)?;
+                    kill = None;
+                }
             }
         }
         now.ready = false;
-        if kill.is_some() {
+        if terminating {
             now.state = State::Terminated;
             status.send_replace(Some(now));
             return Ok(());

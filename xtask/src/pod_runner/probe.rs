@@ -1,12 +1,13 @@
 //! Readiness probes.
 
+use std::future::pending;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use k8s_openapi::api::core::v1::{Container, Probe};
+use k8s_openapi::api::core::v1::{self, Container};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
@@ -14,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use super::place::Place;
 use crate::lab::Namespace;
 
-/// What a probe does; a field's absence is the API server's default.
+/// What a probe does.
 #[derive(Clone, Debug)]
 enum Ask {
     Exec(Vec<String>),
@@ -22,49 +23,67 @@ enum Ask {
     Get(SocketAddr, String),
 }
 
+/// A readiness probe.
+#[derive(Clone, Debug)]
+pub(super) struct Probe {
+    ask: Ask,
+    delay: Duration,
+    period: Duration,
+    patience: Duration,
+    /// So many good answers in a row make the container ready, so many bad ones not ready.
+    good: i32,
+    bad: i32,
+}
+
+impl Probe {
+    /// A container's, if it has one; an error: one that is not understood here.
+    pub(super) fn of(container: &Container, address: IpAddr) -> Result<Option<Self>> {
+        let Some(probe) = &container.readiness_probe else {
+            return Ok(None);
+        };
+        let seconds = |field: Option<i32>, otherwise: u64| {
+            let field = field.and_then(|field| field.try_into().ok());
+            Duration::from_secs(field.unwrap_or(otherwise))
+        };
+        Ok(Some(Self {
+            ask: ask(probe, container, address)?,
+            delay: seconds(probe.initial_delay_seconds, 0),
+            period: seconds(probe.period_seconds, 10),
+            patience: seconds(probe.timeout_seconds, 1),
+            good: probe.success_threshold.unwrap_or(1),
+            bad: probe.failure_threshold.unwrap_or(3),
+        }))
+    }
+
+    async fn run(&self, place: &Place, ready: &watch::Sender<bool>) {
+        sleep(self.delay).await;
+        let mut turns = interval_at(Instant::now(), self.period);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut good, mut bad) = (0, 0);
+        loop {
+            turns.tick().await;
+            let asked = timeout(self.patience, once(&self.ask, place, self.patience));
+            if asked.await.is_ok_and(|answer| answer.is_ok()) {
+                (good, bad) = (good + 1, 0);
+            } else {
+                (good, bad) = (0, bad + 1);
+            }
+            if good >= self.good {
+                ready.send_replace(true);
+            } else if bad >= self.bad {
+                ready.send_replace(false);
+            }
+        }
+    }
+}
+
 /// Probes a container until this is dropped: tells whether it is ready. Without a probe it is from the start.
 pub(super) async fn follow(place: Rc<Place>, ready: watch::Sender<bool>) {
-    let probe = place.container.readiness_probe.clone();
-    if let Some(probe) = probe
-        && let Ok(ask) = ask(&probe, &place.container, place.sandbox.address)
-    {
-        run(&probe, &ask, &place, &ready).await;
-    }
-    ready.send_replace(true);
-    std::future::pending().await
-}
-
-/// That a container's probe is one that is understood here.
-pub(super) fn check(container: &Container, address: IpAddr) -> Result<()> {
-    match &container.readiness_probe {
-        Some(probe) => ask(probe, container, address).map(drop),
-        None => Ok(()),
-    }
-}
-
-async fn run(probe: &Probe, ask: &Ask, place: &Place, ready: &watch::Sender<bool>) -> ! {
-    let seconds = |field: Option<i32>, otherwise: u64| {
-        Duration::from_secs(field.and_then(|field| field.try_into().ok()).unwrap_or(otherwise))
-    };
-    let patience = seconds(probe.timeout_seconds, 1);
-    sleep(seconds(probe.initial_delay_seconds, 0)).await;
-    let mut turns = interval_at(Instant::now(), seconds(probe.period_seconds, 10));
-    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut good, mut bad) = (0, 0);
-    loop {
-        turns.tick().await;
-        if timeout(patience, once(ask, place, patience))
-            .await
-            .is_ok_and(|asked| asked.is_ok())
-        {
-            (good, bad) = (good + 1, 0);
-        } else {
-            (good, bad) = (0, bad + 1);
-        }
-        if good >= probe.success_threshold.unwrap_or(1) {
+    match &place.probe {
+        Some(probe) => probe.run(&place, &ready).await,
+        None => {
             ready.send_replace(true);
-        } else if bad >= probe.failure_threshold.unwrap_or(3) {
-            ready.send_replace(false);
+            pending().await
         }
     }
 }
@@ -106,7 +125,7 @@ async fn in_namespace(
     tokio::task::spawn_blocking(move || namespace.run(connect)).await?
 }
 
-fn ask(probe: &Probe, container: &Container, address: IpAddr) -> Result<Ask> {
+fn ask(probe: &v1::Probe, container: &Container, address: IpAddr) -> Result<Ask> {
     let number = |port: &IntOrString| -> Result<u16> {
         let number = match port {
             IntOrString::Int(number) => Some(*number),

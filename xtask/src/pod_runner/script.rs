@@ -32,12 +32,10 @@ impl Script {
             let Some(name) = key.strip_prefix(PREFIX) else {
                 continue;
             };
-            let flag = match &**value {
-                "true" => Ok(true),
-                "false" => Ok(false),
-                other => Err(other),
+            let flag = || {
+                let flag = value.parse();
+                flag.with_context(|| format!("{key}: {value} is not true or false"))
             };
-            let flag = || flag.map_err(|other| anyhow::anyhow!("{key}: {other} is not true or false"));
             match name {
                 "slow-ready" => {
                     let seconds = value.parse().with_context(|| format!("{key}: {value}"))?;
@@ -50,5 +48,46 @@ impl Script {
             }
         }
         Ok(script)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn script(annotations: &[(&str, &str)]) -> Result<Script> {
+        let annotations = annotations
+            .iter()
+            .map(|&(key, value)| (key.to_owned(), value.to_owned()));
+        let mut pod = Pod::default();
+        pod.metadata.annotations = Some(BTreeMap::from_iter(annotations));
+        Script::of(&pod)
+    }
+
+    #[test]
+    fn an_annotation_that_would_do_nothing_is_refused() {
+        let read = script(&[
+            ("runner.ingress-agent.dev/slow-ready", "1.5"),
+            ("runner.ingress-agent.dev/unready", "true"),
+            ("example.test/other", "x"),
+        ]);
+        let expected = Script {
+            slow_ready: Duration::from_millis(1500),
+            unready: true,
+            ..Script::default()
+        };
+        assert_eq!(read.unwrap(), expected);
+        for (key, value) in [
+            ("ignores-term", "true"),
+            ("dies-at-once", "yes"),
+            ("slow-ready", "-1"),
+        ] {
+            assert!(
+                script(&[(&format!("{PREFIX}{key}"), value)]).is_err(),
+                "{key}: {value}"
+            );
+        }
     }
 }
