@@ -23,9 +23,8 @@ use crate::translate::{Entry, Finding};
 /// How long a watch lives, in seconds; its server ends it then. A connection that is silently dead is noticed five
 /// seconds later (kube-runtime's `WATCH_IDLE_TIMEOUT_MARGIN`).
 const WATCH_SECONDS: u32 = 25;
-/// How many objects a page of a list has. A page is in memory twice, as text and by its types: with 2,000 an agent with
-/// 21,000 objects stays tens of megabytes larger.
-const PAGE: u32 = 500;
+/// How many objects a page of a list has.
+const PAGE: u32 = 2000;
 
 /// One shelf per watch: of the cluster, or of each namespace.
 #[derive(Debug)]
