@@ -1,16 +1,16 @@
 //! What the agent says of itself, to whoever asks on this machine: `/livez`, `/readyz`, `/metrics` and
-//! `/debug/{model,plan,table,endpoints,explain}`, on a unix socket of the agent's user and, where asked for, on a
+//! `/debug/{model,plan,table,endpoints,explain,status}`, on a unix socket of the agent's user and, where asked for, on a
 //! loopback address.
 //!
 //! In: a [`Board`], which the control thread keeps up to date. Out: text and JSON, without a secret or a key. It
 //! runs on the control thread's runtime, changes nothing, and the request path never waits for it.
 
-mod ask;
 mod board;
 mod explain;
 mod model;
 mod plan;
 mod socket;
+mod status;
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -34,7 +34,6 @@ use tokio::time::timeout;
 
 use crate::metrics;
 
-pub use self::ask::{AskError, ask};
 pub use self::board::{Board, Served};
 pub use self::socket::{SOCKET, SocketError};
 
@@ -43,7 +42,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Connections served at once; further ones wait.
 const AT_ONCE: usize = 16;
 const PATHS: &str = "/livez\n/readyz\n/metrics\n/debug/model\n/debug/plan\n/debug/table\n/debug/endpoints\n\
-                     /debug/explain?url=URL\n";
+                     /debug/explain?url=URL\n/debug/status\n";
 
 /// The admin's listeners; they close with this value.
 #[derive(Debug)]
@@ -172,6 +171,7 @@ async fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Byt
         ),
         "/debug/table" => json(board.proxy().map(|proxy| proxy.describe()), "no table yet"),
         "/debug/endpoints" => json(board.proxy().map(|proxy| proxy.endpoints()), "no table yet"),
+        "/debug/status" => json(Some(status::status(board).await), ""),
         "/debug/explain" => match explain::answer(request.uri().query(), board).await {
             Ok(explanation) => json(Some(explanation), ""),
             Err((status, why)) => text(status, format!("{why}\n")),

@@ -7,6 +7,7 @@
 //!
 //! Threads: the proxy's workers, the heartbeat's, and this one, of lower priority, for everything else.
 
+mod ask;
 mod crd;
 mod explain;
 mod files;
@@ -18,10 +19,13 @@ mod publish;
 mod run;
 mod serving;
 mod starter;
+mod status;
 mod steered;
 mod stop;
 
+pub use ask::AskError;
 pub use crd::{WriteError, write_crd};
 pub use explain::{ExplainError, explain_request};
-pub use probe::{ProbeError, probe};
+pub use probe::probe;
 pub use run::{RunError, run};
+pub use status::{StatusError, write_status};

@@ -17,6 +17,8 @@ mod leader;
 mod lease;
 mod member;
 mod numbers;
+mod observer;
+mod request;
 mod secret;
 mod trouble;
 mod watching;
@@ -24,7 +26,7 @@ mod watching;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
+use kube::{Api, Client};
 use rustix::io::Errno;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -34,8 +36,10 @@ use tracing::warn;
 use crate::digest::lease as node_lease;
 use crate::model::MemberState;
 use crate::model::vip::PoolSecret;
+use observer::Heard;
 
 pub use leader::{LEADER, Leadership};
+pub use observer::Observer;
 pub use secret::SECRET;
 
 /// How long a goodbye may take: what is not announced by then, the others see by themselves.
@@ -60,11 +64,13 @@ pub enum StartError {
 /// An agent's part in its cluster; all of it ends when this is dropped. Its node's Lease stays.
 #[derive(Debug)]
 pub struct Coordination {
+    // Dropped first: a task that lived longer would take the end of `wanted` for the wish to drain.
+    _tasks: JoinSet<()>,
     leadership: Leadership,
+    observer: Observer,
     secret: watch::Receiver<Option<Arc<PoolSecret>>>,
     wanted: watch::Sender<Wanted>,
     announced: watch::Receiver<Option<MemberState>>,
-    _tasks: JoinSet<()>,
 }
 
 /// What the node's Lease is to say of this process.
@@ -72,6 +78,19 @@ pub struct Coordination {
 struct Wanted {
     state: MemberState,
     generation: Option<u64>,
+}
+
+/// Who takes part, and where.
+struct Who<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    node: &'a Arc<str>,
+    /// This process's.
+    identity: &'a Arc<str>,
+    /// The name of the node's Lease.
+    lease: &'a str,
+    /// Told whenever the API server answers.
+    heard: &'a Arc<Heard>,
 }
 
 impl Coordination {
@@ -87,20 +106,41 @@ impl Coordination {
         });
         let mut tasks = JoinSet::new();
         let secret = secret::start(client, namespace, &mut tasks);
-        let announced = member::start(client, namespace, node, &identity, wishes.clone(), &mut tasks);
-        let leadership = leader::start(client, namespace, &identity, &name, wishes, &mut tasks);
+        let heard = Arc::default();
+        let who = Who {
+            client,
+            namespace,
+            node,
+            identity: &identity,
+            lease: &name,
+            heard: &heard,
+        };
+        let announced = member::start(&who, wishes.clone(), &mut tasks);
+        let leadership = leader::start(&who, wishes, &mut tasks);
+        let observer = Observer {
+            leases: Api::namespaced(client.clone(), namespace),
+            node: Arc::clone(node),
+            leadership: leadership.clone(),
+            heard,
+        };
         Ok(Self {
+            _tasks: tasks,
             leadership,
+            observer,
             secret,
             wanted,
             announced,
-            _tasks: tasks,
         })
     }
 
     /// What whoever writes for all agents asks before each write.
     pub fn leadership(&self) -> Leadership {
         self.leadership.clone()
+    }
+
+    /// Tells who leads and what the Leases say, to people.
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
     }
 
     /// The secret that all nodes share; `None` until it was read or made. What came once never becomes `None`.

@@ -63,6 +63,9 @@ pub enum Command {
     /// neither an endpoint nor a redirect answers, 2 when there is no explanation.
     #[command(after_long_help = EXPLAIN_EXAMPLES)]
     Explain(Box<ExplainArgs>),
+    /// Says what the agent that runs here does, who leads its cluster, what the nodes say of themselves, and which
+    /// nodes announce which VIP. Exit status 1 when the agent does not serve (yet, or any more), 2 when none answers.
+    Status(StatusArgs),
     /// Prints the pinned eBPF maps in words. Works beside a running agent, and after one has ended.
     Maps(MapsArgs),
     /// Takes down what an ended agent left serving: announcements, XDP and sk_lookup links, pinned maps, VIP routes.
@@ -241,6 +244,18 @@ pub struct CheckArgs {
     /// Exit status 1 also when an object is degraded: it works, but not as written.
     #[arg(long)]
     pub strict: bool,
+}
+
+/// Flags of `status`.
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// Where the agent that is asked has its admin socket: its --run-dir.
+    #[arg(long, env = "INGRESS_AGENT_RUN_DIR", value_name = "DIR", default_value = RUN_DIR)]
+    pub run_dir: PathBuf,
+
+    /// Prints JSON: {version, state, source, cluster: {leader, leases, ...}, nodes, vips}.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `explain`.

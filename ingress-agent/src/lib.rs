@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod model;
 pub mod proxy;
 pub mod source;
+pub mod status;
 pub mod telemetry;
 pub mod translate;
 pub mod xdp;

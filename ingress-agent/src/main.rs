@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use ingress_agent::app;
 use ingress_agent::check::{self, Options, Outcome};
-use ingress_agent::config::{CheckArgs, Cli, Command, ExplainArgs, RunArgs};
+use ingress_agent::config::{CheckArgs, Cli, Command, ExplainArgs, RunArgs, StatusArgs};
 use ingress_agent::{memory, telemetry, xdp};
 use tokio::runtime::{Builder, Runtime};
 
@@ -42,6 +42,7 @@ fn command(command: Command) -> Result<ExitCode> {
         Command::Run(args) => run(*args)?,
         Command::Check(args) => return Ok(check(&args)),
         Command::Explain(args) => return explain(*args),
+        Command::Status(args) => return status(&args),
         Command::Maps(args) => {
             let description = xdp::describe::describe(&args.pins.pin_dir)?;
             write!(io::stdout(), "{description}").context("standard output")?;
@@ -83,6 +84,19 @@ fn check(args: &CheckArgs) -> ExitCode {
 fn explain(args: ExplainArgs) -> Result<ExitCode> {
     let mut out = io::stdout().lock();
     Ok(match runtime()?.block_on(app::explain_request(args, &mut out)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::from(2)
+        }
+    })
+}
+
+/// Exit status 2 where no agent answers.
+fn status(args: &StatusArgs) -> Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    Ok(match runtime()?.block_on(app::write_status(args, &mut out)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -38,5 +38,7 @@ mod pod;
 mod process;
 #[path = "agent/rotation.rs"]
 mod rotation;
+#[path = "agent/status.rs"]
+mod status;
 #[path = "agent/yaml.rs"]
 mod yaml;

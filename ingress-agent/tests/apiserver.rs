@@ -7,6 +7,8 @@
 
 #[path = "apiserver/cluster.rs"]
 mod cluster;
+#[path = "apiserver/coordination.rs"]
+mod coordination;
 #[path = "apiserver/definition.rs"]
 mod definition;
 #[path = "apiserver/faults.rs"]

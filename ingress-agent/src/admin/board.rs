@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch::Receiver;
 
+use crate::cluster::Observer;
 use crate::metrics::Control;
 use crate::model::Model;
 use crate::proxy::Proxy;
@@ -27,6 +28,7 @@ pub struct Board {
     proxy: ArcSwapOption<Proxy>,
     maps: ArcSwapOption<Maps>,
     announced: ArcSwapOption<Receiver<BTreeSet<IpAddr>>>,
+    cluster: OnceLock<Observer>,
     draining: AtomicBool,
 }
 
@@ -63,6 +65,11 @@ impl Board {
             .store(dataplane.map(|dataplane| Arc::new(dataplane.announced().clone())));
     }
 
+    /// The agent takes part in its cluster. Once.
+    pub fn coordinates(&self, observer: Observer) {
+        _ = self.cluster.set(observer);
+    }
+
     /// A model is served.
     pub fn serves(&self, model: &Arc<Model>) {
         self.model.store(Some(Arc::clone(model)));
@@ -93,13 +100,21 @@ impl Board {
 
     /// Whether traffic should be sent here.
     pub(super) fn ready(&self) -> Result<(), &'static str> {
-        if self.draining.load(Relaxed) {
+        if self.is_draining() {
             Err("draining: nothing new is taken")
         } else if self.model.load().is_none() {
             Err("the first model is not served yet")
         } else {
             Ok(())
         }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    pub(super) fn cluster(&self) -> Option<&Observer> {
+        self.cluster.get()
     }
 
     pub(super) fn model(&self) -> Option<Arc<Model>> {

@@ -1,12 +1,11 @@
 //! `ingress-agent explain`: asks a folder or a running agent, and writes the answer.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use http::StatusCode;
-
-use crate::admin::{self, AskError};
+use super::ask::{AskError, ask};
+use crate::admin;
 use crate::config::ExplainArgs;
 use crate::explain::{Basis, Explanation, Request, Subject, explain};
 use crate::model::Opening;
@@ -20,27 +19,12 @@ pub enum ExplainError {
     /// The folder cannot be read.
     #[error(transparent)]
     Read(#[from] file::ReadError),
-    /// There is no agent to ask.
-    #[error("{0}; or give a folder of manifests by -f DIR")]
-    Ask(#[from] AskError),
-    /// The agent's answer is no explanation.
-    #[error("the agent at {} did not explain as one of this version does: {why}", run_dir.display())]
-    Broken {
-        /// Its run directory.
-        run_dir: PathBuf,
-        /// What came.
-        why: serde_json::Error,
-    },
-    /// The agent does not know.
-    #[error("the agent at {} answered {status}: {why}", run_dir.display())]
-    Refused {
-        /// Its run directory.
-        run_dir: PathBuf,
-        /// The status.
-        status: StatusCode,
-        /// The reason.
-        why: String,
-    },
+    /// Nobody is there to ask.
+    #[error("{0}, or give a folder of manifests by -f DIR")]
+    NoAgent(AskError),
+    /// The agent does not say.
+    #[error(transparent)]
+    Ask(AskError),
     /// The explanation cannot be written.
     #[error("cannot write the explanation: {0}")]
     Write(#[from] io::Error),
@@ -53,7 +37,7 @@ pub async fn explain_request(args: ExplainArgs, out: &mut impl Write) -> Result<
     let request = if args.http1 { request.over_http1() } else { request };
     let explanation = match &args.folder {
         Some(folder) => of_folder(folder, args.take_over.controllers(), &request)?,
-        None => of_agent(&args.run_dir, &request).await?,
+        None => of_agent(&args.run_dir.join(admin::SOCKET), &request).await?,
     };
     if args.json {
         serde_json::to_writer_pretty(&mut *out, &explanation).map_err(io::Error::from)?;
@@ -93,18 +77,10 @@ fn of_folder(
     Ok(explain(&subject, request))
 }
 
-async fn of_agent(run_dir: &Path, request: &Request) -> Result<Explanation, ExplainError> {
-    let path = format!("/debug/explain?{}", request.query());
-    let (status, body) = admin::ask(run_dir, &path).await?;
-    if status != StatusCode::OK {
-        return Err(ExplainError::Refused {
-            run_dir: run_dir.to_owned(),
-            status,
-            why: String::from_utf8_lossy(&body).trim_end().to_owned(),
-        });
-    }
-    serde_json::from_slice(&body).map_err(|why| ExplainError::Broken {
-        run_dir: run_dir.to_owned(),
-        why,
+async fn of_agent(socket: &Path, request: &Request) -> Result<Explanation, ExplainError> {
+    let asked = ask(socket, &format!("/debug/explain?{}", request.query())).await;
+    asked.map_err(|error| match error {
+        AskError::NoAgent { .. } => ExplainError::NoAgent(error),
+        AskError::Broken { .. } | AskError::Refused { .. } => ExplainError::Ask(error),
     })
 }

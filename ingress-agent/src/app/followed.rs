@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::run::RunError;
-use crate::cluster::Coordination;
+use crate::cluster::{Coordination, Observer};
 use crate::config::{RunArgs, Source};
 use crate::source::file::{self, WatchError};
 use crate::source::kube::{self, Fleet, Saved, Scope};
@@ -68,6 +68,11 @@ impl Followed {
                 Ok(Ok(never)) => match never {},
             },
         }
+    }
+
+    /// Who tells of the others, where they find one another by the API server.
+    pub(super) fn observer(&self) -> Option<Observer> {
+        self.coordination.as_ref().map(Coordination::observer)
     }
 
     /// Tells the other agents which membership this one follows.

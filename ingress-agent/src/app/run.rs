@@ -170,6 +170,9 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     let doors = doors(&args, &settings)?;
     let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
     let mut source = Followed::start(&args, node).await?;
+    if let Some(observer) = source.observer() {
+        board.coordinates(observer);
+    }
     give_way();
 
     let mut serving = Serving::new(settings, doors);

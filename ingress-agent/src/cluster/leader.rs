@@ -6,22 +6,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client, Error};
-use rustix::io::Errno;
-use serde_json::{Value, json};
+use kube::Api;
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{error::Elapsed, sleep, timeout};
+use tokio::time::sleep;
 use tracing::info;
 
-use super::lease::{Candidate, RENEW, RENEW_DEADLINE, Step, TERM};
+use super::lease::{Candidate, RENEW, RENEW_DEADLINE, Step, TERM_SECONDS};
 use super::numbers::{self, Numbers, RECORD};
+use super::observer::Heard;
+use super::request::{RequestError, answer};
 use super::trouble::Trouble;
-use super::{Wanted, clock, identity, watching};
+use super::{Wanted, Who, clock, identity, watching};
 use crate::digest::lease::{Beat, LABEL};
 use crate::model::MemberState;
 
@@ -94,16 +95,9 @@ impl Leadership {
     }
 }
 
-/// Stands for election as `identity`, until it is wished that the node drains. `own`: the name of the node's Lease.
-pub(super) fn start(
-    client: &Client,
-    namespace: &str,
-    identity: &Arc<str>,
-    own: &str,
-    wishes: watch::Receiver<Wanted>,
-    tasks: &mut JoinSet<()>,
-) -> Leadership {
-    let api: Api<Lease> = Api::namespaced(client.clone(), namespace);
+/// Stands for election, until it is wished that the node drains.
+pub(super) fn start(who: &Who<'_>, wishes: watch::Receiver<Wanted>, tasks: &mut JoinSet<()>) -> Leadership {
+    let api: Api<Lease> = Api::namespaced(who.client.clone(), who.namespace);
     let (state, leads) = watch::channel(State::Candidate);
     let leadership = Leadership {
         term: Arc::default(),
@@ -112,13 +106,14 @@ pub(super) fn start(
     let numbers = Arc::new(Mutex::new(Numbers::default()));
     tasks.spawn(numbers::lead(
         api.clone(),
-        own.to_owned(),
+        who.lease.to_owned(),
         Arc::clone(&numbers),
         leadership.clone(),
     ));
     let election = Election {
         api,
-        identity: Arc::clone(identity),
+        identity: Arc::clone(who.identity),
+        heard: Arc::clone(who.heard),
         term: Arc::clone(&leadership.term),
         state,
         numbers,
@@ -131,35 +126,11 @@ pub(super) fn start(
 struct Election {
     api: Api<Lease>,
     identity: Arc<str>,
+    heard: Arc<Heard>,
     term: Arc<Term>,
     state: watch::Sender<State>,
     numbers: Arc<Mutex<Numbers>>,
     trouble: Trouble,
-}
-
-/// Why the Lease was not written.
-#[derive(Debug, thiserror::Error)]
-enum WriteError {
-    /// It was written by somebody since it was read.
-    #[error("it was written by somebody else")]
-    Conflict,
-    #[error("no answer within {ANSWER:?}")]
-    Late(#[from] Elapsed),
-    #[error(transparent)]
-    Api(Error),
-}
-
-impl From<Error> for WriteError {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Api(status)
-                if status.is_conflict() || status.is_already_exists() || status.is_not_found() =>
-            {
-                Self::Conflict
-            }
-            error => Self::Api(error),
-        }
-    }
 }
 
 impl Election {
@@ -186,44 +157,38 @@ impl Election {
         // As the last look or the watch showed it.
         let mut lease: Option<Lease> = None;
         loop {
-            let until = match candidate.step(clock::now()) {
-                Step::Wait(until) => until,
-                step => {
-                    let asked_at = clock::now();
-                    let answer = match step {
-                        Step::Take => self.take(lease.as_ref()).await.map(Some),
-                        Step::Look | Step::Wait(_) => self.look().await,
-                    };
-                    match answer {
-                        Ok(now) if step == Step::Take => {
-                            self.trouble.over();
-                            self.term.lasts_until(asked_at + RENEW_DEADLINE);
-                            return now;
-                        }
-                        Ok(now) => {
-                            self.trouble.over();
-                            candidate.see(beat(now.as_ref()), clock::now());
-                            lease = now;
-                            continue;
-                        }
-                        // Somebody was faster: what is now is looked at.
-                        Err(WriteError::Conflict) => {
-                            if let Ok(now) = self.look().await {
-                                candidate.see(beat(now.as_ref()), clock::now());
-                                lease = now;
-                                continue;
-                            }
-                        }
-                        Err(error) => self.trouble.tell(&error),
+            let asked_at = clock::now();
+            let answer = match candidate.step(asked_at) {
+                Step::Wait(until) => Ok(until),
+                Step::Take => match self.take(lease.as_ref()).await {
+                    Ok(taken) => {
+                        self.answered();
+                        self.term.lasts_until(asked_at + RENEW_DEADLINE);
+                        return Some(taken);
                     }
-                    candidate.unanswered();
-                    clock::now() + AGAIN
-                }
+                    Err(RequestError::Outdated) => {
+                        candidate.outdated();
+                        Ok(asked_at)
+                    }
+                    Err(error) => Err(error),
+                },
+                Step::Look => self.look().await.map(|now| {
+                    self.answered();
+                    candidate.see(beat(now.as_ref()), clock::now());
+                    lease = now;
+                    asked_at
+                }),
             };
+            let until = answer.unwrap_or_else(|error| {
+                self.trouble.tell(&error);
+                candidate.unanswered();
+                clock::now() + AGAIN
+            });
             tokio::select! {
                 () = sleep(until.saturating_sub(clock::now())) => {}
                 object = objects.next() => match object {
                     Some(Ok(now)) => {
+                        self.answered();
                         candidate.see(beat(now.as_ref()), clock::now());
                         lease = now;
                     }
@@ -247,21 +212,24 @@ impl Election {
             if !self.term.is_on(asked_at) {
                 return None;
             }
-            pause = match self.write(&lease, self.spec(&lease, false)).await {
+            pause = match self.write(&lease, &self.spec()).await {
                 Ok(renewed) => {
-                    self.trouble.over();
+                    self.answered();
                     self.term.lasts_until(asked_at + RENEW_DEADLINE);
                     lease = renewed;
                     RENEW.mul_f64(0.95) + jitter() / 10
                 }
                 // It may be an annotation, or an own write whose answer was lost.
-                Err(WriteError::Conflict) => match self.look().await {
+                Err(RequestError::Outdated) => match self.look().await {
                     Ok(Some(now)) if beat(Some(&now)).holder() == Some(&*self.identity) => {
                         lease = now;
                         Duration::ZERO
                     }
                     Ok(_) => return None,
-                    Err(_) => AGAIN,
+                    Err(error) => {
+                        self.trouble.tell(&error);
+                        AGAIN
+                    }
                 },
                 Err(error) => {
                     self.trouble.tell(&error);
@@ -271,59 +239,64 @@ impl Election {
         }
     }
 
-    async fn look(&self) -> Result<Option<Lease>, WriteError> {
-        Ok(timeout(ANSWER, self.api.get_opt(LEADER)).await??)
+    fn answered(&mut self) {
+        self.trouble.over();
+        self.heard.now();
+    }
+
+    async fn look(&self) -> Result<Option<Lease>, RequestError> {
+        answer(ANSWER, self.api.get_opt(LEADER)).await
     }
 
     /// Takes the Lease as it was seen, or makes it.
-    async fn take(&self, lease: Option<&Lease>) -> Result<Lease, WriteError> {
+    async fn take(&self, lease: Option<&Lease>) -> Result<Lease, RequestError> {
         self.numbers().adopt(record(lease), clock::now());
-        let Some(lease) = lease else {
-            let (key, _) = LABEL;
-            let made = json!({
-                "metadata": {"name": LEADER, "labels": {key: "leader"}},
-                "spec": self.spec(&Lease::default(), true),
-            });
-            let made =
-                serde_json::from_value(made).map_err(|error| WriteError::Api(Error::SerdeError(error)))?;
-            return Ok(timeout(ANSWER, self.api.create(&PostParams::default(), &made)).await??);
+        let mut spec = self.spec();
+        spec.acquire_time.clone_from(&spec.renew_time);
+        let transitions = lease.and_then(|lease| lease.spec.as_ref()?.lease_transitions);
+        spec.lease_transitions = Some(transitions.unwrap_or_default().saturating_add(1));
+        if let Some(lease) = lease {
+            return self.write(lease, &spec).await;
+        }
+        let (key, _) = LABEL;
+        let new = Lease {
+            metadata: ObjectMeta {
+                name: Some(LEADER.to_owned()),
+                labels: Some([(key.to_owned(), "leader".to_owned())].into()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(spec),
         };
-        self.write(lease, self.spec(lease, true)).await
+        answer(ANSWER, self.api.create(&PostParams::default(), &new)).await
     }
 
     /// Lets others lead at once; what fails, they see by themselves.
     async fn release(&self, lease: &Lease) {
-        let spec = json!({"holderIdentity": "", "renewTime": MicroTime(Timestamp::now())});
-        _ = self.write(lease, spec).await;
+        let mut spec = self.spec();
+        spec.holder_identity = Some(String::new());
+        _ = self.write(lease, &spec).await;
     }
 
-    fn spec(&self, lease: &Lease, is_new: bool) -> Value {
-        let now = MicroTime(Timestamp::now());
-        let mut spec = json!({
-            "holderIdentity": *self.identity,
-            "leaseDurationSeconds": TERM.as_secs(),
-            "renewTime": now,
-        });
-        if is_new {
-            let transitions = lease.spec.as_ref().and_then(|spec| spec.lease_transitions);
-            spec["acquireTime"] = json!(now);
-            spec["leaseTransitions"] = json!(transitions.unwrap_or_default().saturating_add(1));
+    fn spec(&self) -> LeaseSpec {
+        LeaseSpec {
+            holder_identity: Some(self.identity.to_string()),
+            lease_duration_seconds: Some(TERM_SECONDS.into()),
+            renew_time: Some(MicroTime(Timestamp::now())),
+            ..LeaseSpec::default()
         }
-        spec
     }
 
     /// Writes it, if nobody has since it was read.
-    async fn write(&self, lease: &Lease, spec: Value) -> Result<Lease, WriteError> {
+    async fn write(&self, lease: &Lease, spec: &LeaseSpec) -> Result<Lease, RequestError> {
         let record = self.numbers().record(clock::now());
-        let patch = json!({
+        let patch = Patch::Merge(json!({
             "metadata": {
                 "resourceVersion": lease.metadata.resource_version,
                 "annotations": {RECORD: record},
             },
             "spec": spec,
-        });
-        let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
-        Ok(timeout(ANSWER, self.api.patch(LEADER, &parameters, &patch)).await??)
+        }));
+        answer(ANSWER, self.api.patch(LEADER, &PatchParams::default(), &patch)).await
     }
 
     fn numbers(&self) -> MutexGuard<'_, Numbers> {
@@ -355,7 +328,7 @@ async fn drains(wishes: &mut watch::Receiver<Wanted>) {
 /// Up to a second, so that candidates and leaders of several clusters do not write at once. Without random bytes
 /// they do, which harms nothing.
 fn jitter() -> Duration {
-    let random = identity::random().unwrap_or_else(|_: Errno| [0; 2]);
+    let random = identity::random().unwrap_or([0; 2]);
     Duration::from_secs(1).mul_f64(f64::from(u16::from_ne_bytes(random)) / f64::from(u16::MAX))
 }
 

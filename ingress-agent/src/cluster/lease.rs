@@ -10,7 +10,9 @@ use std::time::Duration;
 use crate::digest::lease::{Beat, DURATION_SECONDS};
 
 /// After so long without a heartbeat the leader's Lease is free.
-pub(super) const TERM: Duration = Duration::from_secs(10);
+pub(super) const TERM: Duration = Duration::from_secs(TERM_SECONDS as u64);
+/// [`TERM`] in seconds.
+pub(super) const TERM_SECONDS: u16 = 10;
 /// How often a leader renews it.
 pub(super) const RENEW: Duration = Duration::from_secs(3);
 /// A leader that could not renew for so long leads no more: before anybody else may, with room for a write that is
@@ -82,6 +84,11 @@ impl Candidate {
         if let Some(seen) = &mut self.seen {
             seen.confirmed = None;
         }
+    }
+
+    /// Takes note that the Lease is another than was seen.
+    pub(super) fn outdated(&mut self) {
+        self.seen = None;
     }
 
     /// What to do at `now`.

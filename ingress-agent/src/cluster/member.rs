@@ -12,15 +12,17 @@ use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client, Error};
+use kube::{Api, Error};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, error::Elapsed, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use super::observer::Heard;
+use super::request::{RequestError, answer};
 use super::trouble::Trouble;
-use super::{Wanted, identity, watching};
+use super::{Wanted, Who, identity, watching};
 use crate::digest::lease::{self, Announced, Beat, DURATION_SECONDS, LABEL};
 use crate::model::MemberState;
 
@@ -33,23 +35,21 @@ const ANSWER: Duration = Duration::from_secs(4);
 
 /// Keeps the Lease. Out: which state the API server was last told of.
 pub(super) fn start(
-    client: &Client,
-    namespace: &str,
-    node: &Arc<str>,
-    identity: &Arc<str>,
+    who: &Who<'_>,
     wishes: watch::Receiver<Wanted>,
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<Option<MemberState>> {
     let (told, announced) = watch::channel(None);
     let member = Member {
-        leases: Api::namespaced(client.clone(), namespace),
-        name: lease::name(node).unwrap_or_default(),
-        identity: Arc::clone(identity),
+        leases: Api::namespaced(who.client.clone(), who.namespace),
+        name: who.lease.to_owned(),
+        identity: Arc::clone(who.identity),
+        heard: Arc::clone(who.heard),
         last: None,
         trouble: Trouble::new("writing this node's Lease"),
     };
-    let nodes = Api::all(client.clone());
-    tasks.spawn(member.keep(nodes, Arc::clone(node), wishes, told));
+    let nodes = Api::all(who.client.clone());
+    tasks.spawn(member.keep(nodes, Arc::clone(who.node), wishes, told));
     announced
 }
 
@@ -86,18 +86,10 @@ struct Member {
     leases: Api<Lease>,
     name: String,
     identity: Arc<str>,
+    heard: Arc<Heard>,
     /// The Lease as it was written or read last.
     last: Option<Lease>,
     trouble: Trouble,
-}
-
-/// Why the Lease was not written.
-#[derive(Debug, thiserror::Error)]
-enum WriteError {
-    #[error("no answer within {ANSWER:?}")]
-    Late(#[from] Elapsed),
-    #[error(transparent)]
-    Api(#[from] Error),
 }
 
 impl Member {
@@ -148,6 +140,7 @@ impl Member {
             due = match self.write(own, wanted).await {
                 Ok(()) => {
                     self.trouble.over();
+                    self.heard.now();
                     told.send_replace(Some(wanted.state));
                     begun + RENEW
                 }
@@ -160,22 +153,23 @@ impl Member {
     }
 
     /// Writes what is this node's to write: over what it was last, else over what there is, else anew.
-    async fn write(&mut self, own: &Own, wanted: Wanted) -> Result<(), WriteError> {
+    async fn write(&mut self, own: &Own, wanted: Wanted) -> Result<(), RequestError> {
         loop {
             let last = match self.last.take() {
                 Some(last) => Some(last),
-                None => timeout(ANSWER, self.leases.get_opt(&self.name)).await??,
+                None => answer(ANSWER, self.leases.get_opt(&self.name)).await?,
             };
             let body = self.body(own, wanted, last.as_ref());
             let written = match &last {
                 Some(last) => {
                     self.tell_takeover(last);
                     let (parameters, patch) = (PatchParams::default(), Patch::Merge(body));
-                    timeout(ANSWER, self.leases.patch(&self.name, &parameters, &patch)).await?
+                    answer(ANSWER, self.leases.patch(&self.name, &parameters, &patch)).await
                 }
                 None => {
-                    let new = serde_json::from_value(body).map_err(Error::SerdeError)?;
-                    timeout(ANSWER, self.leases.create(&PostParams::default(), &new)).await?
+                    let new = serde_json::from_value(body)
+                        .map_err(|error| RequestError::Api(Error::SerdeError(error)))?;
+                    answer(ANSWER, self.leases.create(&PostParams::default(), &new)).await
                 }
             };
             match written {
@@ -184,11 +178,8 @@ impl Member {
                     return Ok(());
                 }
                 // The leader's number, or a Lease that came or went: what there is now is read.
-                Err(Error::Api(status))
-                    if status.is_conflict()
-                        || status.is_already_exists()
-                        || (status.is_not_found() && last.is_some()) => {}
-                Err(error) => return Err(error.into()),
+                Err(RequestError::Outdated) => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -217,9 +208,11 @@ impl Member {
         announced.write(&mut annotations);
         let (key, value) = LABEL;
         let now = MicroTime(Timestamp::now());
-        let mut body = json!({
+        json!({
             "metadata": {
                 "name": self.name,
+                // None: it is made.
+                "resourceVersion": last.and_then(|last| last.metadata.resource_version.as_deref()),
                 "labels": {key: value},
                 "annotations": annotations,
                 "ownerReferences": [
@@ -231,10 +224,33 @@ impl Member {
                 "leaseDurationSeconds": DURATION_SECONDS,
                 "renewTime": now,
             },
-        });
-        if let Some(last) = last {
-            body["metadata"]["resourceVersion"] = json!(last.metadata.resource_version);
-        }
-        body
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_reached_at_its_internal_addresses() {
+        let node = serde_json::from_value(json!({
+            "metadata": {"name": "a.example", "uid": "u-1", "labels": {"zone": "b"}},
+            "status": {"addresses": [
+                {"type": "Hostname", "address": "192.0.2.9"},
+                {"type": "ExternalIP", "address": "198.51.100.1"},
+                {"type": "InternalIP", "address": "2001:db8::1"},
+                {"type": "InternalIP", "address": "192.0.2.1"},
+                {"type": "InternalIP", "address": "127.0.0.1"},
+                {"type": "InternalIP", "address": "a.example"},
+            ]},
+        }));
+        let own = Own::of(node.unwrap());
+        let addresses: Vec<_> = own.addresses.iter().map(IpAddr::to_string).collect();
+        assert_eq!(addresses, ["2001:db8::1", "192.0.2.1"]);
+        assert_eq!(
+            (&*own.name, &*own.uid, &*own.labels["zone"]),
+            ("a.example", "u-1", "b")
+        );
     }
 }

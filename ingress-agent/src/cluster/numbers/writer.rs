@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
-use kube::{Api, Error};
 use serde_json::json;
-use tokio::time::{error::Elapsed, sleep, timeout};
+use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::{Given, Numbers};
 use crate::cluster::leader::Leadership;
 use crate::cluster::lease::Judge;
+use crate::cluster::request::{RequestError, answer};
 use crate::cluster::trouble::Trouble;
 use crate::cluster::{clock, watching};
 use crate::digest::lease::{Beat, LABEL, digest, number_annotation};
@@ -71,15 +72,6 @@ struct Known {
     number: Option<NonZeroU16>,
     uid: Option<String>,
     version: Option<String>,
-}
-
-/// Why a Lease was not written.
-#[derive(Debug, thiserror::Error)]
-enum WriteError {
-    #[error("no answer within {ANSWER:?}")]
-    Late(#[from] Elapsed),
-    #[error(transparent)]
-    Api(#[from] Error),
 }
 
 impl Writer {
@@ -151,7 +143,7 @@ impl Writer {
     }
 
     /// Writes what is to be written now.
-    async fn catch_up(&mut self) -> Result<(), WriteError> {
+    async fn catch_up(&mut self) -> Result<(), RequestError> {
         let now = clock::now();
         let nodes = self.leases.values().filter(|known| !known.node.is_empty());
         let nodes = nodes.map(|known| (Arc::clone(&known.node), known.number));
@@ -171,7 +163,7 @@ impl Writer {
         Ok(())
     }
 
-    async fn give(&mut self, given: Given) -> Result<(), WriteError> {
+    async fn give(&mut self, given: Given) -> Result<(), RequestError> {
         let Given {
             node,
             number,
@@ -192,7 +184,7 @@ impl Writer {
             "metadata": {"resourceVersion": known.version, "annotations": {key: value}},
         }));
         let parameters = PatchParams::default();
-        match timeout(ANSWER, self.api.patch(name, &parameters, &patch)).await? {
+        match answer(ANSWER, self.api.patch(name, &parameters, &patch)).await {
             Ok(written) => {
                 known.version = written.metadata.resource_version;
                 known.number = Some(number);
@@ -206,12 +198,12 @@ impl Writer {
                 Ok(())
             }
             // The watch shows what it is now, and then it is decided anew.
-            Err(Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(()),
-            Err(error) => Err(error.into()),
+            Err(RequestError::Outdated) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
-    async fn delete(&mut self, name: &str) -> Result<(), WriteError> {
+    async fn delete(&mut self, name: &str) -> Result<(), RequestError> {
         let Some(known) = self.leases.get(name) else {
             return Ok(());
         };
@@ -222,13 +214,13 @@ impl Writer {
             resource_version: known.version.clone(),
             uid: known.uid.clone(),
         });
-        match timeout(ANSWER, self.api.delete(name, &as_seen)).await? {
+        match answer(ANSWER, self.api.delete(name, &as_seen)).await {
             Ok(_) => {
                 info!(node = %known.node, "its Lease ended ten minutes ago: the node is no member any more");
                 Ok(())
             }
-            Err(Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(()),
-            Err(error) => Err(error.into()),
+            Err(RequestError::Outdated) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The other end of the admin's socket: one question to the agent that runs here.
+//! A question to the agent that runs here, by its admin socket.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,9 @@ use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
-
-use super::SOCKET;
 
 /// How long an agent may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,21 +35,39 @@ pub enum AskError {
         /// What came.
         why: String,
     },
+    /// The agent does not know.
+    #[error("the agent at {} answered {status}: {why}", socket.display())]
+    Refused {
+        /// Its admin socket.
+        socket: PathBuf,
+        /// The status.
+        status: StatusCode,
+        /// The reason.
+        why: String,
+    },
 }
 
-/// Asks the agent that keeps its files in a run directory for a path, with its query if it has one.
-pub async fn ask(run_dir: &Path, path: &str) -> Result<(StatusCode, Bytes), AskError> {
-    let socket = run_dir.join(SOCKET);
-    let asked = timeout(PATIENCE, exchange(&socket, path)).await;
-    asked.unwrap_or_else(|_| {
-        Err(AskError::NoAgent {
-            cause: io::ErrorKind::TimedOut.into(),
-            socket,
-        })
+/// What the agent answers to a path, from JSON.
+pub(super) async fn ask<T: DeserializeOwned>(socket: &Path, path: &str) -> Result<T, AskError> {
+    let body = get(socket, path).await?;
+    serde_json::from_slice(&body).map_err(|error| AskError::Broken {
+        socket: socket.to_owned(),
+        why: error.to_string(),
     })
 }
 
-async fn exchange(socket: &Path, path: &str) -> Result<(StatusCode, Bytes), AskError> {
+/// What the agent answers to a path.
+pub(super) async fn get(socket: &Path, path: &str) -> Result<Bytes, AskError> {
+    let late = || AskError::NoAgent {
+        socket: socket.to_owned(),
+        cause: io::ErrorKind::TimedOut.into(),
+    };
+    timeout(PATIENCE, exchange(socket, path))
+        .await
+        .unwrap_or_else(|_| Err(late()))
+}
+
+async fn exchange(socket: &Path, path: &str) -> Result<Bytes, AskError> {
     let broken = |why: String| AskError::Broken {
         socket: socket.to_owned(),
         why,
@@ -64,17 +81,25 @@ async fn exchange(socket: &Path, path: &str) -> Result<(StatusCode, Bytes), AskE
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| broken(error.to_string()))?;
-    let request = Request::get(path)
+    let asked = Request::get(path)
         .header(header::HOST, "ingress-agent")
         .body(Empty::<Bytes>::new())
         .map_err(|error| broken(error.to_string()))?;
     let answered = async {
-        let response = sender.send_request(request).await?;
+        let response = sender.send_request(asked).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
         Ok::<_, hyper::Error>((status, body))
     };
     // The connection ends by itself after its one answer.
     let (answered, _) = tokio::join!(answered, connection);
-    answered.map_err(|error| broken(error.to_string()))
+    let (status, body) = answered.map_err(|error| broken(error.to_string()))?;
+    if status != StatusCode::OK {
+        return Err(AskError::Refused {
+            socket: socket.to_owned(),
+            status,
+            why: String::from_utf8_lossy(&body).trim_end().to_owned(),
+        });
+    }
+    Ok(body)
 }

@@ -1,0 +1,112 @@
+//! What a running agent says of itself and its cluster: as JSON between the agent and `ingress-agent status`, and as
+//! text for people.
+
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use serde::{Deserialize, Serialize};
+
+mod text;
+
+/// An agent's state at one moment.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// What it does; see [`State`].
+    pub state: State,
+    /// What it knows of the objects.
+    pub source: Source,
+    /// What it and others say of themselves to the API server; `None`: nothing is said there.
+    pub cluster: Option<Cluster>,
+    /// The nodes of the pools, by number.
+    pub nodes: Vec<Node>,
+    /// Where it serves, by address and port.
+    pub vips: Vec<Vip>,
+}
+
+/// What an agent does.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Nothing is served yet.
+    #[default]
+    Starting,
+    /// It serves.
+    Serving,
+    /// It takes nothing new.
+    Draining,
+}
+
+/// How old what is served may be. Seconds.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Source {
+    /// Since the source last told a change; `None`: it has not told anything yet.
+    pub changed_seconds_ago: Option<u64>,
+    /// Since what it told last came into effect wholly; `None`: it has not.
+    pub applied_seconds_ago: Option<u64>,
+    /// Objects, or parts of them, that are not served.
+    pub refused: u64,
+    /// Objects that are not served as written.
+    pub degraded: u64,
+}
+
+/// What the API server was told, and when.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Cluster {
+    /// This node's name.
+    pub node: String,
+    /// Whether this agent leads.
+    pub leads: bool,
+    /// Seconds since the API server last took or answered something for this agent's Leases; `None`: never.
+    pub answered_seconds_ago: Option<u64>,
+    /// The node whose agent leads; `None`: nobody does, or the API server did not say.
+    pub leader: Option<String>,
+    /// The nodes' Leases, by name.
+    pub leases: Vec<Lease>,
+    /// Why the API server did not say who leads and which Leases there are.
+    pub error: Option<String>,
+}
+
+/// A node's Lease.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Lease {
+    /// The node.
+    pub node: String,
+    /// What the leader gave it.
+    pub number: Option<NonZeroU16>,
+    /// Whether it drains.
+    pub draining: bool,
+    /// Where others reach it.
+    pub addresses: Vec<IpAddr>,
+    /// The hash of the membership that is in force there, as 16 hex digits.
+    pub generation: Option<String>,
+    /// Seconds since it was renewed, by the wall clocks of both nodes; `None`: it never was, or will be.
+    pub renewed_seconds_ago: Option<u64>,
+    /// Why it cannot be used.
+    pub faults: Vec<String>,
+}
+
+/// A node as this agent takes it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub number: NonZeroU16,
+    /// Whether it drains, or is taken for gone.
+    pub draining: bool,
+}
+
+/// An address and port.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Vip {
+    /// `ADDRESS-PORT-PROTOCOL`.
+    pub vip: String,
+    /// Whether TLS ends there.
+    pub tls: bool,
+    /// The VipPool; `None`: an ordinary listener, which nobody announces.
+    pub pool: Option<String>,
+    /// The nodes that announce it: those of the pool that do not drain.
+    pub announced_by: Vec<String>,
+}
