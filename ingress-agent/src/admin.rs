@@ -5,7 +5,6 @@
 //! In: a [`Board`], which the control thread keeps up to date. Out: text and JSON, without a secret or a key. It
 //! runs on the control thread's runtime, changes nothing, and the request path never waits for it.
 
-mod ask;
 mod board;
 mod explain;
 mod model;
@@ -35,7 +34,6 @@ use tokio::time::timeout;
 
 use crate::metrics;
 
-pub use self::ask::{AskError, ask};
 pub use self::board::Board;
 pub use self::socket::{SOCKET, SocketError};
 

@@ -26,6 +26,6 @@ mod stop;
 pub use ask::AskError;
 pub use crd::{WriteError, write_crd};
 pub use explain::{ExplainError, explain_request};
-pub use probe::{ProbeError, probe};
+pub use probe::probe;
 pub use run::{RunError, run};
 pub use status::{StatusError, write_status};

@@ -37,7 +37,7 @@ pub async fn explain_request(args: ExplainArgs, out: &mut impl Write) -> Result<
     let request = if args.http1 { request.over_http1() } else { request };
     let explanation = match &args.folder {
         Some(folder) => of_folder(folder, args.take_over.controllers(), &request)?,
-        None => of_agent(&args.run_dir, &request).await?,
+        None => of_agent(&args.run_dir.join(admin::SOCKET), &request).await?,
     };
     if args.json {
         serde_json::to_writer_pretty(&mut *out, &explanation).map_err(io::Error::from)?;
@@ -77,10 +77,10 @@ fn of_folder(
     Ok(explain(&subject, request))
 }
 
-async fn of_agent(run_dir: &Path, request: &Request) -> Result<Explanation, ExplainError> {
-    let asked = ask(run_dir, &format!("/debug/explain?{}", request.query())).await;
+async fn of_agent(socket: &Path, request: &Request) -> Result<Explanation, ExplainError> {
+    let asked = ask(socket, &format!("/debug/explain?{}", request.query())).await;
     asked.map_err(|error| match error {
-        AskError::Silent(admin::AskError::NoAgent { .. }) => ExplainError::NoAgent(error),
-        AskError::Silent(_) | AskError::Broken { .. } | AskError::Refused { .. } => ExplainError::Ask(error),
+        AskError::NoAgent { .. } => ExplainError::NoAgent(error),
+        AskError::Broken { .. } | AskError::Refused { .. } => ExplainError::Ask(error),
     })
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::ask::{AskError, ask};
+use crate::admin;
 use crate::config::StatusArgs;
 use crate::status::{State, Status};
 
@@ -19,7 +20,7 @@ pub enum StatusError {
 
 /// Writes what the agent says of itself. `true`: it serves.
 pub async fn write_status(args: &StatusArgs, out: &mut impl Write) -> Result<bool, StatusError> {
-    let status: Status = ask(&args.run_dir, "/debug/status").await?;
+    let status: Status = ask(&args.run_dir.join(admin::SOCKET), "/debug/status").await?;
     if args.json {
         serde_json::to_writer_pretty(&mut *out, &status).map_err(io::Error::from)?;
         writeln!(out)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use xtask::control_plane::Binaries;
 
 /// Every folder that is to be applied, below [`folder`].
@@ -35,6 +35,7 @@ pub(crate) fn objects(yaml: &str) -> BTreeMap<[String; 3], Value> {
         if let Some(Value::Array(env)) = object.pointer_mut("/spec/template/spec/containers/0/env") {
             env.sort_by_key(|variable| variable["name"].as_str().unwrap().to_owned());
         }
+        same_numbers(&mut object);
         let text = |at: &str| {
             object
                 .pointer(at)
@@ -46,6 +47,24 @@ pub(crate) fn objects(yaml: &str) -> BTreeMap<[String; 3], Value> {
         assert!(objects.insert(key.clone(), object).is_none(), "{key:?} twice");
     }
     objects
+}
+
+/// JSON has one kind of number: kustomize writes 1 for 1.0.
+fn same_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let text = number.to_string();
+            if let Some(whole) = text
+                .strip_suffix(".0")
+                .and_then(|whole| whole.parse::<i64>().ok())
+            {
+                *value = json!(whole);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(same_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(same_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 /// The one DaemonSet's Pod template's spec.
