@@ -36,7 +36,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -119,7 +119,7 @@ impl Builder {
     pub fn build(self) -> Result<Lab> {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let scratch = Scratch::begin()?;
+        let scratch = Arc::new(Scratch::begin()?);
         allow_many_connections()?;
         let make = |name: &str| scratch.namespace(name);
 
@@ -144,6 +144,7 @@ impl Builder {
             nodes,
             pods,
             manifests,
+            pod_network,
             scratch,
             _turn: turn,
         })
@@ -159,7 +160,8 @@ pub struct Lab {
     nodes: Vec<Node>,
     manifests: Manifests,
     agent: PathBuf,
-    scratch: Scratch,
+    pod_network: Namespace,
+    scratch: Arc<Scratch>,
     /// One lab at a time in a process: tests of it run one after the other.
     _turn: MutexGuard<'static, ()>,
 }
@@ -200,6 +202,16 @@ impl Lab {
     /// The pods, to stop one.
     pub fn pods_mut(&mut self) -> &mut [Pod] {
         &mut self.pods
+    }
+
+    /// The network of the pods, which every node has an address of.
+    pub fn pod_network(&self) -> &Namespace {
+        &self.pod_network
+    }
+
+    /// What is removed with the lab.
+    pub fn scratch(&self) -> &Arc<Scratch> {
+        &self.scratch
     }
 
     /// Attaches a program that is not the agent's to a node's NIC, until the descriptor is closed.

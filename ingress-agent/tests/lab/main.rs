@@ -7,6 +7,7 @@
 
 mod announce;
 mod change;
+mod cluster;
 mod crash;
 mod drain;
 mod flow;

@@ -1,0 +1,256 @@
+//! Agents that find one another, their VIPs and their leader by a real API server.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use xtask::control_plane::{Binaries, Place, Plane};
+use xtask::lab::{Lab, NIC, Process, VIP_V4, VIP_V6, node_addresses};
+use xtask::pod_runner::{Node, PodRunner};
+
+/// How long what is to come may take on a machine that has other things to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Where the API server listens, in the pod network.
+const API: [u8; 4] = [10, 2, 0, 254];
+
+/// Agents first: they end before what they call.
+pub(crate) struct Cluster {
+    pub(crate) agents: Vec<(u8, Process)>,
+    _runner: PodRunner,
+    pub(crate) plane: Plane,
+    pub(crate) lab: Lab,
+}
+
+impl Cluster {
+    /// A lab whose three nodes are Nodes, with a class, and Services and Ingresses for its pods. No agent runs yet.
+    pub(crate) fn start() -> Option<Self> {
+        let lab = super::lab(3)?;
+        let binaries = Binaries::find_or_build(&mut |line| eprintln!("{line}")).unwrap();
+        let network = lab.pod_network().clone();
+        let address = ["address", "add", "10.2.0.254/24", "dev", "pods"];
+        network.output("ip", &address).unwrap();
+        let place = Place {
+            namespace: Some(network.clone()),
+            address: API.into(),
+        };
+        let plane = Plane::start(lab.scratch(), binaries, place, false).unwrap();
+        let nodes = (1..=3).map(|number| Node {
+            name: format!("node{number}"),
+            addresses: node_addresses(number).into(),
+            namespace: lab.node(number).unwrap().clone(),
+        });
+        let runner = PodRunner::start(&plane, lab.scratch(), &network, nodes.collect(), []).unwrap();
+        let cluster = Self {
+            agents: Vec::new(),
+            _runner: runner,
+            plane,
+            lab,
+        };
+        cluster.apply(include_str!("../../../deploy/base/crd.yaml"));
+        let wait = [
+            "wait",
+            "--for=condition=Established",
+            "crd/vippools.ingress-agent.dev",
+        ];
+        cluster.plane.kubectl(&wait).unwrap();
+        cluster.apply(OBJECTS);
+        Some(cluster)
+    }
+
+    pub(crate) fn apply(&self, yaml: &str) {
+        self.plane.kubectl_with(&["apply", "-f", "-"], yaml).unwrap();
+    }
+
+    /// Starts a node's agent, and waits for nothing.
+    pub(crate) fn spawn(&mut self, number: u8) {
+        let name = format!("node{number}");
+        let own = |kind: &str| self.lab.directory().join(format!("{name}-{kind}"));
+        let mut command = self
+            .lab
+            .node(number)
+            .unwrap()
+            .command(env!("CARGO_BIN_EXE_ingress-agent"));
+        command
+            .args([
+                "run",
+                "--source",
+                "kube",
+                "--namespace",
+                "ingress",
+                "--node",
+                &name,
+            ])
+            .args(["--interface", NIC, "--drain-timeout", "10s", "--pin-dir"])
+            .arg(self.lab.pins(number))
+            .arg("--run-dir")
+            .arg(own("run"))
+            .arg("--state-dir")
+            .arg(own("state"))
+            .env("KUBECONFIG", self.plane.kubeconfig())
+            .env("NO_COLOR", "1");
+        let agent = self.lab.scratch().start(&name, &mut command).unwrap();
+        self.agents.push((number, agent));
+    }
+
+    pub(crate) fn take(&mut self, number: u8) -> Process {
+        let position = self.agents.iter().position(|(own, _)| *own == number).unwrap();
+        self.agents.remove(position).1
+    }
+
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
+        self.plane.kubectl(arguments).unwrap()
+    }
+
+    /// What an Ingress's status says, in its order.
+    fn addresses(&self, ingress: &str) -> String {
+        let path = "--output=jsonpath={.status.loadBalancer.ingress[*].ip}";
+        self.kubectl(&["get", "ingress", ingress, path])
+    }
+
+    /// Who holds the leader's Lease: the name of its node.
+    fn leader(&self) -> String {
+        let path = "--output=jsonpath={.spec.holderIdentity}";
+        let lease = [
+            "get",
+            "lease",
+            "ingress-agent-leader",
+            "--namespace",
+            "ingress",
+            path,
+        ];
+        let holder = self.plane.kubectl(&lease).unwrap_or_default();
+        holder.split('_').next().unwrap_or_default().to_owned()
+    }
+
+    /// Whether a request to a VIP is answered by a pod.
+    fn serves(&self, address: IpAddr) -> bool {
+        self.lab
+            .client()
+            .echo(address, "http://shop.test/")
+            .is_ok_and(|echo| echo.pod.starts_with("red"))
+    }
+
+    /// Waits until something holds, and says how long it took.
+    #[track_caller]
+    pub(crate) fn eventually(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) -> Duration {
+        let begin = Instant::now();
+        while !holds(self) {
+            assert!(begin.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        begin.elapsed()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for (number, agent) in &self.agents {
+                eprintln!("--- node{number}\n{}", agent.log());
+            }
+        }
+    }
+}
+
+const OBJECTS: &str = "\
+apiVersion: v1
+kind: Namespace
+metadata: {name: ingress}
+---
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: xdp}
+spec: {controller: ingress-agent.dev/xdp}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: red}
+spec: {ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: red-1, labels: {kubernetes.io/service-name: red}}
+addressType: IPv4
+ports: [{port: 8080}]
+endpoints: [{addresses: [10.2.0.11]}, {addresses: [10.2.0.12]}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: shop}
+spec:
+  ingressClassName: xdp
+  rules:
+  - host: shop.test
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: red, port: {number: 80}}}}]}
+";
+
+const POOL: &str = "\
+apiVersion: ingress-agent.dev/v1alpha1
+kind: VipPool
+metadata: {name: edge}
+spec: {addresses: [192.0.2.10, '2001:db8:1::10'], classes: [xdp]}
+";
+
+#[test]
+fn an_ingress_gets_the_pool_s_addresses_and_the_node_s_own_where_there_is_no_pool() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    cluster.apply(POOL);
+    for number in 1..=3 {
+        cluster.spawn(number);
+    }
+    let both = format!("{VIP_V4} {VIP_V6}");
+    let took = cluster.eventually("the address in the status", |cluster| {
+        cluster.addresses("shop") == both
+    });
+    eprintln!("the first address after {took:?}");
+    for vip in [VIP_V4, VIP_V6] {
+        cluster.eventually("an answer", |cluster| cluster.serves(vip));
+    }
+    // All nodes follow the same membership.
+    let generations = |cluster: &Cluster| {
+        let path = "--output=jsonpath={.items[*].metadata.annotations.ingress-agent\\.dev/generation}";
+        let text = cluster.kubectl(&["get", "leases", "--namespace", "ingress", path]);
+        text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    cluster.eventually("the same membership", |cluster| {
+        let generations = generations(cluster);
+        generations.len() == 3 && generations.iter().all(|one| Some(one) == generations.first())
+    });
+
+    // No pool: the nodes' own addresses, until there is one again.
+    cluster.kubectl(&["delete", "vippool", "edge"]);
+    let nodes: Vec<_> = (1..=3).flat_map(node_addresses).collect();
+    cluster.eventually("the nodes' addresses in the status", |cluster| {
+        let addresses = cluster.addresses("shop");
+        nodes
+            .iter()
+            .all(|node| addresses.split(' ').any(|one| one == node.to_string()))
+            && addresses.split(' ').count() == nodes.len()
+    });
+    for address in &nodes {
+        cluster.eventually("an answer of a node", |cluster| cluster.serves(*address));
+    }
+    assert!(!cluster.serves(VIP_V4));
+    let events = cluster.kubectl(&["get", "events", "--output=jsonpath={.items[*].reason}"]);
+    assert!(events.contains("NoVipPool"), "{events}");
+    cluster.apply(POOL);
+    cluster.eventually("the pool's address again", |cluster| {
+        cluster.addresses("shop") == both
+    });
+    cluster.eventually("an answer again", |cluster| cluster.serves(VIP_V4));
+
+    // Another leader, and nothing else changes.
+    let leader = cluster.leader();
+    let number = leader.strip_prefix("node").unwrap().parse().unwrap();
+    let killed = cluster.take(number);
+    killed.signal(Signal::KILL).unwrap();
+    let took = cluster.eventually("another leader", |cluster| {
+        let now = cluster.leader();
+        !now.is_empty() && now != leader
+    });
+    eprintln!("another leader after {took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert_eq!(cluster.addresses("shop"), both);
+}
