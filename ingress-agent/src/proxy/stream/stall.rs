@@ -89,7 +89,7 @@ mod tests {
             let mut over = false;
             while !over && stall.looked - start < LIMIT * 10 {
                 let now = stall.due(LIMIT);
-                let taken = (now - start).as_secs() as usize * rate;
+                let taken = usize::try_from((now - start).as_secs()).unwrap() * rate;
                 over = stall.is_over(now, whole - taken, LIMIT);
             }
             assert_eq!(over, !honest, "{rate}");
