@@ -145,10 +145,15 @@ async fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Byt
     match request.uri().path() {
         "/livez" => state(board.live().await),
         "/readyz" => state(board.ready()),
-        "/metrics" => match metrics::text(&board.control, board.proxy(), board.maps()) {
+        "/metrics" => match metrics::text(
+            &board.control,
+            board.proxy().as_deref(),
+            board.maps().as_deref(),
+            board.announced().len(),
+        ) {
             Ok(metrics) => {
                 if let (Some(proxy), Some(model)) = (board.proxy(), board.model()) {
-                    metrics::forget(proxy, &model);
+                    metrics::forget(&proxy, &model);
                 }
                 let mut response = text(StatusCode::OK, metrics);
                 let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -160,7 +165,7 @@ async fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Byt
         },
         "/debug/model" => json(board.model().map(|model| model::describe(&model)), "no model yet"),
         "/debug/plan" => json(
-            board.plan().map(|plan| plan::describe(&plan)),
+            board.plan().map(|plan| plan::describe(&plan, &board.announced())),
             "no plan: none is in effect yet, or the agent serves without XDP",
         ),
         "/debug/table" => json(board.proxy().map(|proxy| proxy.describe()), "no table yet"),

@@ -10,10 +10,14 @@
 mod crd;
 mod explain;
 mod files;
+mod followed;
 mod heartbeat;
 mod ordinary;
 mod publish;
 mod run;
+mod serving;
+mod starter;
+mod steered;
 mod stop;
 
 pub use crd::{WriteError, write_crd};

@@ -18,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 use http::Method;
 
 use crate::explain::{Field, Url};
+use crate::xdp::announce::Table;
 
 pub use self::limits::LimitArgs;
 pub use self::log::{LogArgs, LogFormat};
@@ -60,7 +61,7 @@ pub enum Command {
     Explain(Box<ExplainArgs>),
     /// Prints the pinned eBPF maps in words. Works beside a running agent, and after one has ended.
     Maps(MapsArgs),
-    /// Takes down what an ended agent left serving: XDP and sk_lookup links, pinned maps, VIP routes.
+    /// Takes down what an ended agent left serving: announcements, XDP and sk_lookup links, pinned maps, VIP routes.
     Unload(PlaceArgs),
     /// Prints the CustomResourceDefinition of VipPool: `ingress-agent crd | kubectl apply -f -`.
     Crd,
@@ -82,8 +83,8 @@ Examples:
 What it needs, but with --no-xdp: root, or CAP_BPF + CAP_NET_ADMIN + CAP_PERFMON; a bpffs (mount -t bpf bpf /sys/fs/bpf);
 interfaces whose driver has native XDP.
 
-The agent's end takes nothing down: the programs stay attached and packets of other nodes' connections
-keep flowing; `ingress-agent unload` takes everything down.";
+The agent's end takes nothing down but its announcements: the programs stay attached and packets of other nodes'
+connections keep flowing; `ingress-agent unload` takes everything down.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -131,6 +132,11 @@ pub struct RunArgs {
     )]
     pub watch_namespace: Vec<String>,
 
+    /// With --source kube: the namespace where the agents keep their Leases and their Secret [default: the
+    /// ServiceAccount's, else the kubeconfig's].
+    #[arg(long, env = "INGRESS_AGENT_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+
     #[command(flatten)]
     pub take_over: TakeOverArgs,
 
@@ -169,6 +175,11 @@ pub struct RunArgs {
     #[arg(long, env = "INGRESS_AGENT_TUNNEL_PORT", value_name = "PORT",
           default_value_t = ingress_common::TUNNEL_PORT, value_parser = clap::value_parser!(u16).range(1..))]
     pub tunnel_port: u16,
+
+    /// The kernel routing table where the addresses that this node announces are, as host routes for a BGP daemon to
+    /// export: any number but 0, 253, 254 and 255, to which no `ip rule` leads.
+    #[arg(long, env = "INGRESS_AGENT_ANNOUNCE_TABLE", value_name = "N", default_value_t)]
+    pub announce_table: Table,
 
     /// How long open requests may take to finish after SIGTERM.
     #[arg(long, env = "INGRESS_AGENT_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "300s",
@@ -359,6 +370,32 @@ mod tests {
             let expected = format!("INGRESS_AGENT_{}", long.to_uppercase().replace('-', "_"));
             assert_eq!(arg.get_env().unwrap().to_str(), Some(&*expected), "--{long}");
         }
+    }
+
+    #[test]
+    fn the_kernel_s_own_tables_are_refused() {
+        let parse = |table: &str| {
+            let line = [
+                "ingress-agent",
+                "run",
+                "--source",
+                "kube",
+                "--interface",
+                "a",
+                "--announce-table",
+                table,
+            ];
+            Cli::try_parse_from(line)
+        };
+        let error = parse("254").unwrap_err().to_string();
+        assert!(
+            error.contains("the kernel's own") && error.contains("such as 116"),
+            "{error}"
+        );
+        let Command::Run(args) = parse("7").unwrap().command else {
+            panic!("not run")
+        };
+        assert_eq!(args.announce_table.number(), 7);
     }
 
     #[test]

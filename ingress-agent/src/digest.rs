@@ -32,7 +32,7 @@ pub use endpoints::Endpoints;
 pub use fault::{Fault, Verdict};
 pub use ingress::Ingress;
 pub use lease::NodeLease;
-pub use node::Nodes;
+pub use node::{Node, Nodes};
 pub use precedence::Precedence;
 pub use secret::Secret;
 pub use selector::Selector;

@@ -31,11 +31,12 @@ pub use self::inventory::Inventory;
 /// The first word of every name.
 const PREFIX: &str = "ingress_agent";
 
-/// All metrics as of now. What is not there yet has none.
+/// All metrics as of now, with the number of addresses that are announced. What is not there yet has none.
 pub fn text(
     control: &Arc<Control>,
     proxy: Option<&Proxy>,
     maps: Option<&Maps>,
+    announced: usize,
 ) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register_collector(Box::new(Arc::clone(control)));
@@ -43,7 +44,7 @@ pub fn text(
         registry.register_collector(Box::new(traffic::Traffic::of(proxy)));
     }
     if let Some(maps) = maps {
-        registry.register_collector(Box::new(kernel::Kernel::of(maps)));
+        registry.register_collector(Box::new(kernel::Kernel::of(maps, announced)));
     }
     let mut text = String::new();
     encode_registry(&mut text, &registry)?;

@@ -8,11 +8,14 @@
 //! In: a [`Plan`] whenever the model changes, and the kernel's word whenever the network does. Out: pinned maps and
 //! links that go on working when the agent ends. It knows no HTTP, no TLS and no Kubernetes.
 //!
-//! Pure: [`plan`], [`rendezvous`], [`numbers`], [`diff`], [`node`], [`keys`]. The shell around them: [`Dataplane`].
+//! Pure: [`plan`], [`rendezvous`], [`numbers`], [`diff`], [`node`], [`keys`], [`announce::announcements`]. The shell
+//! around them: [`Dataplane`].
 //!
-//! The agent ends without unpinning and without removing the VIPs' local routes: packets keep flowing to the other
-//! nodes, and the kernel does not forward a VIP's packets to wherever its routes point.
+//! The agent withdraws its announcements when it is told to stop ([`announce`]). It ends without unpinning and without
+//! removing the VIPs' local routes: packets keep flowing to the other nodes, and the kernel does not forward a VIP's
+//! packets to wherever its routes point.
 
+pub mod announce;
 pub mod attach;
 pub mod btf;
 pub mod counters;
@@ -44,14 +47,18 @@ pub mod unload;
 mod watch;
 pub mod writer;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ingress_common::{LISTENER_V4, LISTENER_V6};
 use tokio::sync::Mutex;
+use tokio::sync::watch::Receiver;
 use tokio::task::JoinHandle;
 
+use self::announce::Phase;
 use self::attach::AttachError;
 use self::heartbeat::HeartbeatWriter;
 use self::load::{LoadError, Programs};
@@ -80,6 +87,8 @@ pub struct Options {
     pub run_dir: PathBuf,
     /// The tunnel's UDP port.
     pub tunnel_port: u16,
+    /// Where announcements are.
+    pub announce_table: announce::Table,
 }
 
 /// Why the data plane cannot be opened. Nothing that was there before is changed by a failure, and nothing of a first
@@ -147,6 +156,7 @@ pub enum OpenError {
 pub struct Dataplane {
     state: Arc<Mutex<State>>,
     maps: Arc<Maps>,
+    announced: Receiver<BTreeSet<IpAddr>>,
     watcher: JoinHandle<()>,
     _lock: Lock,
 }
@@ -184,11 +194,13 @@ impl Dataplane {
         undo.keep();
 
         let state = State::new(options, pins, netlink, programs, writer);
+        let announced = state.announced();
         let state = Arc::new(Mutex::new(state));
         let watcher = tokio::spawn(watch(Arc::clone(&state), changes));
         Ok(Self {
             state,
             maps,
+            announced,
             watcher,
             _lock: lock,
         })
@@ -230,6 +242,22 @@ impl Dataplane {
     /// The maps, for counters.
     pub const fn maps(&self) -> &Arc<Maps> {
         &self.maps
+    }
+
+    /// The addresses that this node announces, from now on.
+    pub const fn announced(&self) -> &Receiver<BTreeSet<IpAddr>> {
+        &self.announced
+    }
+
+    /// Says that this node takes no new connections from now on: withdraws what other nodes announce too. To be called
+    /// before anything closes.
+    pub async fn drain(&self) -> Result<(), NetlinkError> {
+        self.state.lock().await.enter(Phase::Draining).await
+    }
+
+    /// Withdraws what is still announced. Programs, maps and local routes stay.
+    pub async fn close(self) -> Result<(), NetlinkError> {
+        self.state.lock().await.enter(Phase::Ended).await
     }
 }
 

@@ -13,6 +13,7 @@
 //! agent only by its command line, its manifests and its pinned maps.
 
 mod agent;
+mod bird;
 mod bpftool;
 mod client;
 mod connections;
@@ -41,6 +42,7 @@ use anyhow::{Context as _, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub use agent::Agent;
+pub use bird::Bird;
 pub use bpftool::Counters;
 pub use client::{Answer, Client, Echo};
 pub use connections::{Connections, End, Held};
@@ -240,6 +242,27 @@ impl Lab {
         let agent = Agent::start(self, number, &self.agent, arguments)?;
         self.scratch.adopt(agent.process());
         Ok(agent)
+    }
+
+    /// Starts BIRD on a node, as `deploy/bird.conf` has it.
+    pub fn spawn_bird(&self, number: u8) -> Result<Bird> {
+        let configuration = bird::on_node(number, router::ADDRESSES)?;
+        let name = format!("node{number}-bird");
+        Bird::start(&self.scratch, self.node(number)?, &name, &configuration)
+    }
+
+    /// Starts BIRD on the router: packets to the VIPs enter from now on where BGP says, and at no other node.
+    pub fn spawn_router_bird(&self) -> Result<Bird> {
+        self.router.enter_by_bgp()?;
+        let [v4, _] = router::ADDRESSES;
+        let nodes = u8::try_from(self.nodes.len())?;
+        let configuration = bird::on_router(v4, nodes);
+        Bird::start(
+            &self.scratch,
+            self.router.namespace(),
+            "router-bird",
+            &configuration,
+        )
     }
 
     /// Starts an agent on every node and waits until all serve.

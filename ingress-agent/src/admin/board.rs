@@ -1,17 +1,20 @@
 //! What the control thread has last put into effect, for whoever asks.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::watch::Receiver;
 
 use crate::metrics::Control;
 use crate::model::Model;
 use crate::proxy::Proxy;
 use crate::translate::{Report, Snapshot};
-use crate::xdp::Plan;
 use crate::xdp::maps::Maps;
+use crate::xdp::{Dataplane, Plan};
 
 /// The agent's state. Written by the control thread, read by its admin.
 #[derive(Debug, Default)]
@@ -21,8 +24,9 @@ pub struct Board {
     model: ArcSwapOption<Model>,
     served: ArcSwapOption<Served>,
     plan: ArcSwapOption<Plan>,
-    proxy: OnceLock<Arc<Proxy>>,
-    maps: OnceLock<Arc<Maps>>,
+    proxy: ArcSwapOption<Proxy>,
+    maps: ArcSwapOption<Maps>,
+    announced: ArcSwapOption<Receiver<BTreeSet<IpAddr>>>,
     draining: AtomicBool,
 }
 
@@ -50,12 +54,13 @@ impl Board {
         }
     }
 
-    /// The request path has started, with these maps unless the agent serves without XDP. Once.
-    pub fn started(&self, proxy: &Arc<Proxy>, maps: Option<&Arc<Maps>>) {
-        _ = self.proxy.set(Arc::clone(proxy));
-        if let Some(maps) = maps {
-            _ = self.maps.set(Arc::clone(maps));
-        }
+    /// A request path has started, behind this data plane unless it serves without XDP.
+    pub fn started(&self, proxy: &Arc<Proxy>, dataplane: Option<&Dataplane>) {
+        self.proxy.store(Some(Arc::clone(proxy)));
+        self.maps
+            .store(dataplane.map(|dataplane| Arc::clone(dataplane.maps())));
+        self.announced
+            .store(dataplane.map(|dataplane| Arc::new(dataplane.announced().clone())));
     }
 
     /// A model is served.
@@ -103,19 +108,28 @@ impl Board {
 
     /// What is served, and by whom.
     pub(super) fn served(&self) -> Option<(Arc<Served>, Arc<Proxy>)> {
-        self.served.load_full().zip(self.proxy.get().cloned())
+        self.served.load_full().zip(self.proxy())
     }
 
     pub(super) fn plan(&self) -> Option<Arc<Plan>> {
         self.plan.load_full()
     }
 
-    pub(super) fn proxy(&self) -> Option<&Proxy> {
-        self.proxy.get().map(|proxy| &**proxy)
+    pub(super) fn proxy(&self) -> Option<Arc<Proxy>> {
+        self.proxy.load_full()
     }
 
-    pub(super) fn maps(&self) -> Option<&Maps> {
-        self.maps.get().map(|maps| &**maps)
+    pub(super) fn maps(&self) -> Option<Arc<Maps>> {
+        self.maps.load_full()
+    }
+
+    /// The addresses that this node announces at this moment.
+    pub(super) fn announced(&self) -> BTreeSet<IpAddr> {
+        let announced = self.announced.load();
+        announced
+            .as_deref()
+            .map(|announced| announced.borrow().clone())
+            .unwrap_or_default()
     }
 }
 

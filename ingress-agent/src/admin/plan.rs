@@ -1,4 +1,7 @@
-//! The plan as JSON, without its keys.
+//! The plan as JSON, without its keys, and what this node announces.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
@@ -7,7 +10,7 @@ use crate::xdp::plan::PlanNode;
 use crate::xdp::rendezvous::Candidate;
 
 /// All of it.
-pub(super) fn describe(plan: &Plan) -> Value {
+pub(super) fn describe(plan: &Plan, announced: &BTreeSet<IpAddr>) -> Value {
     let Plan {
         own,
         nodes,
@@ -34,6 +37,7 @@ pub(super) fn describe(plan: &Plan) -> Value {
         "nodes": nodes.iter().map(node).collect::<serde_json::Map<String, Value>>(),
         "pools": pools.collect::<serde_json::Map<String, Value>>(),
         "vips": vips.collect::<serde_json::Map<String, Value>>(),
+        "announced": announced,
         "generation": generation,
         "left_out": left_out.collect::<Vec<_>>(),
     })

@@ -1,73 +1,100 @@
-//! The life of an agent without XDP: the same source, model and request path, behind listeners of its own.
+//! The request path behind ordinary listeners, without XDP.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tracing::info;
 
 use super::publish::Publisher;
-use super::run::{Followed, RunError, cores, drain, give_way, options};
-use super::stop::Stop;
-use crate::admin::{Admin, Board};
-use crate::config::RunArgs;
-use crate::model::Opening;
+use super::run::{RunError, Settings};
+use crate::model::{Opening, Protocol, Vip};
 use crate::proxy::{Ordinary, Proxy};
-use crate::telemetry::Logs;
+use crate::translate::Snapshot;
 
-/// Serves a source's Ingresses until SIGTERM or SIGINT, then drains. Needs no privilege but for ports below 1024.
-pub(super) async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
-    let node: Arc<str> = Arc::from(&*args.node);
-    let mut stop = Stop::listen().map_err(|cause| RunError::System {
-        call: "sigaction",
-        cause,
-    })?;
-    let openings = args.ordinary.openings()?;
-    // Before anything is read, so that a port that is taken is told at once.
+/// The ports of a node that has no VIP, and whether TLS ends there: those of a VipPool that names none.
+const PORTS: [(NonZeroU16, bool); 2] = [
+    (NonZeroU16::new(80).unwrap(), false),
+    (NonZeroU16::new(443).unwrap(), true),
+];
+
+/// Listeners, and a proxy that serves them once there is something to serve.
+pub(super) struct Opened {
+    openings: Vec<Opening>,
+    publisher: Publisher,
+    proxy: Arc<Proxy>,
+}
+
+/// Listeners at `openings`, not served yet.
+pub(super) fn bind(
+    settings: &Settings,
+    openings: &[Opening],
+    balancers: Vec<IpNet>,
+) -> Result<Ordinary, RunError> {
     let addresses: Vec<_> = openings.iter().map(address).collect();
-    let workers = args.workers.map_or_else(cores, usize::from);
-    let listeners = Ordinary::bind(workers, &addresses, args.ordinary.proxy_protocol_from.clone())?;
+    Ok(Ordinary::bind(settings.workers, &addresses, balancers)?)
+}
 
-    let board = Arc::new(Board::new(Arc::clone(&logs.dropped)));
-    let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
-    let mut source = Followed::start(&args, Arc::clone(&node)).await?;
-    let snapshot = tokio::select! {
-        snapshot = source.next() => snapshot?,
-        () = stop.asked() => return Ok(()),
-    };
-    let mut publisher = Publisher::new(
-        Arc::clone(&node),
-        args.take_over.controllers(),
-        Some(openings),
-        Arc::clone(&board),
-    );
-    let model = publisher.translate(&snapshot);
-    let proxy = Arc::new(Proxy::start(listeners, options(&args.log, args.limits))?);
-    board.started(&proxy, None);
-    if !publisher.route(&model, &proxy) {
-        return Err(RunError::NotInEffect);
+impl Opened {
+    /// Serves what a snapshot means at `openings`.
+    pub(super) async fn start(
+        settings: &Settings,
+        openings: Vec<Opening>,
+        listeners: Ordinary,
+        snapshot: &Arc<Snapshot>,
+    ) -> Result<Self, RunError> {
+        let mut publisher = settings.publisher(Some(openings.clone()));
+        let model = publisher.translate(snapshot);
+        let proxy = settings.proxy(listeners).await?;
+        settings.board.started(&proxy, None);
+        if !publisher.route(&model, &proxy) {
+            return Err(RunError::NotInEffect);
+        }
+        let addresses: Vec<_> = openings.iter().map(address).collect();
+        info!(node = %settings.node, workers = settings.workers, ?addresses, "serving without XDP");
+        Ok(Self {
+            openings,
+            publisher,
+            proxy,
+        })
     }
-    give_way();
-    info!(%node, workers, ?addresses, "serving without XDP");
-    drop((snapshot, model));
 
-    let mut ended = std::pin::pin!(proxy.ended());
-    loop {
-        tokio::select! {
-            snapshot = source.next() => {
-                let model = publisher.translate(&snapshot?);
-                if publisher.route(&model, &proxy) {
-                    info!(listeners = model.listeners.len(), "in effect");
-                }
-            }
-            ended = &mut ended => return Err(ended.into()),
-            () = stop.asked() => break,
+    /// Serves what a snapshot means.
+    pub(super) fn follow(&mut self, snapshot: &Arc<Snapshot>) {
+        let model = self.publisher.translate(snapshot);
+        if self.publisher.route(&model, &self.proxy) {
+            info!(listeners = model.listeners.len(), "in effect");
         }
     }
 
-    info!(at_most = ?args.drain_timeout, "draining: nothing new is accepted, open requests finish");
-    board.drains();
-    drain(&proxy, args.drain_timeout, &mut stop).await;
-    Ok(())
+    pub(super) const fn proxy(&self) -> &Arc<Proxy> {
+        &self.proxy
+    }
+
+    pub(super) fn into_proxy(self) -> Arc<Proxy> {
+        self.proxy
+    }
+
+    /// Whether these are where it listens.
+    pub(super) fn is_at(&self, openings: &[Opening]) -> bool {
+        self.openings == openings
+    }
+}
+
+/// Where a node with these addresses serves that has no VIP.
+pub(super) fn openings(addresses: &[IpAddr]) -> Vec<Opening> {
+    let at = |address: &IpAddr| {
+        PORTS.map(|(port, tls)| Opening {
+            vip: Vip {
+                address: *address,
+                port,
+                protocol: Protocol::Tcp,
+            },
+            tls,
+        })
+    };
+    addresses.iter().flat_map(at).collect()
 }
 
 fn address(opening: &Opening) -> SocketAddr {

@@ -14,7 +14,7 @@ use crate::model::{Model, Opening};
 use crate::proxy::{Memo, Proxy};
 use crate::translate::{Controllers, Finding, Report, Snapshot, Translator};
 use crate::xdp::node::Mss;
-use crate::xdp::{Dataplane, Plan};
+use crate::xdp::{Dataplane, Plan, PlanError};
 
 /// Turns snapshots into effects, and tells what is wrong once, when it appears.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Publisher {
     mss: Option<Mss>,
     /// What the last model was made of, until it is routed.
     origin: Option<(Arc<Snapshot>, Arc<Report>)>,
+    /// Whether the last snapshot's fleet has this node.
+    is_known: bool,
     findings: BTreeSet<Finding>,
     left_out: BTreeSet<String>,
 }
@@ -48,6 +50,7 @@ impl Publisher {
             memo: Memo::default(),
             mss: None,
             origin: None,
+            is_known: false,
             findings: BTreeSet::new(),
             left_out: BTreeSet::new(),
         }
@@ -69,6 +72,7 @@ impl Publisher {
             info!("no longer: {finding}");
         }
         self.findings = findings;
+        self.is_known = snapshot.nodes.as_ref().is_some_and(|nodes| nodes.has(&self.node));
         self.origin = Some((Arc::clone(snapshot), Arc::new(report)));
         Arc::new(model)
     }
@@ -126,36 +130,51 @@ impl Publisher {
     }
 
     /// Makes the proxy and the kernel serve what a model means. What cannot be done is told and the rest is
-    /// done; where nothing can be, what was served before goes on. Says whether all of it is in effect.
+    /// done; where nothing can be, what was served before goes on. Gives the membership that is in force where all
+    /// of it is in effect.
     pub(super) async fn apply(
         &mut self,
         model: &Arc<Model>,
         proxy: &Proxy,
         dataplane: &mut Dataplane,
-    ) -> bool {
+    ) -> Option<u64> {
         let in_effect = self.put(model, proxy, dataplane).await;
-        self.conclude(model, in_effect);
+        self.conclude(model, in_effect.is_some());
         in_effect
     }
 
-    async fn put(&mut self, model: &Arc<Model>, proxy: &Proxy, dataplane: &mut Dataplane) -> bool {
+    /// What the kernel is to do for the last model that was translated.
+    ///
+    /// # Errors
+    ///
+    /// When this node is unknown, or when several nodes share no secret.
+    pub(super) fn plan(&self, model: &Model) -> Result<Plan, PlanError> {
+        let is_in_no_pool = self.is_known && !model.pools.iter().any(|pool| pool.has(&self.node));
+        if is_in_no_pool {
+            // Pools may be of other nodes: this one has no part in them.
+            return Ok(Plan::default());
+        }
+        Plan::new(model, &self.node)
+    }
+
+    async fn put(&mut self, model: &Arc<Model>, proxy: &Proxy, dataplane: &mut Dataplane) -> Option<u64> {
         let begin = Instant::now();
         // The routes first: they must be there when a new VIP's first packet comes.
         if !self.route(model, proxy) {
-            return false;
+            return None;
         }
         let routed = begin.elapsed();
-        let plan = match Plan::new(model, &self.node) {
+        let plan = match self.plan(model) {
             Ok(plan) => plan,
             Err(error) => {
                 error!(%error, "the kernel goes on with the VIPs and nodes that it has");
-                return false;
+                return None;
             }
         };
         self.tell_left_out(&plan);
         if let Err(error) = dataplane.apply(&plan).await {
             error!(%error, "the kernel is not up to date");
-            return false;
+            return None;
         }
         self.fit_segments(proxy, dataplane).await;
         info!(
@@ -165,8 +184,9 @@ impl Publisher {
             nodes = plan.nodes.len(),
             "in effect"
         );
+        let generation = plan.generation;
         self.board.follows(plan);
-        true
+        Some(generation)
     }
 
     /// Keeps the segments that clients send small enough for the tunnel, which the network may have changed.

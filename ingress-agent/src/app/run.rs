@@ -1,29 +1,31 @@
 //! The life of an agent: start, follow the source, drain, end.
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinError;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use super::files;
-use super::heartbeat::Heartbeat;
+use super::followed::Followed;
 use super::ordinary;
 use super::publish::Publisher;
+use super::serving::{Doors, Serving};
+use super::starter::Starter;
 use super::stop::Stop;
 use crate::admin::{self, Admin, Board};
-use crate::config::{LimitArgs, LogArgs, RunArgs, Source, Twice};
-use crate::proxy::{Ended, ListenError, Listeners, Options, Proxy, StartError};
-use crate::source::file::{self, WatchError};
-use crate::source::kube::{self, ConnectError, Saved, Scope};
+use crate::cluster;
+use crate::config::{RunArgs, Source, Twice};
+use crate::model::Opening;
+use crate::proxy::{Ended, ListenError, Options, Proxy, Sockets, StartError};
+use crate::source::file::WatchError;
+use crate::source::kube::ConnectError;
 use crate::telemetry::Logs;
-use crate::translate::Snapshot;
+use crate::translate::Controllers;
 use crate::xdp::sys::SysError;
-use crate::xdp::{self, Dataplane, OpenError, Plan, PlanError};
+use crate::xdp::{self, OpenError, PlanError};
 
 /// How often it is looked at whether the network asks for another MSS.
 const MSS_EVERY: Duration = Duration::from_secs(3);
@@ -31,15 +33,12 @@ const MSS_EVERY: Duration = Duration::from_secs(3);
 /// Why an agent does not start, or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Nodes find one another by `nodes.yaml` only.
-    #[error(
-        "--source kube serves ordinary listeners only in this version: add --no-xdp --listen ADDRESS:PORT, or take \
-         --source file:DIR for VIPs"
-    )]
-    KubeWithXdp,
     /// The API server is not known.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// This agent cannot be told from others.
+    #[error(transparent)]
+    Cluster(#[from] cluster::StartError),
     /// There is nothing to program.
     #[error(
         "no VIP to serve: {source_name} has no VipPool that gives an address to an IngressClass of ours, or the log \
@@ -93,160 +92,163 @@ pub enum RunError {
     Worker(#[from] Ended),
 }
 
-const EXAMPLE_POOL: &str = "\
+/// A pool to paste.
+pub(super) const EXAMPLE_POOL: &str = "\
 apiVersion: ingress-agent.dev/v1alpha1
 kind: VipPool
 metadata: {name: edge}
 spec: {addresses: [192.0.2.10], classes: [NAME-OF-AN-INGRESSCLASS]}";
 
+/// What every way of serving has in common.
+pub(super) struct Settings {
+    /// This node's name.
+    pub(super) node: Arc<str>,
+    pub(super) workers: usize,
+    pub(super) options: Options,
+    pub(super) controllers: Controllers,
+    pub(super) drain_timeout: Duration,
+    pub(super) board: Arc<Board>,
+    pub(super) starter: Starter,
+    /// Where objects come from, of an agent that ends where they have no VIP.
+    pub(super) needs_vips: Option<String>,
+}
+
+impl Settings {
+    fn new(args: &RunArgs, node: Arc<str>, board: Arc<Board>) -> Result<Self, RunError> {
+        let starter = Starter::new().map_err(|cause| RunError::System {
+            call: "start a thread",
+            cause,
+        })?;
+        let options = Options {
+            captures: Arc::new(args.log.access_log_format.captures()),
+            ..args.limits.options()
+        };
+        Ok(Self {
+            node,
+            workers: args.workers.map_or_else(cores, usize::from),
+            options,
+            controllers: args.take_over.controllers(),
+            drain_timeout: args.drain_timeout,
+            board,
+            starter,
+            needs_vips: matches!(args.source, Source::File(_)).then(|| args.source.to_string()),
+        })
+    }
+
+    /// `openings`: where is listened without XDP.
+    pub(super) fn publisher(&self, openings: Option<Vec<Opening>>) -> Publisher {
+        let (node, board) = (Arc::clone(&self.node), Arc::clone(&self.board));
+        Publisher::new(node, self.controllers, openings, board)
+    }
+
+    /// A request path behind these listeners.
+    pub(super) async fn proxy(
+        &self,
+        listeners: impl Into<Sockets> + Send + 'static,
+    ) -> Result<Arc<Proxy>, RunError> {
+        let options = self.options.clone();
+        let started = self.starter.start(|| Proxy::start(listeners, options)).await;
+        let proxy = started.map_err(|cause| RunError::System {
+            call: "start the workers",
+            cause,
+        })?;
+        Ok(Arc::new(proxy?))
+    }
+}
+
 /// Serves until SIGTERM or SIGINT, then drains. Must be called in a tokio runtime of its own.
 pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
-    if args.source == Source::Kube && !args.ordinary.no_xdp {
-        return Err(RunError::KubeWithXdp);
-    }
     files::take_all();
-    if args.ordinary.no_xdp {
-        return ordinary::run(args, logs).await;
-    }
     let node: Arc<str> = Arc::from(&*args.node);
     let mut stop = Stop::listen().map_err(|cause| RunError::System {
         call: "sigaction",
         cause,
     })?;
     let board = Arc::new(Board::new(Arc::clone(&logs.dropped)));
+    let settings = Settings::new(&args, Arc::clone(&node), Arc::clone(&board))?;
+    // Before anything is read, so that a port that is taken is told at once.
+    let doors = doors(&args, &settings)?;
     let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
-    let mut source = Followed::start(&args, Arc::clone(&node)).await?;
-
-    let snapshot = tokio::select! {
-        snapshot = source.next() => snapshot?,
-        () = stop.asked() => return Ok(()),
-    };
-    let mut publisher = Publisher::new(
-        Arc::clone(&node),
-        args.take_over.controllers(),
-        None,
-        Arc::clone(&board),
-    );
-    let model = publisher.translate(&snapshot);
-    if model.listeners.is_empty() {
-        return Err(RunError::NoVip {
-            source_name: args.source.to_string(),
-        });
-    }
-    // Before anything of the kernel's is touched.
-    Plan::new(&model, &node)?;
-
-    let mut dataplane = Dataplane::open(xdp::Options {
-        interfaces: args.interface,
-        pin_dir: args.places.pins.pin_dir,
-        run_dir: args.places.run_dir,
-        tunnel_port: args.tunnel_port,
-    })
-    .await?;
-    let workers = args.workers.map_or_else(cores, usize::from);
-    let listeners = Listeners::bind(workers)?;
-    dataplane.set_listeners(listeners.v4_fd(), listeners.v6_fd())?;
-    let proxy = Arc::new(Proxy::start(listeners, options(&args.log, args.limits))?);
-    board.started(&proxy, Some(dataplane.maps()));
-    if !publisher.apply(&model, &proxy, &mut dataplane).await {
-        return Err(RunError::NotInEffect);
-    }
-    let heartbeat =
-        Heartbeat::start(dataplane.heartbeat()?, Arc::clone(&proxy)).map_err(|cause| RunError::System {
-            call: "start the heartbeat's thread",
-            cause,
-        })?;
+    let mut source = Followed::start(&args, node).await?;
     give_way();
-    info!(%node, workers, vips = model.listeners.len(), "serving");
-    drop((snapshot, model));
 
-    let mut ended = std::pin::pin!(proxy.ended());
+    let mut serving = Serving::new(settings, doors);
+    let outcome = live(&args, &board, &mut source, &mut serving, &mut stop).await;
+    serving.close().await;
+    outcome
+}
+
+/// The life between the start and the end.
+async fn live(
+    args: &RunArgs,
+    board: &Board,
+    source: &mut Followed,
+    serving: &mut Serving,
+    stop: &mut Stop,
+) -> Result<(), RunError> {
     let mut ticks = interval(MSS_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            snapshot = source.next() => {
-                let model = publisher.translate(&snapshot?);
-                publisher.apply(&model, &proxy, &mut dataplane).await;
-            }
-            _ = ticks.tick() => publisher.fit_segments(&proxy, &dataplane).await,
-            ended = &mut ended => return Err(ended.into()),
+        let followed = tokio::select! {
+            snapshot = source.next() => serving.follow(&snapshot?).await?,
+            _ = ticks.tick() => serving.look_again().await?,
+            ended = serving.ended() => return Err(ended.into()),
             () = stop.asked() => break,
-        }
-    }
-
-    info!(at_most = ?args.drain_timeout, "draining: new connections go to other nodes, open requests finish");
-    board.drains();
-    // SYNs go elsewhere from here on; packets of open connections still come.
-    drop(heartbeat);
-    drain(&proxy, args.drain_timeout, &mut stop).await;
-    Ok(())
-}
-
-/// The request path's settings, as the flags have them.
-pub(super) fn options(log: &LogArgs, limits: LimitArgs) -> Options {
-    Options {
-        captures: Arc::new(log.access_log_format.captures()),
-        ..limits.options()
-    }
-}
-
-/// Lets open requests finish, unless it is asked for a second time.
-pub(super) async fn drain(proxy: &Proxy, at_most: Duration, stop: &mut Stop) {
-    tokio::select! {
-        outcome = proxy.drain(at_most) => {
-            info!(finished = outcome.finished, cut = outcome.cut, "drained");
-        }
-        () = stop.asked() => warn!("asked to stop again: open requests are cut"),
-    }
-}
-
-/// The source, and the task that follows it.
-pub(super) struct Followed {
-    snapshots: watch::Receiver<Arc<Snapshot>>,
-    task: JoinHandle<Result<Infallible, WatchError>>,
-}
-
-impl Followed {
-    pub(super) async fn start(args: &RunArgs, node: Arc<str>) -> Result<Self, RunError> {
-        let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(&node)));
-        let task = match &args.source {
-            Source::File(folder) => tokio::spawn(file::watch(folder.clone(), node, sender)),
-            Source::Kube => {
-                let scope = Scope {
-                    node,
-                    namespaces: args.watch_namespace.clone(),
-                    controllers: args.take_over.controllers(),
-                    pools: !args.ordinary.no_xdp,
-                };
-                let (client, identity) = kube::connect(&scope).await?;
-                let saved = Saved::new(&args.state_dir, &args.places.run_dir, identity);
-                tokio::spawn(async move { Ok(kube::watch(client, scope, saved, sender).await) })
-            }
         };
-        Ok(Self { snapshots, task })
-    }
-
-    /// The next snapshot; an error when there will be none.
-    pub(super) async fn next(&mut self) -> Result<Arc<Snapshot>, RunError> {
-        match self.snapshots.changed().await {
-            Ok(()) => Ok(Arc::clone(&self.snapshots.borrow_and_update())),
-            // The task has ended, so this does not wait.
-            Err(_) => match (&mut self.task).await {
-                Ok(Err(error)) => Err(error.into()),
-                Err(panicked) => Err(panicked.into()),
-                Ok(Ok(never)) => match never {},
-            },
+        if let Some(generation) = followed {
+            source.follows(generation);
         }
     }
+
+    info!(at_most = ?args.drain_timeout, "draining: nothing new is taken, open requests finish");
+    board.drains();
+    source.drains().await;
+    serving.turn_away().await;
+    let mut drained = std::pin::pin!(serving.drained(args.drain_timeout));
+    loop {
+        tokio::select! {
+            outcome = &mut drained => {
+                info!(finished = outcome.finished, cut = outcome.cut, "drained");
+                return Ok(());
+            }
+            // Requests that are open go on to pods as they are now, and packets to nodes as they are now.
+            snapshot = source.next() => {
+                serving.go_on(&snapshot?).await;
+            }
+            () = stop.asked() => {
+                warn!("asked to stop again: open requests are cut");
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn doors(args: &RunArgs, settings: &Settings) -> Result<Doors, RunError> {
+    if args.ordinary.no_xdp {
+        let openings = args.ordinary.openings()?;
+        let balancers = args.ordinary.proxy_protocol_from.clone();
+        let bound = Some(ordinary::bind(settings, &openings, balancers)?);
+        return Ok(Doors::Listeners { openings, bound });
+    }
+    let options = xdp::Options {
+        interfaces: args.interface.clone(),
+        pin_dir: args.places.pins.pin_dir.clone(),
+        run_dir: args.places.run_dir.clone(),
+        tunnel_port: args.tunnel_port,
+        announce_table: args.announce_table,
+    };
+    Ok(match args.source {
+        Source::File(_) => Doors::Vips(options),
+        Source::Kube => Doors::Cluster(options),
+    })
 }
 
 /// One worker per core that this process may run on.
-pub(super) fn cores() -> usize {
+fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Lets this thread's control work come after the workers' and the heartbeat's, whose threads have started.
+/// Lets this thread's control work come after the request path, whose threads it does not start.
 pub(super) fn give_way() {
     let own = Some(rustix::thread::gettid());
     if let Err(error) = rustix::process::setpriority_process(own, 5) {

@@ -86,6 +86,22 @@ impl Nodes {
             rested: BTreeMap::new(),
         }
     }
+
+    /// The fleet of nodes that found one another otherwise; who gives them their numbers sees to it that they rest.
+    /// Numbers, names and addresses are unique.
+    pub fn joined(secret: Option<Arc<PoolSecret>>, mut nodes: Vec<Node>) -> Self {
+        nodes.sort_by_key(|node| node.member.number);
+        Self {
+            secret,
+            nodes,
+            rested: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a node of this name is among them.
+    pub fn has(&self, name: &str) -> bool {
+        self.nodes.iter().any(|node| *node.member.name == *name)
+    }
 }
 
 /// Turns `nodes.yaml` into its value. It is taken whole or, with a fault, not at all: half a fleet would

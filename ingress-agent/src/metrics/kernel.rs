@@ -1,4 +1,4 @@
-//! What the programs counted, read when it is asked for.
+//! What the programs counted, read when it is asked for, and how many addresses are announced.
 
 use std::fmt;
 
@@ -9,28 +9,38 @@ use super::Writer;
 use crate::xdp::counters::Counters;
 use crate::xdp::maps::Maps;
 
-/// The programs' counters; `None`: they could not be read, which is logged.
+/// The kernel's side.
 #[derive(Debug)]
-pub(super) struct Kernel(Option<Counters>);
+pub(super) struct Kernel {
+    /// The programs' counters; `None`: they could not be read, which is logged.
+    counters: Option<Counters>,
+    announced: usize,
+}
 
 impl Kernel {
-    pub(super) fn of(maps: &Maps) -> Self {
-        match Counters::read(maps) {
-            Ok(counters) => Self(Some(counters)),
-            Err(error) => {
-                tracing::warn!(%error, "the programs' counters are not among the metrics");
-                Self(None)
-            }
+    pub(super) fn of(maps: &Maps, announced: usize) -> Self {
+        let counters = Counters::read(maps);
+        if let Err(error) = &counters {
+            tracing::warn!(%error, "the programs' counters are not among the metrics");
+        }
+        Self {
+            counters: counters.ok(),
+            announced,
         }
     }
 }
 
 impl Collector for Kernel {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Some(Counters { reasons, vips, nodes }) = &self.0 else {
+        let mut writer = Writer(encoder);
+        writer.gauge(
+            "announced_addresses",
+            "VIP addresses that this node announces",
+            self.announced as u64,
+        )?;
+        let Some(Counters { reasons, vips, nodes }) = &self.counters else {
             return Ok(());
         };
-        let mut writer = Writer(encoder);
         let reason = |bytes: bool| {
             reasons.iter().map(move |(reason, traffic)| {
                 let count = if bytes { traffic.bytes } else { traffic.packets };
@@ -87,7 +97,10 @@ mod tests {
             nodes: [(7, traffic(1, 100))].into(),
         };
         let mut registry = Registry::with_prefix("p");
-        registry.register_collector(Box::new(Kernel(Some(counters))));
+        registry.register_collector(Box::new(Kernel {
+            counters: Some(counters),
+            announced: 4,
+        }));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for reason in Reason::ALL {
@@ -102,6 +115,7 @@ mod tests {
             );
         }
         for line in [
+            "p_announced_addresses 4\n",
             "p_xdp_vip_packets_total{vip=\"192.0.2.1-80-tcp\"} 2\n",
             "p_xdp_vip_bytes_total{vip=\"192.0.2.1-80-tcp\"} 200\n",
             "p_xdp_node_packets_total{node=\"7\"} 1\n",

@@ -52,6 +52,13 @@ pub struct Pool {
     pub members: Vec<Member>,
 }
 
+impl Pool {
+    /// Whether a node of this name is among its members.
+    pub fn has(&self, node: &str) -> bool {
+        self.members.iter().any(|member| *member.name == *node)
+    }
+}
+
 /// A node of a pool.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Member {

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Objects become digests on their kind's own task and the API types are dropped. Nothing is sent before
-//! every kind was listed once and every Secret that is named was asked for. What the API server does not answer
+//! every kind was listed once and every Secret that is named was asked for. Nodes come from the Leases of their
+//! agents ([`roster`]). What the API server does not answer
 //! stays as it was: a list that fails changes nothing, an object that a new list lacks stays for
 //! [`HELD`](shelf::HELD), and only an explicit delete acts at once. Until the first lists are there, what a former
 //! agent [saved](Saved) is sent.
@@ -14,6 +15,8 @@
 mod arrived;
 mod client;
 mod kind;
+mod members;
+mod roster;
 pub mod saved;
 mod secrets;
 mod shelf;
@@ -31,7 +34,8 @@ use tracing::warn;
 
 use crate::translate::{Controllers, Snapshot, named_secrets};
 
-pub use client::{ConnectError, Identity, connect};
+pub use client::{ClusterId, ConnectError, Identity, connect};
+pub use members::Fleet;
 pub use saved::Saved;
 use secrets::Secrets;
 use shelves::Shelves;
@@ -53,6 +57,8 @@ pub struct Scope {
     pub controllers: Controllers,
     /// Whether VIPs are served: VipPools are watched then.
     pub pools: bool,
+    /// How the nodes find one another.
+    pub fleet: Fleet,
 }
 
 /// Sends what was saved, if that can be, then what the cluster holds, then a new snapshot whenever a digest has
@@ -64,7 +70,7 @@ pub async fn watch(
     snapshots: channel::Sender<Arc<Snapshot>>,
 ) -> Infallible {
     let changed = Arc::new(Notify::new());
-    let shelves = Shelves::watch(&client, &scope, &changed);
+    let mut shelves = Shelves::watch(&client, &scope, &changed);
     let mut secrets = Secrets::watch(&client, &scope, &changed);
     let saved = Arc::new(saved);
     let restored = restore(&saved, &scope.node).await;
@@ -107,7 +113,7 @@ pub async fn watch(
         }
         // The first one waits for all of its Secrets, each of which is answered or fails.
         let asked = asking_since.filter(|_| sent).map(|began| began + ASKING);
-        let wake = [asked, shelves.next_expiry()].into_iter().flatten().min();
+        let wake = [asked, shelves.next_change()].into_iter().flatten().min();
         tokio::select! {
             () = changed.notified() => sleep_until(next_at).await,
             () = sleep_until(wake.unwrap_or(now)), if wake.is_some() => {}

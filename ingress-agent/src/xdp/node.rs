@@ -78,7 +78,7 @@ pub fn nodes(plan: &Plan, reach: &BTreeMap<u16, Reach>) -> BTreeMap<u16, Node> {
         (
             *number,
             Node {
-                generation: plan.generation,
+                generation: plan.low_generation(),
                 ..value
             },
         )

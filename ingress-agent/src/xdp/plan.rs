@@ -28,8 +28,8 @@ pub struct Plan {
     pub vips: BTreeMap<Vip, PoolName>,
     /// What the flows' hash and the tunnel are keyed with.
     pub keys: Keys,
-    /// Low 16 bits of a hash over every pool's members and their states; the same on all nodes.
-    pub generation: u16,
+    /// A hash over every pool's members and their states; the same on all nodes. Packets carry its low 16 bits.
+    pub generation: u64,
     /// What is in the model and not in this plan.
     pub left_out: Vec<LeftOut>,
 }
@@ -205,6 +205,12 @@ impl Plan {
         Ok(plan)
     }
 
+    /// What of the generation packets carry.
+    pub const fn low_generation(&self) -> u16 {
+        let [.., high, low] = self.generation.to_be_bytes();
+        u16::from_be_bytes([high, low])
+    }
+
     /// Takes a pool's members in, unless the pool has to be left out.
     fn admit(&mut self, pool: &Pool) -> bool {
         let left_out = if self.pools.len() >= MAX_POOLS as usize {
@@ -326,7 +332,7 @@ fn is_file_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && name.len() <= 200 && !name.contains(['/', '\0'])
 }
 
-fn generation(pools: &BTreeMap<PoolName, Vec<Candidate>>) -> u16 {
+fn generation(pools: &BTreeMap<PoolName, Vec<Candidate>>) -> u64 {
     let mut bytes = Vec::new();
     for (name, candidates) in pools {
         bytes.extend_from_slice(name.as_bytes());
@@ -339,8 +345,7 @@ fn generation(pools: &BTreeMap<PoolName, Vec<Candidate>>) -> u16 {
         }
         bytes.push(0);
     }
-    let [.., high, low] = siphash13(Default::default(), &bytes).to_be_bytes();
-    u16::from_be_bytes([high, low])
+    siphash13(Default::default(), &bytes)
 }
 
 #[cfg(test)]

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingress_common::{Be16, Ip, Settings};
+use tokio::sync::watch;
 
 use super::Options;
+use super::announce::{Announcer, Phase, Table, announcements};
 use super::attach::{self, AttachError};
 use super::keys::tunnel_keys;
 use super::load::Programs;
@@ -67,6 +69,17 @@ pub enum Refused {
         /// The interface.
         interface: String,
     },
+    /// Another program's route is where the announcement should be.
+    #[error(
+        "VIP address {address}: not announced, because table {table} has a route to it that is not ours; remove that, \
+         or take a table of our own by --announce-table"
+    )]
+    Announcement {
+        /// The address.
+        address: IpAddr,
+        /// The table.
+        table: Table,
+    },
 }
 
 /// Why a plan is not in force.
@@ -100,6 +113,8 @@ pub struct State {
     netlink: Netlink,
     programs: Programs,
     writer: Writer,
+    announcer: Announcer,
+    phase: Phase,
     plan: Option<Plan>,
     /// As of the last full reading.
     hops: Hops,
@@ -117,6 +132,8 @@ impl State {
         writer: Writer,
     ) -> Self {
         Self {
+            announcer: Announcer::new(options.announce_table),
+            phase: Phase::Serving,
             options,
             pins,
             netlink,
@@ -185,11 +202,22 @@ impl State {
             plan: &plan,
         };
         let served = wanted.vips.len();
+        let announced = announcements(&plan, &wanted.vips, self.phase);
+        // What cannot be withdrawn keeps nothing served that should not be.
+        let withdrawn = self.announcer.withdraw(&self.netlink, &announced).await;
         let written = self.writer.write(&self.netlink, &wanted).await;
         if let Some(error) = unsafe_for_vips {
             return Err(ApplyError::Unsafe(error));
         }
         written?;
+        withdrawn?;
+        let taken = self.announcer.announce(&self.netlink, &announced).await?;
+        let table = self.announcer.table();
+        refused.extend(
+            taken
+                .into_iter()
+                .map(|address| Refused::Announcement { address, table }),
+        );
         self.tell(&refused);
         Ok(Applied {
             vips: served,
@@ -197,6 +225,22 @@ impl State {
             mss: self.mss(),
             took: start.elapsed(),
         })
+    }
+
+    /// Enters a phase, and withdraws what this node does not announce in it.
+    pub(super) async fn enter(&mut self, phase: Phase) -> Result<(), NetlinkError> {
+        self.phase = phase;
+        let announced = self
+            .plan
+            .as_ref()
+            .map(|plan| announcements(plan, &plan.vips, phase))
+            .unwrap_or_default();
+        self.announcer.withdraw(&self.netlink, &announced).await
+    }
+
+    /// The addresses that are announced.
+    pub(super) fn announced(&self) -> watch::Receiver<BTreeSet<IpAddr>> {
+        self.announcer.announced()
     }
 
     /// Brings the MAC addresses in line with the neighbours, if one of those that changed is a next hop.
@@ -278,7 +322,7 @@ impl State {
             tunnel_keys: tunnel_keys(plan.keys.tunnel, held),
             node: number,
             tunnel_port: Be16::new(self.options.tunnel_port),
-            generation: plan.generation,
+            generation: plan.low_generation(),
             reserved: 0,
         }
     }

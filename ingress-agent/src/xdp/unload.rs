@@ -1,6 +1,6 @@
 //! Takes down what an agent left in the kernel: the opposite of a start, for the day the product goes.
 //!
-//! Links first, so that no packet meets half of what the programs need; then routes and neighbours; then the
+//! Announcements first, so that other nodes get what came here; then links, so that no packet meets half of what the programs need; then routes and neighbours; then the
 //! pins. Refuses while an agent runs.
 
 use std::collections::BTreeSet;
@@ -14,13 +14,15 @@ use super::lock::{Lock, LockError};
 use super::netlink::{Netlink, NetlinkError};
 use super::pins::Pins;
 use super::sys::{self, Link, SysError};
-use super::{maps, neighbour, privilege, route};
+use super::{announce, maps, neighbour, privilege, route};
 
 /// What was taken down.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Unloaded {
     /// The interfaces whose program is gone.
     pub interfaces: Vec<String>,
+    /// The announcements that are withdrawn.
+    pub announcements: BTreeSet<announce::Route>,
     /// The addresses whose local route is gone.
     pub addresses: Vec<IpAddr>,
 }
@@ -65,13 +67,18 @@ pub async fn unload(run_dir: &Path, pin_dir: &Path) -> Result<Unloaded, UnloadEr
     fs::create_dir_all(run_dir).map_err(SysError::new("mkdir", run_dir.display()))?;
     let _lock = Lock::take(run_dir, pin_dir)?;
 
+    let netlink = Netlink::connect()?;
+    let announcements = announce::list(&netlink, None).await?;
+    for route in &announcements {
+        announce::remove(&netlink, *route).await?;
+    }
     let interfaces = pins.linked_interfaces()?;
     for name in pins.list("links")? {
         let pin = pin_dir.join("links").join(&name);
         Link::open(&pin)?.detach()?;
         sys::remove(&pin)?;
     }
-    let addresses = forget_network().await?;
+    let addresses = forget_network(&netlink).await?;
     for name in maps::name::ALL {
         sys::remove(&pins.map(name))?;
     }
@@ -85,19 +92,19 @@ pub async fn unload(run_dir: &Path, pin_dir: &Path) -> Result<Unloaded, UnloadEr
     remove_dir(pin_dir)?;
     Ok(Unloaded {
         interfaces,
+        announcements,
         addresses,
     })
 }
 
 /// Removes the routes and neighbours that carry our protocol number.
-async fn forget_network() -> Result<Vec<IpAddr>, NetlinkError> {
-    let netlink = Netlink::connect()?;
-    let addresses: Vec<IpAddr> = route::list(&netlink).await?.into_keys().collect();
+async fn forget_network(netlink: &Netlink) -> Result<Vec<IpAddr>, NetlinkError> {
+    let addresses: Vec<IpAddr> = route::list(netlink).await?.into_keys().collect();
     for address in &addresses {
-        route::remove(&netlink, *address).await?;
+        route::remove(netlink, *address).await?;
     }
-    let present = neighbour::list(&netlink).await?;
-    neighbour::manage(&netlink, &BTreeSet::new(), &present).await?;
+    let present = neighbour::list(netlink).await?;
+    neighbour::manage(netlink, &BTreeSet::new(), &present).await?;
     Ok(addresses)
 }
 
@@ -112,6 +119,12 @@ fn remove_dir(path: &Path) -> Result<(), SysError> {
 
 impl fmt::Display for Unloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for announce::Route { table, address } in &self.announcements {
+            writeln!(
+                f,
+                "VIP address {address}: announcement removed from table {table}"
+            )?;
+        }
         for interface in &self.interfaces {
             writeln!(f, "interface {interface}: XDP program detached")?;
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ingress_agent::cluster::{Coordination, record_addresses};
 use ingress_agent::digest::vippool::Owner;
-use ingress_agent::source::kube::{self as source, Identity, Saved, Scope};
+use ingress_agent::source::kube::{self as source, Fleet, Identity, Saved, Scope};
 use ingress_agent::translate::{Controllers, Snapshot, translate};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -66,6 +66,7 @@ impl World {
             namespaces: Vec::new(),
             controllers: Controllers::Own,
             pools: true,
+            fleet: Fleet::Alone,
         };
         let place = self.scratch.directory().join(name);
         let saved = Saved::new(&place, &place, Identity([1; 32]));

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use aya::programs::{Xdp, XdpMode};
 use ingress_agent::model::vip::PoolSecret;
 use ingress_agent::model::{Member, MemberState, Model, Pool, Protocol, Vip};
+use ingress_agent::xdp::announce::Table;
+use ingress_agent::xdp::unload::{UnloadError, Unloaded, unload};
 use ingress_agent::xdp::{Dataplane, OpenError, Options, Plan, object::OBJECT};
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::{CapabilitySet, CapabilitySets, UnshareFlags, capabilities, set_capabilities};
@@ -131,6 +133,7 @@ impl Bed {
             pin_dir: self.root().join("bpf/ingress"),
             run_dir: self.root().join("run"),
             tunnel_port: 6080,
+            announce_table: Table::default(),
         }
     }
 
@@ -148,6 +151,20 @@ impl Bed {
                     tokio::time::sleep(Duration::from_millis(5)).await
                 }
                 result => return result,
+            }
+        }
+    }
+
+    /// Unloads, after waiting in the same way.
+    pub(crate) async fn unload(&self) -> Unloaded {
+        let Options { run_dir, pin_dir, .. } = self.options();
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            match unload(&run_dir, &pin_dir).await {
+                Err(UnloadError::Lock(_)) if Instant::now() < end => {
+                    tokio::time::sleep(Duration::from_millis(5)).await
+                }
+                result => return result.unwrap(),
             }
         }
     }

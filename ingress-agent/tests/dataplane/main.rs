@@ -7,6 +7,7 @@
     reason = "a test's support fails the test; figures go with its output"
 )]
 
+mod announce;
 mod bed;
 mod network;
 mod serve;

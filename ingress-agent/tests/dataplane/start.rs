@@ -1,7 +1,6 @@
 //! A start: what is adopted, what is refused, and what is left when it fails.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use ingress_agent::xdp::attach::AttachError;
 use ingress_agent::xdp::load::LoadError;
@@ -307,13 +306,7 @@ fn unloading_takes_down_everything_but_not_a_running_agent_s() {
             "routes outlive the agent"
         );
 
-        let end = Instant::now() + Duration::from_secs(10);
-        let unloaded = loop {
-            match unload(&options.run_dir, &options.pin_dir).await {
-                Err(UnloadError::Lock(_)) if Instant::now() < end => {}
-                result => break result.unwrap(),
-            }
-        };
+        let unloaded = bed.unload().await;
         assert_eq!(
             (unloaded.interfaces, unloaded.addresses.len()),
             (vec!["up0".to_owned()], 2)

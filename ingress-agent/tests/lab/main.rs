@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test fails the test")]
 
+mod announce;
 mod change;
 mod crash;
 mod drain;

@@ -103,6 +103,9 @@ fn an_agent_on_xdp_tells_its_state_its_counters_and_its_plan() {
     let words = agent.maps().unwrap();
     let vips = plan["vips"].as_object().unwrap();
     assert_eq!(vips.len(), 4, "{plan}");
+    assert_eq!(plan["announced"], serde_json::json!([VIP_V4, VIP_V6]));
+    let announced = metric(&lab, "ingress_agent_announced_addresses", "");
+    assert!((announced - 2.0).abs() < f64::EPSILON, "{announced}");
     for vip in vips.keys() {
         assert!(agent.pins().join("vips").join(vip).exists(), "{vip} has no map");
         let (address, _) = vip.split_once('-').unwrap();

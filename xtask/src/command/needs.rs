@@ -28,6 +28,12 @@ pub(crate) const LAB: &[Need] = &[
     },
 ];
 
+/// What the lab calls where nodes announce by BGP.
+pub(crate) const BGP: &[Need] = &[Need {
+    program: "bird",
+    package: "bird2",
+}];
+
 /// What the L7 bench calls: the peers, the load generator, and what counts system calls.
 pub(crate) const L7: &[Need] = &[
     Need {

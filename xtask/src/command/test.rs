@@ -90,6 +90,7 @@ fn prepare() -> Result<()> {
         ensure!(!in_ci, "CI is set, and the privileged tests need root");
     } else {
         needs::install(needs::LAB)?;
+        needs::install(needs::BGP)?;
     }
     for (command, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         if !is_component_here(command) {

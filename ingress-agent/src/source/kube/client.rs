@@ -8,7 +8,7 @@ use kube::config::InferConfigError;
 use kube::{Client, Config};
 use sha2::{Digest as _, Sha256};
 
-use super::Scope;
+use super::{Fleet, Scope};
 
 /// A server that is not reached within this is not there.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -42,45 +42,57 @@ pub enum ConnectError {
 }
 
 /// What tells clusters apart without asking them and without a right of its own: SHA-256 of the API server's URL
-/// and authority and of the namespaces that are read. Another authority or another address make another cluster:
+/// and authority and of the namespaces that are read and the agents' own. Another authority or another address make another cluster:
 /// what was saved is then read anew.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Identity(pub [u8; 32]);
 
-impl Identity {
-    fn new(config: &Config, scope: &Scope) -> Result<Self, ConnectError> {
-        let mut hash = Sha256::new();
-        let mut part = |bytes: &[u8]| {
-            hash.update(bytes.len().to_le_bytes());
-            hash.update(bytes);
-        };
-        part(config.cluster_url.to_string().as_bytes());
-        for der in config.root_cert.iter().flatten() {
-            part(der);
-        }
+/// An API server: its URL and authority.
+#[derive(Clone, Debug)]
+pub struct ClusterId(Vec<Vec<u8>>);
+
+impl ClusterId {
+    fn new(config: &Config) -> Result<Self, ConnectError> {
+        let mut parts = vec![config.cluster_url.to_string().into_bytes()];
+        parts.extend(config.root_cert.iter().flatten().cloned());
         if let Some(path) = &config.root_cert_file {
             let authority = std::fs::read(path).map_err(|error| ConnectError::Authority {
                 path: path.clone(),
                 error,
             })?;
-            part(&authority);
+            parts.push(authority);
         }
-        part(&[]);
+        Ok(Self(parts))
+    }
+
+    /// Its identity to who reads this of it.
+    pub fn identity(&self, scope: &Scope) -> Identity {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update(bytes.len().to_le_bytes());
+            hash.update(bytes);
+        };
+        self.0.iter().for_each(|bytes| part(bytes));
+        // Alone or in a fleet: what was saved of the one is nothing to the other.
+        match &scope.fleet {
+            Fleet::Alone => part(&[]),
+            Fleet::Leases { namespace, .. } => part(namespace.as_bytes()),
+        }
         let mut namespaces: Vec<_> = scope.namespaces.iter().collect();
         namespaces.sort();
         for namespace in namespaces {
             part(namespace.as_bytes());
         }
-        Ok(Self(hash.finalize().into()))
+        Identity(hash.finalize().into())
     }
 }
 
 /// A client by `KUBECONFIG` or `~/.kube/config`, else by the Pod's ServiceAccount. Asks nothing yet.
-pub async fn connect(scope: &Scope) -> Result<(Client, Identity), ConnectError> {
+pub async fn connect() -> Result<(Client, ClusterId), ConnectError> {
     let mut config = Config::infer().await?;
-    let identity = Identity::new(&config, scope)?;
+    let cluster = ClusterId::new(&config)?;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(READ);
     config.write_timeout = Some(WRITE);
-    Ok((Client::try_from(config)?, identity))
+    Ok((Client::try_from(config)?, cluster))
 }

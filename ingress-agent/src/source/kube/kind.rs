@@ -130,7 +130,7 @@ impl Watches<'_> {
 
 /// Who defines a kind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Definition {
+pub(super) enum Definition {
     /// Every API server.
     BuiltIn,
     /// We do, and whoever installs us tells the API server: where it knows no such kind there are no such objects.
@@ -145,7 +145,7 @@ pub(super) trait Watched: Clone + Debug + DeserializeOwned + Send + Sync + 'stat
 
 impl<K: Clone + Debug + DeserializeOwned + Send + Sync + 'static> Watched for K {}
 
-/// Follows a kind for ever.
+/// Fills a shelf for ever.
 async fn fill<K, T>(
     kind: &'static str,
     api: Api<Arrived<K>>,
@@ -157,7 +157,25 @@ async fn fill<K, T>(
     K: Resource<DynamicType = ()> + Watched,
     T: PartialEq + Send + Sync + 'static,
 {
-    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
+    follow(kind, definition, api, watcher::Config::default(), |event| {
+        if take(event, digest, &mut lock(&shelf)) {
+            changed.notify_one();
+        }
+    })
+    .await;
+}
+
+/// Follows the objects of an API for ever. What the API server does not answer is told once.
+pub(super) async fn follow<K>(
+    kind: &'static str,
+    definition: Definition,
+    api: Api<Arrived<K>>,
+    config: watcher::Config,
+    mut take: impl FnMut(Event<Arrived<K>>),
+) where
+    K: Resource<DynamicType = ()> + Watched,
+{
+    let config = config.timeout(WATCH_SECONDS).page_size(PAGE);
     let mut events = pin!(watcher::watcher(api, config).default_backoff());
     let mut said = None;
     while let Some(event) = events.next().await {
@@ -168,11 +186,9 @@ async fn fill<K, T>(
                     warn!(kind, "{UNDEFINED}");
                     said = Some(UNDEFINED.to_owned());
                 }
-                let mut shelf = lock(&shelf);
-                shelf.list_begins();
-                if shelf.list_ends(Instant::now()) {
-                    changed.notify_one();
-                }
+                // As a list of none.
+                take(Event::Init);
+                take(Event::InitDone);
                 continue;
             }
             Err(error) => {
@@ -185,12 +201,11 @@ async fn fill<K, T>(
                 continue;
             }
         };
-        if said.take().is_some() {
+        // A list that begins has no answer yet.
+        if !matches!(event, Event::Init) && said.take().is_some() {
             info!(kind, "the API server answers again");
         }
-        if take(event, digest, &mut lock(&shelf)) {
-            changed.notify_one();
-        }
+        take(event);
     }
 }
 
@@ -200,11 +215,11 @@ const UNDEFINED: &str = "the API server does not know this kind, so there are no
 
 /// Whether the API server knows no such kind.
 fn is_unknown(error: &watcher::Error) -> bool {
-    match error {
+    matches!(
+        error,
         watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
-        _ => false,
-    }
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 404
+    )
 }
 
 /// Says whether the event changes anything.

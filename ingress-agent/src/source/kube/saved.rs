@@ -3,14 +3,15 @@
 //!
 //! ```text
 //! Snapshot ─encode─▶ STATE_DIR/snapshot   digests, without private keys
-//!                └─▶ RUN_DIR/keys         private keys by their certificate, only where RUN_DIR is a tmpfs
+//!                └─▶ RUN_DIR/keys         private keys by their certificate and the fleet's secret, only where
+//!                                         RUN_DIR is a tmpfs
 //! ```
 //!
 //! Each file says of which format and cluster it is and has a checksum ([`seal`]); one that is not sound, of
 //! another format or of another cluster is told and ignored. The two need not be of one moment: a key is found
 //! by the digest of its certificate. A certificate whose key is not found keeps its hosts, whose handshakes are
 //! refused ([`PrivateKey::Gone`](crate::model::PrivateKey::Gone)), so that nobody is shown another in its place.
-//! What the API server says of nodes, and what could not be read, is not kept.
+//! What could not be read is not kept.
 
 mod code;
 mod contents;
@@ -34,7 +35,7 @@ use crate::model::PrivateKey;
 use crate::translate::{Entry, Snapshot};
 
 pub use code::Keys;
-pub use contents::{Files, decode, encode, keys};
+pub use contents::{Files, Kept, decode, encode, keys};
 pub use seal::Unsound;
 
 /// The least time between two writes.

@@ -12,14 +12,15 @@ use tokio::time::Instant;
 
 use super::Scope;
 use super::kind::{Kind, Watches};
+use super::members::Members;
 use crate::digest::vippool::VipPool;
-use crate::digest::{self, Class, Endpoints, Ingress, Nodes, Pool, Service};
+use crate::digest::{self, Class, Endpoints, Ingress, Pool, Service};
 use crate::translate::{Allocation, Snapshot};
 
 /// All kinds but Secrets.
 #[derive(Debug)]
 pub(super) struct Shelves {
-    nodes: Arc<Nodes>,
+    members: Members,
     ingresses: Kind<Ingress>,
     classes: Kind<Class>,
     services: Kind<Service>,
@@ -41,7 +42,7 @@ impl Shelves {
             tasks: &mut tasks,
         };
         Self {
-            nodes: Arc::new(Nodes::alone(&scope.node)),
+            members: Members::watch(client, &scope.fleet, &scope.node, changed),
             ingresses: watches.namespaced::<ApiIngress, _>("Ingress", digest::ingress::digest),
             classes: watches.cluster::<IngressClass, _>("IngressClass", digest::class::digest),
             services: watches.namespaced::<ApiService, _>("Service", digest::service::digest),
@@ -55,34 +56,36 @@ impl Shelves {
 
     /// Whether every kind was listed once.
     pub(super) fn are_listed(&self) -> bool {
-        self.ingresses.is_listed()
+        self.members.are_listed()
+            && self.ingresses.is_listed()
             && self.classes.is_listed()
             && self.services.is_listed()
             && self.endpoints.is_listed()
             && self.pools.as_ref().is_none_or(Kind::is_listed)
     }
 
-    /// When objects that lists lack are let go of next.
-    pub(super) fn next_expiry(&self) -> Option<Instant> {
-        let expiries = [
+    /// When something is another next though nothing is heard: objects that lists lack are let go of, Leases end.
+    pub(super) fn next_change(&self) -> Option<Instant> {
+        let changes = [
+            self.members.next_change(),
             self.ingresses.next_expiry(),
             self.classes.next_expiry(),
             self.services.next_expiry(),
             self.endpoints.next_expiry(),
             self.pools.as_ref().and_then(Kind::next_expiry),
         ];
-        expiries.into_iter().flatten().min()
+        changes.into_iter().flatten().min()
     }
 
     /// All that is known now, but Secrets.
-    pub(super) fn snapshot(&self, node: &Arc<str>, now: Instant) -> Snapshot {
+    pub(super) fn snapshot(&mut self, node: &Arc<str>, now: Instant) -> Snapshot {
         let mut snapshot = Snapshot {
             time: super::now(),
-            nodes: Some(Arc::clone(&self.nodes)),
             allocation: Allocation::Recorded,
             ..Snapshot::empty(node)
         };
         let findings = &mut snapshot.findings;
+        snapshot.nodes = self.members.nodes(now, findings);
         self.ingresses.enter(now, &mut snapshot.ingresses, findings);
         self.classes.enter(now, &mut snapshot.classes, findings);
         self.services.enter(now, &mut snapshot.services, findings);

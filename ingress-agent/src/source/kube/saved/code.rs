@@ -267,6 +267,21 @@ impl<T: Code> Code for Vec<T> {
     }
 }
 
+impl<K: Code + Ord, V: Code> Code for BTreeMap<K, V> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.len().put(out);
+        for (key, value) in self {
+            key.put(out);
+            value.put(out);
+        }
+    }
+
+    fn take(from: &mut Reader<'_>) -> Option<Self> {
+        let pairs: Vec<(K, V)> = Code::take(from)?;
+        Some(pairs.into_iter().collect())
+    }
+}
+
 impl<A: Code, B: Code> Code for (A, B) {
     fn put(&self, out: &mut Vec<u8>) {
         self.0.put(out);

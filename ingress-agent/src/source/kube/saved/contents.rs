@@ -5,24 +5,34 @@ use std::sync::Arc;
 use super::code::{Code, Keys, Reader};
 use super::seal::{Magic, Unsound, open, seal};
 use super::values::fingerprint;
-use crate::digest::Nodes;
+use crate::digest::{Node, Nodes};
 use crate::model::PrivateKey;
+use crate::model::vip::PoolSecret;
 use crate::source::kube::client::Identity;
 use crate::translate::{Allocation, Snapshot};
 
 /// The files of a snapshot.
 #[derive(Debug)]
 pub struct Files {
-    /// All but private keys.
+    /// All but what nobody else may know.
     pub snapshot: Vec<u8>,
-    /// Private keys.
+    /// Private keys and the fleet's secret.
     pub keys: Vec<u8>,
+}
+
+/// What nobody else may know.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub struct Kept {
+    /// The private keys.
+    pub keys: Keys,
+    /// The fleet's.
+    pub secret: Option<Arc<PoolSecret>>,
 }
 
 /// A snapshot of the cluster of this identity as files.
 pub fn encode(snapshot: &Snapshot, identity: &Identity) -> Files {
-    // What is not written: this node's name and the time are the reader's; nodes and what could not be read are
-    // asked for anew; how addresses are given out is this source's way.
+    // What is not written: this node's name and the time are the reader's; what could not be read is asked for anew;
+    // how addresses are given out is this source's way.
     let Snapshot {
         node: _,
         time: _,
@@ -33,7 +43,7 @@ pub fn encode(snapshot: &Snapshot, identity: &Identity) -> Files {
         endpoints,
         secrets,
         pools,
-        nodes: _,
+        nodes,
         foreign: _,
         findings: _,
         allocation: _,
@@ -47,6 +57,9 @@ pub fn encode(snapshot: &Snapshot, identity: &Identity) -> Files {
     endpoints.put(&mut payload);
     secrets.put(&mut payload);
     pools.put(&mut payload);
+    let members = nodes.as_ref().map_or(&[][..], |nodes| &nodes.nodes);
+    members.len().put(&mut payload);
+    members.iter().for_each(|node| node.put(&mut payload));
     let pairs = secrets.iter().filter_map(|entry| entry.value.pair.as_ref());
     let keys = pairs.filter(|pair| pair.certificate.key != PrivateKey::Gone);
     let keys = keys.filter_map(|pair| {
@@ -56,23 +69,30 @@ pub fn encode(snapshot: &Snapshot, identity: &Identity) -> Files {
     let keys: Keys = keys.collect();
     let mut secret = Vec::new();
     keys.into_iter().collect::<Vec<_>>().put(&mut secret);
+    let shared = nodes.as_ref().and_then(|nodes| nodes.secret.clone());
+    shared.put(&mut secret);
     Files {
         snapshot: seal(Magic::Snapshot, identity, &payload),
         keys: seal(Magic::Keys, identity, &secret),
     }
 }
 
-/// The keys of a file.
-pub fn keys(file: &[u8], identity: &Identity) -> Result<Keys, Unsound> {
+/// What a file of [`Files::keys`] holds.
+pub fn keys(file: &[u8], identity: &Identity) -> Result<Kept, Unsound> {
     let payload = open(Magic::Keys, identity, file)?;
-    let keys: Vec<_> = whole(payload, &Keys::new(), Code::take)?;
-    Ok(keys.into_iter().collect())
+    whole(payload, &Keys::new(), |from| {
+        let keys: Vec<_> = Code::take(from)?;
+        Some(Kept {
+            keys: keys.into_iter().collect(),
+            secret: Code::take(from)?,
+        })
+    })
 }
 
-/// The snapshot of a file, of no certain time, for a fleet of `node` alone.
-pub fn decode(file: &[u8], keys: &Keys, identity: &Identity, node: &Arc<str>) -> Result<Snapshot, Unsound> {
+/// The snapshot of a file, of no certain time. Nodes that need a secret that was not kept are not known.
+pub fn decode(file: &[u8], kept: &Kept, identity: &Identity, node: &Arc<str>) -> Result<Snapshot, Unsound> {
     let payload = open(Magic::Snapshot, identity, file)?;
-    whole(payload, keys, |from| {
+    whole(payload, &kept.keys, |from| {
         Some(Snapshot {
             ingresses: Code::take(from)?,
             classes: Code::take(from)?,
@@ -81,12 +101,17 @@ pub fn decode(file: &[u8], keys: &Keys, identity: &Identity, node: &Arc<str>) ->
             endpoints: Code::take(from)?,
             secrets: Code::take(from)?,
             pools: Code::take(from)?,
-            nodes: Some(Arc::new(Nodes::alone(node))),
+            nodes: nodes(Code::take(from)?, kept),
             allocation: Allocation::Recorded,
             restored: true,
             ..Snapshot::empty(node)
         })
     })
+}
+
+fn nodes(members: Vec<Node>, kept: &Kept) -> Option<Arc<Nodes>> {
+    let is_known = !members.is_empty() && (members.len() == 1 || kept.secret.is_some());
+    is_known.then(|| Arc::new(Nodes::joined(kept.secret.clone(), members)))
 }
 
 /// A value that takes all of a payload.

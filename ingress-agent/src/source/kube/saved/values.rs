@@ -10,12 +10,14 @@ use crate::digest::ingress::{Path, Rule, Target, Tls};
 use crate::digest::secret::Pair;
 use crate::digest::selector::{Operator, Requirement};
 use crate::digest::{
-    Cause, Class, Endpoints, Fault, Ingress, Pool, Precedence, Secret, Selector, Service, Verdict, service,
-    vippool,
+    Cause, Class, Endpoints, Fault, Ingress, Node, Pool, Precedence, Secret, Selector, Service, Verdict,
+    service, vippool,
 };
 use crate::model::policy::{Balance, BodyLimit, Retry, Timeouts, UpstreamPolicy, UpstreamProtocol};
+use crate::model::vip::PoolSecret;
 use crate::model::{
-    BackendPort, Certificate, EndpointState, Host, ObjectRef, PathMatch, Policies, PrivateKey,
+    BackendPort, Certificate, EndpointState, Host, Member, MemberState, ObjectRef, PathMatch, Policies,
+    PrivateKey,
 };
 use crate::translate::{Entry, Place};
 
@@ -123,6 +125,10 @@ record!(Selector: requirements);
 record!(Requirement: key, operator);
 choice!(Operator: 0 = In(values), 1 = NotIn(values), 2 = Exists, 3 = DoesNotExist);
 
+record!(Node: member, labels);
+record!(Member: number, name, addresses, state);
+choice!(MemberState: 0 = Active, 1 = Draining);
+
 record!(Fault: verdict, field, cause, found, expected, nearest, consequence, change);
 choice!(Verdict: 0 = Degraded, 1 = Refused);
 
@@ -215,6 +221,16 @@ impl Code for PrivateKey {
             3 => Some(Self::Gone),
             _ => None,
         }
+    }
+}
+
+impl Code for PoolSecret {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Option<Self> {
+        Code::take(from).map(Self)
     }
 }
 
