@@ -3,7 +3,7 @@
 //! Who has which address, [`allocation`](super::allocation) says; here are the listeners there and the members, and
 //! what is said of who is served nowhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::allocation::{self, Own, Share};
@@ -80,12 +80,13 @@ pub(super) fn assign(
         }
         return vips;
     };
+    let by_owner: BTreeMap<_, _> = own.iter().map(|own| (own.owner(), own)).collect();
     for share in &shares {
         let faults = share.faults.iter().chain(&share.exhausted);
         tell(share.pool, findings, faults.cloned());
         let members = members(share.pool, nodes, findings);
         if !members.is_empty() && !share.holders.is_empty() {
-            vips.add(share, own, members);
+            vips.add(share, &by_owner, members);
         }
     }
     vips.pools.sort_by(|a, b| a.name.cmp(&b.name));
@@ -97,7 +98,7 @@ pub(super) fn assign(
 }
 
 impl Vips {
-    fn add(&mut self, share: &Share<'_>, own: &[Own<'_>], members: Vec<Member>) {
+    fn add(&mut self, share: &Share<'_>, own: &BTreeMap<Owner, &Own<'_>>, members: Vec<Member>) {
         let pool = &share.pool.value;
         let mut vips = Vec::new();
         for (address, owners) in &share.holders {
@@ -128,24 +129,26 @@ impl Vips {
 
     /// Tells those who have no address, and those who wait for one.
     fn judge(&self, shares: &[Share<'_>], classes: &Classes<'_>, own: &[Own<'_>], findings: &mut Findings) {
-        let pending = |owner: &Owner| -> Vec<Fault> {
-            let waits = shares.iter().flat_map(|share| {
-                let pending = share.pending.iter().filter(|(waiting, _)| waiting == owner);
-                pending.map(|(owner, v4)| allocation::pending(&share.pool.value.object.name, owner, *v4))
-            });
-            waits.collect()
-        };
+        let mut pending: BTreeMap<&Owner, Vec<Fault>> = BTreeMap::new();
+        for share in shares {
+            for (owner, v4) in &share.pending {
+                let fault = allocation::pending(&share.pool.value.object.name, owner, *v4);
+                pending.entry(owner).or_default().push(fault);
+            }
+        }
         let unserved: BTreeSet<_> = self.unserved(classes, own).into_iter().collect();
         for (class, ours) in &classes.ours {
             let Some(entry) = ours.entry else { continue };
-            let waits = pending(&Owner::Class(Arc::clone(class)));
+            let waits = pending
+                .remove(&Owner::Class(Arc::clone(class)))
+                .unwrap_or_default();
             if waits.is_empty() && unserved.contains(&Audience::of(class)) {
                 tell(entry, findings, [no_pool()]);
             }
             tell(entry, findings, waits);
         }
         for one in own {
-            let waits = pending(&one.owner());
+            let waits = pending.remove(&one.owner()).unwrap_or_default();
             if waits.is_empty() && unserved.contains(&Audience::own(one)) {
                 let namespace = &one.entry.value.object.namespace;
                 let mut serving = shares
@@ -167,10 +170,13 @@ impl Vips {
 }
 
 /// Who is served at an address.
-fn audience(owners: &BTreeSet<Owner>, pool: &digest::Pool, own: &[Own<'_>]) -> Option<Audience> {
+fn audience(
+    owners: &BTreeSet<Owner>,
+    pool: &digest::Pool,
+    own: &BTreeMap<Owner, &Own<'_>>,
+) -> Option<Audience> {
     if let Some(owner @ Owner::Ingress { .. }) = owners.first() {
-        let mut own = own.iter();
-        return own.find(|own| own.owner() == *owner).map(Audience::own);
+        return own.get(owner).map(|own| Audience::own(own));
     }
     let classes = owners.iter().filter_map(|owner| match owner {
         Owner::Class(class) => Some(Arc::clone(class)),
