@@ -1,5 +1,10 @@
 //! The type that the API server keeps.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "each printer column has a name, a type and a path of its own"
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::CustomResource;
 use schemars::JsonSchema;
