@@ -200,7 +200,8 @@ pub(super) async fn follow<K>(
                 continue;
             }
         };
-        if said.take().is_some() {
+        // A list that begins has no answer yet.
+        if !matches!(event, Event::Init) && said.take().is_some() {
             info!(kind, "the API server answers again");
         }
         take(event);
