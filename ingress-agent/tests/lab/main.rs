@@ -9,6 +9,7 @@ mod announce;
 mod change;
 mod cluster;
 mod crash;
+mod deployed;
 mod drain;
 mod flow;
 mod maps;
