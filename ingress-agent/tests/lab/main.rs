@@ -14,6 +14,7 @@ mod drain;
 mod flow;
 mod maps;
 mod membership;
+mod outage;
 mod request;
 mod seeing;
 mod startup;
