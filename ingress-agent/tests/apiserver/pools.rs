@@ -67,7 +67,6 @@ impl World {
             controllers: Controllers::Own,
             fleet: Fleet::Alone,
             pools: true,
-            fleet: Fleet::Alone,
         };
         let place = self.scratch.directory().join(name);
         let saved = Saved::new(&place, &place, Identity([1; 32]));
