@@ -123,7 +123,7 @@ fn eventually(
             .await
             .map(|found| found.unwrap().clone())
     });
-    found.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+    found.expect(what)
 }
 
 /// What the pools' status records; no address twice.
