@@ -16,6 +16,7 @@ mod maps;
 mod membership;
 mod outage;
 mod request;
+mod rights;
 mod seeing;
 mod startup;
 
