@@ -25,6 +25,15 @@ fn texts(object: &Value, field: &str) -> Vec<String> {
     values.map(|value| value.as_str().unwrap().to_owned()).collect()
 }
 
+/// What a request's event says there; nothing where it says nothing.
+fn text(event: &Value, at: &str) -> String {
+    event
+        .pointer(at)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
 /// What the roles give.
 fn given(cluster: &Cluster) -> BTreeSet<Right> {
     let mut given = BTreeSet::new();
@@ -36,7 +45,7 @@ fn given(cluster: &Cluster) -> BTreeSet<Right> {
     for (role, namespace) in roles {
         let role = cluster.kubectl(&["get", role, "--namespace", OWN, "--output=json"]);
         let role: Value = serde_json::from_str(&role).unwrap();
-        for rule in role["rules"].as_array().unwrap() {
+        for rule in role.get("rules").and_then(Value::as_array).unwrap() {
             for group in texts(rule, "apiGroups") {
                 for resource in texts(rule, "resources") {
                     for verb in texts(rule, "verbs") {
@@ -56,29 +65,32 @@ fn used(cluster: &Cluster, given: &BTreeSet<Right>) -> BTreeSet<Right> {
     let events = log
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|event| event["user"]["username"] == USER);
+        .filter(|event| text(event, "/user/username") == USER);
     let mut used = BTreeSet::new();
     for event in events {
-        assert_ne!(event["responseStatus"]["code"], 403, "{event}");
-        let object = &event["objectRef"];
-        if object.is_null() {
+        let code = event.pointer("/responseStatus/code").and_then(Value::as_u64);
+        assert_ne!(code, Some(403), "{event}");
+        if event.get("objectRef").is_none() {
             // The API server's own version, which everybody may ask for.
             continue;
         }
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let mut resource = text(&object["resource"]);
-        if let Some(part) = object["subresource"].as_str() {
-            resource = format!("{resource}/{part}");
-        }
+        let (resource, part) = (
+            text(&event, "/objectRef/resource"),
+            text(&event, "/objectRef/subresource"),
+        );
         let right = [
-            text(&object["namespace"]),
-            text(&object["apiGroup"]),
-            resource,
-            text(&event["verb"]),
+            text(&event, "/objectRef/namespace"),
+            text(&event, "/objectRef/apiGroup"),
+            if part.is_empty() {
+                resource
+            } else {
+                format!("{resource}/{part}")
+            },
+            text(&event, "/verb"),
         ];
         // The Role's, which for Secrets is of one name.
         let is_own = given.contains(&right)
-            && (right[2] != "secrets" || right[3] == "create" || object["name"] == OWN);
+            && (right[2] != "secrets" || right[3] == "create" || text(&event, "/objectRef/name") == OWN);
         let [namespace, group, resource, verb] = right;
         let namespace = if is_own { namespace } else { String::new() };
         used.insert([namespace, group, resource, verb]);
