@@ -13,6 +13,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod backoff;
 pub mod check;
 pub mod cluster;
 pub mod config;

@@ -27,6 +27,7 @@ use super::Leadership;
 use super::request::{RequestError, answer};
 use super::trouble::Trouble;
 use super::watching;
+use crate::backoff::WatchBackoff;
 use crate::translate::{Controllers, IngressKey, Served, addresses};
 use roll::{Roll, Seen, Write};
 
@@ -120,7 +121,7 @@ impl StatusWriter {
         };
         let watch = |api: Api<Published>| {
             let config = watching::config().page_size(PAGE);
-            Box::pin(watcher::watcher(api, config).default_backoff())
+            Box::pin(watcher::watcher(api, config).backoff(WatchBackoff::default()))
         };
         apis.into_iter().map(watch).collect()
     }

@@ -8,6 +8,8 @@ use kube::runtime::watcher::{self, Config, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
+use crate::backoff::WatchBackoff;
+
 /// How long a watch lives, in seconds: as long as those of the source, for the same reason.
 const WATCH_SECONDS: u32 = 25;
 
@@ -27,7 +29,7 @@ where
 {
     let config = config().fields(&format!("metadata.name={name}"));
     watcher::watcher(api, config)
-        .default_backoff()
+        .backoff(WatchBackoff::default())
         .scan(false, |listed, event| {
             let item = match event {
                 Ok(Event::Init) => {

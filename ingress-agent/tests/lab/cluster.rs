@@ -1,15 +1,17 @@
 //! Agents that find one another, their VIPs and their leader by a real API server.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rustix::mount::MountFlags;
 use rustix::process::Signal;
 use xtask::control_plane::{Binaries, Place, Plane};
 use xtask::lab::{Lab, NIC, Process, VIP_V4, VIP_V6, node_addresses};
-use xtask::pod_runner::{Node, PodRunner};
+use xtask::pod_runner::{Image, Node, PodRunner};
 
 /// How long what is to come may take on a machine that has other things to do.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Where the API server listens, in the pod network.
 const API: [u8; 4] = [10, 2, 0, 254];
 
@@ -24,6 +26,23 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A lab whose three nodes are Nodes, with a class, and Services and Ingresses for its pods. No agent runs yet.
     pub(crate) fn start() -> Option<Self> {
+        let cluster = Self::bare(false, [])?;
+        cluster.apply(include_str!("../../../deploy/base/crd.yaml"));
+        let wait = [
+            "wait",
+            "--for=condition=Established",
+            "crd/vippools.ingress-agent.dev",
+        ];
+        cluster.kubectl(&wait);
+        cluster.apply(OBJECTS);
+        Some(cluster)
+    }
+
+    /// A lab whose three nodes are Nodes, and no object more. `audited`: as [`Plane::start`] has it.
+    pub(crate) fn bare(
+        audited: bool,
+        images: impl IntoIterator<Item = (&'static str, Image)>,
+    ) -> Option<Self> {
         let lab = super::lab(3)?;
         let binaries = Binaries::find_or_build(&mut |line| eprintln!("{line}")).unwrap();
         let network = lab.pod_network().clone();
@@ -33,28 +52,24 @@ impl Cluster {
             namespace: Some(network.clone()),
             address: API.into(),
         };
-        let plane = Plane::start(lab.scratch(), binaries, place, false).unwrap();
+        let plane = Plane::start(lab.scratch(), binaries, place, audited).unwrap();
         let nodes = (1..=3).map(|number| Node {
             name: format!("node{number}"),
             addresses: node_addresses(number).into(),
             namespace: lab.node(number).unwrap().clone(),
         });
-        let runner = PodRunner::start(&plane, lab.scratch(), &network, nodes.collect(), []).unwrap();
-        let cluster = Self {
+        let runner = PodRunner::start(&plane, lab.scratch(), &network, nodes.collect(), images).unwrap();
+        // Private keys are kept in memory only. The mount goes with the lab.
+        let memory = lab.directory().join("memory");
+        std::fs::create_dir(&memory).unwrap();
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        rustix::mount::mount("run", &memory, "tmpfs", flags, None).unwrap();
+        Some(Self {
             agents: Vec::new(),
             _runner: runner,
             plane,
             lab,
-        };
-        cluster.apply(include_str!("../../../deploy/base/crd.yaml"));
-        let wait = [
-            "wait",
-            "--for=condition=Established",
-            "crd/vippools.ingress-agent.dev",
-        ];
-        cluster.plane.kubectl(&wait).unwrap();
-        cluster.apply(OBJECTS);
-        Some(cluster)
+        })
     }
 
     pub(crate) fn apply(&self, yaml: &str) {
@@ -64,7 +79,6 @@ impl Cluster {
     /// Starts a node's agent, and waits for nothing.
     pub(crate) fn spawn(&mut self, number: u8) {
         let name = format!("node{number}");
-        let own = |kind: &str| self.lab.directory().join(format!("{name}-{kind}"));
         let mut command = self
             .lab
             .node(number)
@@ -83,13 +97,18 @@ impl Cluster {
             .args(["--interface", NIC, "--drain-timeout", "10s", "--pin-dir"])
             .arg(self.lab.pins(number))
             .arg("--run-dir")
-            .arg(own("run"))
+            .arg(self.lab.directory().join("memory").join(&name))
             .arg("--state-dir")
-            .arg(own("state"))
+            .arg(self.state(number))
             .env("KUBECONFIG", self.plane.kubeconfig())
             .env("NO_COLOR", "1");
         let agent = self.lab.scratch().start(&name, &mut command).unwrap();
         self.agents.push((number, agent));
+    }
+
+    /// Where a node's agent keeps what it knows.
+    pub(crate) fn state(&self, number: u8) -> PathBuf {
+        self.lab.directory().join(format!("node{number}-state"))
     }
 
     pub(crate) fn take(&mut self, number: u8) -> Process {
@@ -102,13 +121,13 @@ impl Cluster {
     }
 
     /// What an Ingress's status says, in its order.
-    fn addresses(&self, ingress: &str) -> String {
+    pub(crate) fn addresses(&self, ingress: &str) -> String {
         let path = "--output=jsonpath={.status.loadBalancer.ingress[*].ip}";
         self.kubectl(&["get", "ingress", ingress, path])
     }
 
     /// Who holds the leader's Lease: the name of its node.
-    fn leader(&self) -> String {
+    pub(crate) fn leader(&self) -> String {
         let path = "--output=jsonpath={.spec.holderIdentity}";
         let lease = [
             "get",
@@ -123,7 +142,7 @@ impl Cluster {
     }
 
     /// Whether a request to a VIP is answered by a pod.
-    fn serves(&self, address: IpAddr) -> bool {
+    pub(crate) fn serves(&self, address: IpAddr) -> bool {
         self.lab
             .client()
             .echo(address, "http://shop.test/")
@@ -184,7 +203,7 @@ spec:
     http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: red, port: {number: 80}}}}]}
 ";
 
-const POOL: &str = "\
+pub(crate) const POOL: &str = "\
 apiVersion: ingress-agent.dev/v1alpha1
 kind: VipPool
 metadata: {name: edge}

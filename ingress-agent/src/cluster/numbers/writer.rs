@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::{Given, Numbers};
+use crate::backoff::WatchBackoff;
 use crate::cluster::leader::Leadership;
 use crate::cluster::lease::Judge;
 use crate::cluster::request::{RequestError, answer};
@@ -78,7 +79,7 @@ impl Writer {
     async fn write(mut self) {
         let (key, value) = LABEL;
         let config = watching::config().labels(&format!("{key}={value}"));
-        let mut events = pin!(watcher::watcher(self.api.clone(), config).default_backoff());
+        let mut events = pin!(watcher::watcher(self.api.clone(), config).backoff(WatchBackoff::default()));
         let mut listed: Option<BTreeMap<String, Known>> = None;
         let mut is_listed = false;
         let mut pause = LOOK;

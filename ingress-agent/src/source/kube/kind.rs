@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use super::Scope;
 use super::arrived::Arrived;
 use super::shelf::{Key, Shelf};
+use crate::backoff::WatchBackoff;
 use crate::translate::{Entry, Finding};
 
 /// How long a watch lives, in seconds; its server ends it then. A connection that is silently dead is noticed five
@@ -176,7 +177,7 @@ pub(super) async fn follow<K>(
     K: Resource<DynamicType = ()> + Watched,
 {
     let config = config.timeout(WATCH_SECONDS).page_size(PAGE);
-    let mut events = pin!(watcher::watcher(api, config).default_backoff());
+    let mut events = pin!(watcher::watcher(api, config).backoff(WatchBackoff::default()));
     let mut said = None;
     while let Some(event) = events.next().await {
         let event = match event {
@@ -191,7 +192,7 @@ pub(super) async fn follow<K>(
                 continue;
             }
             Err(error) => {
-                // The same trouble is told once; the watcher tries on, ever more slowly.
+                // The same trouble is told once; the watcher tries on.
                 let error = error.to_string();
                 if said.as_ref() != Some(&error) {
                     warn!(kind, %error, "the API server does not answer: what is known stays in force");
