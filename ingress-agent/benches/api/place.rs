@@ -81,7 +81,7 @@ impl Place {
             .lines()
             .filter(|line| line.starts_with("apiserver_request_total{"))
             .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap());
-        counts.sum::<f64>() as u64
+        format!("{:.0}", counts.sum::<f64>()).parse().unwrap()
     }
 
     /// A client of the administrator's.

@@ -14,10 +14,7 @@ use crate::proxy::{Ordinary, Proxy};
 use crate::translate::Snapshot;
 
 /// The ports of a node that has no VIP, and whether TLS ends there: those of a VipPool that names none.
-const PORTS: [(NonZeroU16, bool); 2] = [
-    (NonZeroU16::new(80).unwrap(), false),
-    (NonZeroU16::new(443).unwrap(), true),
-];
+const PORTS: [(u16, bool); 2] = [(80, false), (443, true)];
 
 /// Listeners, and a proxy that serves them once there is something to serve.
 pub(super) struct Opened {
@@ -84,17 +81,18 @@ impl Opened {
 
 /// Where a node with these addresses serves that has no VIP.
 pub(super) fn openings(addresses: &[IpAddr]) -> Vec<Opening> {
-    let at = |address: &IpAddr| {
-        PORTS.map(|(port, tls)| Opening {
+    let at = |address: IpAddr, (port, tls): (u16, bool)| {
+        Some(Opening {
             vip: Vip {
-                address: *address,
-                port,
+                address,
+                port: NonZeroU16::new(port)?,
                 protocol: Protocol::Tcp,
             },
             tls,
         })
     };
-    addresses.iter().flat_map(at).collect()
+    let of = |address: &IpAddr| PORTS.map(|port| at(*address, port));
+    addresses.iter().flat_map(of).flatten().collect()
 }
 
 fn address(opening: &Opening) -> SocketAddr {

@@ -66,7 +66,7 @@ pub(super) struct Serving {
 
 enum Served {
     Nothing,
-    Listeners(Opened),
+    Listeners(Box<Opened>),
     Vips(Box<Steered>),
 }
 
@@ -90,7 +90,7 @@ impl Serving {
             Doors::Listeners { openings, bound } => match bound.take() {
                 Some(listeners) => {
                     let opened = Opened::start(&self.settings, openings.clone(), listeners, snapshot).await?;
-                    self.served = Served::Listeners(opened);
+                    self.served = Served::Listeners(Box::new(opened));
                     return Ok(None);
                 }
                 None => Want::Listeners(openings.clone()),
@@ -133,7 +133,7 @@ impl Serving {
                 info!("there is no VipPool any more: VIPs are withdrawn");
                 steered.withdraw(snapshot).await;
             }
-            Served::Listeners(opened) => self.leave(opened),
+            Served::Listeners(opened) => self.leave(*opened),
             Served::Nothing => {}
         }
         let opened = match ordinary::bind(&self.settings, &openings, Vec::new()) {
@@ -146,7 +146,7 @@ impl Serving {
                     "there is no VipPool: this node serves at its own addresses; for VIPs make one, for example:\n{}",
                     super::run::EXAMPLE_POOL
                 );
-                self.served = Served::Listeners(opened);
+                self.served = Served::Listeners(Box::new(opened));
             }
             Err(error) => {
                 error!(%error, "there is no VipPool, and this node's own addresses cannot be served; tried again");
@@ -168,7 +168,7 @@ impl Serving {
             (Ok((steered, generation)), before) => {
                 self.served = Served::Vips(Box::new(steered));
                 if let Served::Listeners(opened) = before {
-                    self.leave(opened);
+                    self.leave(*opened);
                 }
                 Ok(Some(generation))
             }

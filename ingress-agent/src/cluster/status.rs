@@ -143,10 +143,7 @@ impl StatusWriter {
             Ok(published) => Ok(published.seen()),
             Err(error) => {
                 sleep(AGAIN).await;
-                Err(match error {
-                    RequestError::Outdated => None,
-                    other => Some(other),
-                })
+                Err(Some(error).filter(|error| !matches!(error, RequestError::Outdated)))
             }
         };
         (key, outcome)

@@ -30,7 +30,7 @@ spec:
       containers:
       - name: agent
         image: agent
-        args: [run, --source, kube, --no-xdp, --node, $(NODE), --listen, '$(ADDRESS):80', --drain-timeout, 1s]
+        args: [run, --source, kube, --no-xdp, --no-publish, --node, $(NODE), --listen, '$(ADDRESS):80', --drain-timeout, 1s]
         env:
         - {name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
         - {name: ADDRESS, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}

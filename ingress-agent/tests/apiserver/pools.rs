@@ -67,7 +67,6 @@ impl World {
             controllers: Controllers::Own,
             fleet: Fleet::Alone,
             pools: true,
-            fleet: Fleet::Alone,
         };
         let place = self.scratch.directory().join(name);
         let saved = Saved::new(&place, &place, Identity([1; 32]));
@@ -124,7 +123,7 @@ fn eventually(
             .await
             .map(|found| found.unwrap().clone())
     });
-    found.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+    found.expect(what)
 }
 
 /// What the pools' status records; no address twice.

@@ -214,10 +214,12 @@ const UNDEFINED: &str = "the API server does not know this kind, so there are no
 
 /// Whether the API server knows no such kind.
 fn is_unknown(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 404,
-        _ => false,
+    if let watcher::Error::InitialListFailed(kube::Error::Api(status))
+    | watcher::Error::WatchStartFailed(kube::Error::Api(status)) = error
+    {
+        status.code == 404
+    } else {
+        false
     }
 }
 

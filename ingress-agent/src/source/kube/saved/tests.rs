@@ -168,7 +168,7 @@ fn the_format_is_that_of_its_version() {
         digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     };
     let now = (hex(&files.snapshot), hex(&files.keys));
-    let expected = ("5976fbbbc32772d6".to_owned(), "f1362a349d8e2e10".to_owned());
+    let expected = ("d3704d8783acb72e".to_owned(), "bdddc4c6ce7ca425".to_owned());
     assert_eq!(now, expected, "raise VERSION in seal.rs, then write these here");
 }
 
