@@ -153,7 +153,7 @@ pub struct RunArgs {
     pub namespace: Option<String>,
 
     /// With --source kube: writes no addresses into the status of Ingresses and makes no Events, beside another
-    /// controller that does.
+    /// controller that does. With --no-xdp they are written where --namespace is given only.
     #[arg(long, env = "INGRESS_AGENT_NO_PUBLISH", value_parser = BoolishValueParser::new())]
     pub no_publish: bool,
 

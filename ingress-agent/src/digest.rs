@@ -47,6 +47,14 @@ fn keep<T: PartialEq>(new: T, previous: Option<&Arc<T>>) -> Arc<T> {
     }
 }
 
+/// Items in a list of just their size: collected in place of those of an API type, they would keep its room, up to a
+/// kilobyte an object.
+fn fitted<T>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<T> = items.collect();
+    items.shrink_to_fit();
+    items
+}
+
 /// The object's name, as its author knows it. A source fills the namespace in before.
 fn object(kind: &'static str, metadata: &ObjectMeta) -> ObjectRef {
     ObjectRef {
@@ -55,3 +63,6 @@ fn object(kind: &'static str, metadata: &ObjectMeta) -> ObjectRef {
         name: Arc::from(metadata.name.as_deref().unwrap_or_default()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,7 @@ impl Agent {
         let tls = SocketAddr::from((address.ip(), 443));
         let mut command = place.namespace.command(&place.agent);
         command
-            .args(["run", "--source", "kube", "--no-xdp"])
+            .args(["run", "--source", "kube", "--no-xdp", "--no-publish"])
             .args(["--listen", &address.to_string(), "--tls-listen", &tls.to_string()])
             .arg("--run-dir")
             .arg(home.run.path())

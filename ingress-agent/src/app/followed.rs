@@ -40,7 +40,8 @@ impl Followed {
                     fleet: Fleet::Alone,
                     pools: !args.ordinary.no_xdp,
                 };
-                let publishes = !args.no_publish;
+                // Without VIPs there is nothing to agree on, but whose it is to publish.
+                let publishes = !args.no_publish && (scope.pools || args.namespace.is_some());
                 if scope.pools || publishes {
                     let namespace = args.namespace.clone();
                     let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 
-use super::{Cause, Fault, keep, object};
+use super::{Cause, Fault, fitted, keep, object};
 use crate::model::{EndpointState, ObjectRef};
 
 /// Joins a slice to its Service (discovery.k8s.io/v1 `LabelServiceName`).
@@ -39,9 +39,10 @@ pub fn digest(slice: EndpointSlice, previous: Option<&Arc<Endpoints>>) -> Arc<En
     let addresses = match address_type.as_str() {
         "IPv4" | "IPv6" => {
             let endpoints = endpoints.unwrap_or_default().into_iter().enumerate();
-            endpoints
-                .filter_map(|(index, endpoint)| address(index, endpoint, &address_type, &mut faults))
-                .collect()
+            fitted(
+                endpoints
+                    .filter_map(|(index, endpoint)| address(index, endpoint, &address_type, &mut faults)),
+            )
         }
         other => {
             faults.push(
@@ -61,7 +62,7 @@ pub fn digest(slice: EndpointSlice, previous: Option<&Arc<Endpoints>>) -> Arc<En
     let slice = Endpoints {
         service: service.map(|name| Arc::from(name.as_str())),
         object: object("EndpointSlice", &metadata),
-        ports: ports.unwrap_or_default().into_iter().filter_map(port).collect(),
+        ports: fitted(ports.unwrap_or_default().into_iter().filter_map(port)),
         addresses,
         faults,
     };

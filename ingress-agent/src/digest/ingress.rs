@@ -7,7 +7,7 @@ use k8s_openapi::api::networking::v1::{
 };
 
 use super::annotation::{self, Annotations, Protection};
-use super::{Cause, Fault, keep, object};
+use super::{Cause, Fault, fitted, keep, object};
 use crate::model::{Host, ObjectRef};
 
 mod path;
@@ -121,7 +121,7 @@ pub fn digest(ingress: ApiIngress, previous: Option<&Arc<Ingress>>) -> Arc<Ingre
 fn each<T, U>(entries: Vec<T>, read: impl FnMut(usize, T) -> Option<U>) -> Vec<U> {
     let mut read = read;
     let read = |(index, entry)| read(index, entry);
-    entries.into_iter().enumerate().filter_map(read).collect()
+    fitted(entries.into_iter().enumerate().filter_map(read))
 }
 
 fn rule(index: usize, rule: IngressRule, faults: &mut Vec<Fault>) -> Option<Rule> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Service as ApiService, ServicePort};
 
-use super::{keep, object};
+use super::{fitted, keep, object};
 use crate::model::ObjectRef;
 
 /// A Service.
@@ -41,12 +41,7 @@ pub fn digest(service: ApiService, previous: Option<&Arc<Service>>) -> Arc<Servi
     let external = spec.type_.as_deref() == Some("ExternalName");
     let service = Service {
         object: object("Service", &metadata),
-        ports: spec
-            .ports
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(port)
-            .collect(),
+        ports: fitted(spec.ports.unwrap_or_default().into_iter().filter_map(port)),
         external_name: external.then(|| Arc::from(spec.external_name.unwrap_or_default())),
     };
     keep(service, previous)

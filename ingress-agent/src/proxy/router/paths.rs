@@ -22,7 +22,8 @@ struct Node {
     prefix: Option<Ranked>,
     /// String prefixes, by how an element below begins.
     beginnings: BTreeMap<Box<str>, Ranked>,
-    children: BTreeMap<Box<str>, Self>,
+    /// By their element, sorted. Most nodes have one child or none, and a map would take a kilobyte for it.
+    children: Vec<(Box<str>, Self)>,
 }
 
 /// A rule and its place among the host's routes; 0 is the best.
@@ -41,7 +42,7 @@ impl Paths {
             if !node.beginnings.is_empty() {
                 best = better(best, node.beginning_of(element));
             }
-            let Some(child) = node.children.get(element) else {
+            let Some(child) = node.child(element) else {
                 return best.map(|best| &best.rule);
             };
             node = child;
@@ -61,7 +62,7 @@ impl Paths {
                     .chain(&node.prefix)
                     .chain(node.beginnings.values()),
             );
-            nodes.extend(node.children.values());
+            nodes.extend(node.children.iter().map(|(_, child)| child));
         }
         found.sort_by_key(|ranked| ranked.rank);
         found.into_iter().map(|ranked| &ranked.rule).collect()
@@ -88,9 +89,30 @@ impl Node {
     /// The node of a path, which is made where there is none.
     fn below(&mut self, path: &str) -> &mut Self {
         let elements = path.split('/').skip(1);
-        elements.fold(self, |node, element| {
-            node.children.entry(Box::from(element)).or_default()
-        })
+        elements.fold(self, Self::child_to_be)
+    }
+
+    fn child(&self, element: &str) -> Option<&Self> {
+        let at = self.find(element).ok()?;
+        self.children.get(at).map(|(_, child)| child)
+    }
+
+    /// A child, which is made where there is none.
+    #[expect(clippy::indexing_slicing, reason = "the child was found or put there")]
+    fn child_to_be(&mut self, element: &str) -> &mut Self {
+        let at = self.find(element).unwrap_or_else(|at| {
+            if self.children.is_empty() {
+                self.children.reserve_exact(1);
+            }
+            self.children.insert(at, (Box::from(element), Self::default()));
+            at
+        });
+        &mut self.children[at].1
+    }
+
+    /// Where the child of an element is, or would be.
+    fn find(&self, element: &str) -> Result<usize, usize> {
+        self.children.binary_search_by(|(own, _)| (**own).cmp(element))
     }
 
     /// The longest string prefix that an element begins with. The greatest text not above the element is it, or
@@ -106,6 +128,11 @@ impl Node {
             sought = shared(sought, text);
         }
     }
+}
+
+/// What a rule's path is made of.
+fn elements(rule: &Rule) -> impl Iterator<Item = &str> {
+    rule.route.matches.path.path().split('/')
 }
 
 /// What two texts both begin with.
@@ -124,7 +151,10 @@ impl FromIterator<Arc<Rule>> for Paths {
     /// Of rules in their order, best first.
     fn from_iter<I: IntoIterator<Item = Arc<Rule>>>(rules: I) -> Self {
         let mut paths = Self::default();
-        for (rank, rule) in rules.into_iter().enumerate() {
+        let mut ranked: Vec<_> = rules.into_iter().enumerate().collect();
+        // Every new child then comes behind its siblings.
+        ranked.sort_by(|(_, one), (_, other)| elements(one).cmp(elements(other)));
+        for (rank, rule) in ranked {
             let path = rule.route.matches.path.clone();
             paths.insert(&path, Ranked { rank, rule });
         }
@@ -191,6 +221,17 @@ mod tests {
                 prop_assert_eq!(found, expected, "{}", path);
             }
         }
+    }
+
+    #[test]
+    fn a_path_takes_room_for_itself_alone() {
+        let paths: Paths = [PathMatch::prefix("/a/b")].map(rule).into_iter().collect();
+        let mut node = &paths.root;
+        while let Some((_, child)) = node.children.first() {
+            assert_eq!(node.children.capacity(), 1);
+            node = child;
+        }
+        assert_eq!(node.children.capacity(), 0);
     }
 
     #[test]

@@ -34,8 +34,8 @@ struct Held<T> {
     precedence: Precedence,
     /// `None`: no version of it could be read yet, or it is of no use.
     value: Option<Arc<T>>,
-    /// Why its last version could not be read.
-    fault: Option<Fault>,
+    /// Why its last version could not be read. Few objects have one, and it is larger than all else here.
+    fault: Option<Box<Fault>>,
     /// When a list first lacked it.
     lacking: Option<Instant>,
 }
@@ -95,7 +95,7 @@ impl<T> Shelf<T> {
         let last_value = last.as_ref().and_then(|held| held.value.as_ref());
         let (value, fault) = match digest(last_value) {
             Ok(value) => (value.into(), None),
-            Err(fault) => (last_value.cloned(), Some(fault)),
+            Err(fault) => (last_value.cloned(), Some(Box::new(fault))),
         };
         let held = Held {
             precedence: Precedence::new(metadata, &Arc::from(""), 0),
@@ -111,7 +111,7 @@ impl<T> Shelf<T> {
     /// An object could not be had; its last value stays.
     pub(super) fn fail(&mut self, key: &Key, fault: Fault) {
         match self.objects.get_mut(key) {
-            Some(held) => held.fault = Some(fault),
+            Some(held) => held.fault = Some(Box::new(fault)),
             None => {
                 let held = Held {
                     precedence: Precedence::Uncreated {
@@ -119,7 +119,7 @@ impl<T> Shelf<T> {
                         position: 0,
                     },
                     value: None,
-                    fault: Some(fault),
+                    fault: Some(Box::new(fault)),
                     lacking: None,
                 };
                 self.objects.insert(key.clone(), held);
@@ -170,9 +170,10 @@ impl<T> Shelf<T> {
                 });
             }
             if let Some(fault) = &held.fault {
+                let fault = Fault::clone(fault);
                 let fault = match held.value {
-                    Some(_) => fault.clone().so("the object stays as it was before"),
-                    None => fault.clone(),
+                    Some(_) => fault.so("the object stays as it was before"),
+                    None => fault,
                 };
                 findings.push(Finding {
                     object: ObjectRef {

@@ -56,7 +56,8 @@ impl Shelves {
 
     /// Whether every kind was listed once.
     pub(super) fn are_listed(&self) -> bool {
-        self.members.are_listed()
+        // Without VIPs nothing that is served depends on the others.
+        (self.members.are_listed() || self.pools.is_none())
             && self.ingresses.is_listed()
             && self.classes.is_listed()
             && self.services.is_listed()
