@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use xtask::image::{ENTRYPOINT, Program, unpack};
 use xtask::lab::Scratch;
@@ -28,6 +29,12 @@ fn the_agent_serves_from_an_empty_root() {
         command.arg(&root).arg(ENTRYPOINT).args(arguments);
         command
     };
+    // What another thread starts has the file that was just written, until it is that program itself.
+    let is_busy = |output: &Output| String::from_utf8_lossy(&output.stderr).contains("Text file busy");
+    let begin = Instant::now();
+    while is_busy(&agent(&["--version"]).output().unwrap()) && begin.elapsed() < Duration::from_secs(5) {
+        sleep(Duration::from_millis(10));
+    }
     let version = stdout(&mut agent(&["--version"]));
     assert_eq!(
         version.trim(),
