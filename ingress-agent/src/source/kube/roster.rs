@@ -23,6 +23,9 @@ use crate::translate::Finding;
 
 /// How long a Lease lasts that is not renewed.
 const DURATION: Duration = Duration::from_secs(lease::DURATION_SECONDS as u64);
+/// How old the last renewal of the own Lease, which comes every five seconds, may be where others are judged: an outage
+/// that is shorter than [`DURATION`] must not end those whose turn to renew comes after ours.
+const OWN: Duration = Duration::from_millis(7_500);
 /// How long a node stays a member after its Lease has ended.
 const GONE: Duration = Duration::from_secs(600);
 
@@ -40,7 +43,7 @@ pub(super) struct Roster {
     spell: Option<Spell>,
 }
 
-/// A time in which the own Lease was never silent for its duration.
+/// A time in which the own Lease was always renewed.
 #[derive(Clone, Copy, Debug)]
 struct Spell {
     begun: Instant,
@@ -131,7 +134,7 @@ impl Roster {
 
     /// Says whether others are judged from now on.
     fn hear_own(&mut self, now: Instant) -> bool {
-        let unbroken = self.spell.filter(|spell| now < spell.last + DURATION);
+        let unbroken = self.spell.filter(|spell| now < spell.last + OWN);
         self.spell = Some(Spell {
             begun: unbroken.map_or(now, |spell| spell.begun),
             last: now,
@@ -148,7 +151,7 @@ impl Roster {
     pub(super) fn judge(&mut self, now: Instant) {
         self.leases
             .retain(|_, heard| heard.lacking.is_none_or(|since| now < since + HELD));
-        let Some(spell) = self.spell.filter(|spell| now < spell.last + DURATION) else {
+        let Some(spell) = self.spell.filter(|spell| now < spell.last + OWN) else {
             return;
         };
         for heard in self.leases.values_mut() {

@@ -126,6 +126,18 @@ fn an_agent_that_cannot_renew_its_own_lease_judges_nobody_s() {
     assert_eq!(fleet.members(), ["a", "b", "c-"]);
 }
 
+/// All renewed at one moment; after the outage the own Lease is renewed a second before the others.
+#[test]
+fn an_outage_shorter_than_a_lease_ends_nobody_s() {
+    let mut fleet = Fleet::new();
+    fleet.renew(&[A, B]);
+    fleet.now += seconds(14);
+    fleet.renew(&[A]);
+    fleet.now += seconds(1);
+    fleet.roster.judge(fleet.now);
+    assert_eq!(fleet.members(), ["a", "b"]);
+}
+
 #[test]
 fn the_same_lease_again_is_no_sign_of_life() {
     let mut fleet = Fleet::new();
