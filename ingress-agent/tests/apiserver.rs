@@ -28,6 +28,8 @@ mod outage;
 mod pods;
 #[path = "apiserver/pools.rs"]
 mod pools;
+#[path = "apiserver/publishing.rs"]
+mod publishing;
 #[path = "apiserver/restart.rs"]
 mod restart;
 #[path = "apiserver/rights.rs"]
