@@ -13,6 +13,7 @@ use netlink_packet_route::address::AddressAttribute;
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecUnspec, InetDevConf, LinkAttribute, LinkFlags, LinkMessage, LinkXdp,
 };
+use netlink_packet_route::route::RouteMessage;
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::sys::SocketAddr;
@@ -155,6 +156,16 @@ impl Netlink {
             .map(interface)
             .map(|interface| (interface.index, interface))
             .collect())
+    }
+
+    /// The routes that a filter describes, as `what` was to be done. A kernel that does not filter gives every route.
+    pub async fn routes(
+        &self,
+        filter: RouteMessage,
+        what: &'static str,
+    ) -> Result<Vec<RouteMessage>, NetlinkError> {
+        let answers = self.handle.route().get(filter).execute();
+        answers.try_collect().await.map_err(NetlinkError::new(what))
     }
 
     /// All of the namespace's own addresses, with their interfaces.

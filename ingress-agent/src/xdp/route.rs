@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use futures::TryStreamExt;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -29,14 +28,7 @@ pub async fn list(netlink: &Netlink) -> Result<BTreeMap<IpAddr, Option<IpAddr>>,
         filter.header.address_family = family(example);
         filter.header.table = libc::RT_TABLE_LOCAL;
         filter.header.protocol = RouteProtocol::Other(PROTOCOL);
-        let answers: Vec<RouteMessage> = netlink
-            .handle()
-            .route()
-            .get(filter)
-            .execute()
-            .try_collect()
-            .await
-            .map_err(NetlinkError::new("list local routes"))?;
+        let answers = netlink.routes(filter, "list local routes").await?;
         // A kernel that does not filter lists every route.
         let ours = answers.iter().filter(|route| {
             route.header.protocol == RouteProtocol::Other(PROTOCOL)

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use futures::TryStreamExt;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteType};
 
 use super::netlink::{Interface, Netlink, NetlinkError, family};
@@ -15,14 +14,7 @@ pub(super) async fn names(netlink: &Netlink, present: &[Interface]) -> Result<Ve
         let mut filter = RouteMessage::default();
         filter.header.address_family = family(example);
         filter.header.table = libc::RT_TABLE_MAIN;
-        let routes: Vec<RouteMessage> = netlink
-            .handle()
-            .route()
-            .get(filter)
-            .execute()
-            .try_collect()
-            .await
-            .map_err(NetlinkError::new("list routes"))?;
+        let routes = netlink.routes(filter, "list routes").await?;
         numbers.extend(of_default(&routes));
     }
     let uplinks = present

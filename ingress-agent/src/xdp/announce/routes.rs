@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use futures::TryStreamExt;
 use netlink_packet_route::route::{RouteAttribute, RouteMessage, RouteProtocol, RouteType};
 
 use super::Table;
@@ -30,9 +29,7 @@ pub async fn list(netlink: &Netlink, table: Option<Table>) -> Result<BTreeSet<Ro
         filter
             .attributes
             .extend(table.map(|table| RouteAttribute::Table(table.number())));
-        let answers = netlink.handle().route().get(filter).execute();
-        let answers: Result<Vec<RouteMessage>, _> = answers.try_collect().await;
-        match answers.map_err(NetlinkError::new("list announcements")) {
+        match netlink.routes(filter, "list announcements").await {
             // A kernel that does not filter lists every route.
             Ok(answers) => routes.extend(answers.iter().filter_map(ours)),
             // A table is made with its first route.
