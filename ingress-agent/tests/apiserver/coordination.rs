@@ -37,6 +37,11 @@ async fn led(agents: &[Coordination]) -> usize {
     }
 }
 
+/// What Leases say but for when they were renewed.
+fn without_beats(leases: Vec<bed::Told>) -> Vec<bed::Told> {
+    leases.into_iter().map(bed::Told::without_beat).collect()
+}
+
 /// OP-16: the leader dies, and another leads within 15 s; never two.
 #[test]
 fn a_leader_that_dies_is_followed_within_fifteen_seconds() {
@@ -58,13 +63,7 @@ fn a_leader_that_dies_is_followed_within_fifteen_seconds() {
         eprintln!("another leads after {gap:?}");
         assert!(gap < Duration::from_secs(15), "{gap:?}");
         // Nothing else has changed, and the dead one's Lease is there.
-        let told = |leases: Vec<bed::Told>| {
-            leases
-                .into_iter()
-                .map(bed::Told::without_beat)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(told(bed.leases().await), told(before));
+        assert_eq!(without_beats(bed.leases().await), without_beats(before));
     });
 }
 
@@ -222,13 +221,7 @@ fn an_outage_of_twenty_seconds_ends_nobodys_term_or_membership() {
                 .all(|(now, before)| now.renewed != before.renewed)
         })
         .await;
-        let told = |leases: Vec<bed::Told>| {
-            leases
-                .into_iter()
-                .map(bed::Told::without_beat)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(told(bed.leases().await), told(before));
+        assert_eq!(without_beats(bed.leases().await), without_beats(before));
         assert_eq!(leaders(&agents), [leader]);
         drop(agents);
     });
