@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, ingress};
 use crate::pods::{LOOK, PATIENCE};
 
 /// Publishes as the node `node1`, at 10.2.0.1.
-const PUBLISHING: [&str; 4] = ["--node", "node1", "--namespace", "default"];
+pub(crate) const PUBLISHING: [&str; 4] = ["--node", "node1", "--namespace", "default"];
 
 /// An Ingress's entries, addresses and host names, in their order.
 fn entries(cluster: &Cluster, name: &str) -> String {
