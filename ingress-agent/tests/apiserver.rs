@@ -38,6 +38,8 @@ mod restart;
 mod rights;
 #[path = "apiserver/rolling.rs"]
 mod rolling;
+#[path = "apiserver/scale.rs"]
+mod scale;
 #[path = "apiserver/secrets.rs"]
 mod secrets;
 #[path = "apiserver/serving.rs"]
