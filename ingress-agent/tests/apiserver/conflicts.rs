@@ -4,7 +4,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::cluster::{Cluster, ingress, service};
+use crate::cluster::{Cluster, NODE, ingress, service};
 use crate::publishing::PUBLISHING;
 
 /// The namespaces, the pod that each one's Service has, and its address.
@@ -19,7 +19,7 @@ fn cluster() -> Cluster {
         cluster.kubectl(&["create", "namespace", namespace]);
         cluster.apply_in(namespace, &service("shop", address));
     }
-    cluster.apply("apiVersion: v1\nkind: Node\nmetadata: {name: node1}\n");
+    cluster.apply(NODE);
     cluster
 }
 

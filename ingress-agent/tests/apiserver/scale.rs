@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
 
-use crate::cluster::{Cluster, ingress};
+use crate::cluster::{Cluster, NODE, ingress};
 use crate::coordination::client;
 use crate::publishing::PUBLISHING;
 
@@ -189,7 +189,7 @@ fn are_served(cluster: &Cluster) {
 #[test]
 fn many_objects_and_large_ones_are_each_served_or_refused_in_words() {
     let cluster = Cluster::start();
-    cluster.apply("apiVersion: v1\nkind: Node\nmetadata: {name: node1}\n");
+    cluster.apply(NODE);
     create(&cluster, async |client| {
         all::<Service>(client, (0..SERVICES).map(app)).await;
         all::<EndpointSlice>(client, (0..SERVICES).map(slice)).await;
