@@ -50,14 +50,10 @@ pub struct EventWriter {
 impl EventWriter {
     /// Tells what is wrong while this process leads. Ends only by being dropped.
     pub async fn tell(self, mut served: watch::Receiver<Option<Arc<Served>>>) -> Infallible {
-        let (mut won, mut lost) = (self.leadership.clone(), self.leadership.clone());
         let mut told = BTreeSet::new();
+        let mut leadership = self.leadership.clone();
         loop {
-            won.is_won().await;
-            tokio::select! {
-                () = lost.is_lost() => {}
-                never = self.follow(&mut served, &mut told) => match never {},
-            }
+            leadership.for_a_term(self.follow(&mut served, &mut told)).await;
         }
     }
 

@@ -1,6 +1,8 @@
 //! The leader's hand: numbers into Leases, and Leases away that ended ten minutes ago.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::pending;
 use std::num::NonZeroU16;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,9 +42,8 @@ pub(in crate::cluster) async fn lead(
     own: String,
     numbers: Arc<Mutex<Numbers>>,
     mut leadership: Leadership,
-) {
+) -> Infallible {
     loop {
-        leadership.is_won().await;
         let writer = Writer {
             api: api.clone(),
             numbers: Arc::clone(&numbers),
@@ -51,10 +52,7 @@ pub(in crate::cluster) async fn lead(
             judge: Judge::new(&own),
             trouble: Trouble::new("reading the nodes' Leases and giving them numbers"),
         };
-        tokio::select! {
-            () = writer.write() => return,
-            () = leadership.is_lost() => {}
-        }
+        leadership.for_a_term(writer.write()).await;
     }
 }
 
@@ -76,7 +74,7 @@ struct Known {
 }
 
 impl Writer {
-    async fn write(mut self) {
+    async fn write(mut self) -> Infallible {
         let (key, value) = LABEL;
         let config = watching::config().labels(&format!("{key}={value}"));
         let mut events = pin!(watcher::watcher(self.api.clone(), config).backoff(WatchBackoff::default()));
@@ -111,7 +109,8 @@ impl Writer {
                         }
                     }
                     Some(Err(error)) => self.trouble.tell(&error),
-                    None => return,
+                    // A watch does not end.
+                    None => return pending().await,
                 },
                 () = sleep(pause) => {}
             }
