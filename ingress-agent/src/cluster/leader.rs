@@ -113,10 +113,11 @@ pub(super) fn start(who: &Who<'_>, wishes: watch::Receiver<Wanted>, tasks: &mut 
         term: Arc::default(),
         leads,
     };
-    let numbers = Arc::new(Mutex::new(Numbers::default()));
+    let numbers = Arc::new(Mutex::new(Numbers::new(who.retention.number)));
     let lead = numbers::lead(
         api.clone(),
         who.lease.to_owned(),
+        who.retention.lease,
         Arc::clone(&numbers),
         leadership.clone(),
     );

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ingress_agent::cluster::Coordination;
+use ingress_agent::cluster::{Coordination, Retention};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::PostParams;
@@ -33,7 +33,8 @@ fn a_leader_in_a_process_of_its_own() {
     _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Runtime::new().unwrap().block_on(async {
         let client = client(Path::new(&kubeconfig));
-        let agent = Coordination::start(&client, NAMESPACE, &Arc::from(name(0))).unwrap();
+        let agent =
+            Coordination::start(&client, NAMESPACE, &Arc::from(name(0)), Retention::default()).unwrap();
         let mut leadership = agent.leadership();
         let objects: Api<ConfigMap> = Api::namespaced(client, NAMESPACE);
         leadership.is_won().await;
