@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::run::{EXAMPLE_POOL, RunError};
 use crate::admin::Board;
-use crate::cluster::{Coordination, EventWriter, Observer, StatusWriter, record_addresses};
+use crate::cluster::{Coordination, EventWriter, Observer, Retention, StatusWriter, record_addresses};
 use crate::config::{RunArgs, Source};
 use crate::source::file::{self, WatchError};
 use crate::source::kube::{self, Fleet, Saved, Scope};
@@ -45,7 +45,7 @@ impl Followed {
                 if scope.pools || publishes {
                     let namespace = args.namespace.clone();
                     let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
-                    let joined = Coordination::start(&client, &namespace, &node)?;
+                    let joined = Coordination::start(&client, &namespace, &node, Retention::default())?;
                     scope.fleet = Fleet::Leases {
                         namespace,
                         secret: joined.secret(),

@@ -2,6 +2,8 @@
 
 #[path = "coordination/bed.rs"]
 mod bed;
+#[path = "coordination/gone.rs"]
+mod gone;
 #[path = "coordination/paused.rs"]
 mod paused;
 
