@@ -8,6 +8,7 @@
 //! Threads: the proxy's workers, the heartbeat's, and this one, of lower priority, for everything else.
 
 mod ask;
+mod configured;
 mod crd;
 mod explain;
 mod files;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use ingress_agent::app;
 use ingress_agent::check::{self, Options, Outcome};
-use ingress_agent::config::{CheckArgs, Cli, Command, ExplainArgs, RunArgs, StatusArgs};
+use ingress_agent::config::{CheckArgs, Cli, Command, ExplainArgs, Line, RunArgs, StatusArgs};
 use ingress_agent::{memory, telemetry, xdp};
 use tokio::runtime::{Builder, Runtime};
 
@@ -39,7 +39,7 @@ fn told(error: &anyhow::Error) -> String {
 
 fn command(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Run(args) => run(*args)?,
+        Command::Run(args) => run(*args, Line::new(std::env::args_os()))?,
         Command::Check(args) => return Ok(check(&args)),
         Command::Explain(args) => return explain(*args),
         Command::Status(args) => return status(&args),
@@ -104,13 +104,13 @@ fn status(args: &StatusArgs) -> Result<ExitCode> {
 }
 
 /// One thread for all control work: the request path has threads of its own.
-fn run(args: RunArgs) -> Result<()> {
-    let logs = telemetry::start(&args.log)?;
+fn run(args: RunArgs, line: Line) -> Result<()> {
+    let logs = telemetry::start(&args.log).context("start the log's threads")?;
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .ok()
         .context("a TLS provider is installed already")?;
-    Ok(runtime()?.block_on(app::run(args, &logs))?)
+    Ok(runtime()?.block_on(app::run(args, line, &logs))?)
 }
 
 fn runtime() -> Result<Runtime> {

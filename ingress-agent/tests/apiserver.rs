@@ -12,6 +12,8 @@ mod ledger;
 
 #[path = "apiserver/cluster.rs"]
 mod cluster;
+#[path = "apiserver/configured.rs"]
+mod configured;
 #[path = "apiserver/coordination.rs"]
 mod coordination;
 #[path = "apiserver/daemonset.rs"]

@@ -13,6 +13,7 @@ use crate::cluster::Observer;
 use crate::metrics::Control;
 use crate::model::Model;
 use crate::proxy::Proxy;
+use crate::status::Settings;
 use crate::translate::Served;
 use crate::xdp::maps::Maps;
 use crate::xdp::{Dataplane, Plan};
@@ -30,6 +31,7 @@ pub struct Board {
     maps: ArcSwapOption<Maps>,
     announced: ArcSwapOption<Receiver<BTreeSet<IpAddr>>>,
     cluster: OnceLock<Observer>,
+    settings: ArcSwapOption<Settings>,
     draining: AtomicBool,
 }
 
@@ -81,6 +83,11 @@ impl Board {
         self.plan.store(Some(Arc::new(plan)));
     }
 
+    /// What came of the agents' ConfigMap.
+    pub fn is_configured(&self, settings: Settings) {
+        self.settings.store(Some(Arc::new(settings)));
+    }
+
     /// Nothing new is taken from here on.
     pub fn drains(&self) {
         self.draining.store(true, Relaxed);
@@ -107,6 +114,10 @@ impl Board {
 
     pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Relaxed)
+    }
+
+    pub(super) fn settings(&self) -> Option<Arc<Settings>> {
+        self.settings.load_full()
     }
 
     pub(super) fn cluster(&self) -> Option<&Observer> {

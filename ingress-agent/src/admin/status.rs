@@ -16,6 +16,7 @@ pub(super) async fn status(board: &Board) -> Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         state: state(board),
         source: source(board),
+        settings: board.settings().as_deref().cloned(),
         cluster: match board.cluster() {
             Some(cluster) => Some(cluster.look().await),
             None => None,

@@ -188,6 +188,11 @@ impl Serving {
         self.leaving.spawn(async move { proxy.drain(at_most).await });
     }
 
+    /// How long what is open may take to end from now on, where listeners make way for others.
+    pub(super) const fn leave_within(&mut self, at_most: Duration) {
+        self.settings.drain_timeout = at_most;
+    }
+
     /// What is to be looked at every few seconds.
     pub(super) async fn look_again(&mut self) -> Result<Option<u64>, RunError> {
         if let Served::Vips(steered) = &mut self.served {

@@ -118,10 +118,15 @@ fn values_reach_the_pods() {
         "tolerations[0].key=edge",
         "flags.drain-timeout=60s",
         "flags.source=kube",
+        "config.max-connections=2000000",
+        "config.no-publish=true",
         "namespace=false",
     ];
     let objects = rendered(&helm, &folder().join("helm"), &values);
     assert!(objects.keys().all(|[kind, ..]| kind != "Namespace"));
+    let map = ["ConfigMap", "ingress-agent", "ingress-agent"].map(str::to_owned);
+    let config = json!({"max-connections": "2000000", "no-publish": "true"});
+    assert_eq!(objects[&map]["data"], config);
     let pod = pod(&objects);
     let agent = &pod["containers"][0];
     assert_eq!(agent["image"], "registry.test/agent:1.2.3");
