@@ -15,7 +15,6 @@ use futures::stream::{FuturesUnordered, SelectAll, StreamExt as _};
 use k8s_openapi::api::networking::v1::{Ingress, IngressStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 use serde::Deserialize;
@@ -27,7 +26,7 @@ use super::Leadership;
 use super::request::{RequestError, answer};
 use super::trouble::Trouble;
 use super::watching;
-use crate::backoff::WatchBackoff;
+use crate::backoff::paced;
 use crate::translate::{Controllers, IngressKey, Served, addresses};
 use roll::{Roll, Seen, Write};
 
@@ -117,7 +116,7 @@ impl StatusWriter {
         };
         let watch = |api: Api<Published>| {
             let config = watching::config().page_size(PAGE);
-            Box::pin(watcher::watcher(api, config).backoff(WatchBackoff::default()))
+            paced(watcher::watcher(api, config))
         };
         apis.into_iter().map(watch).collect()
     }

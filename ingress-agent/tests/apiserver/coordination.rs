@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use ingress_agent::cluster::{Coordination, LEADER};
 
+pub(crate) use bed::client;
 use bed::{Bed, name};
 
 /// How long what is to come may take on a machine that has other things to do.
