@@ -15,6 +15,8 @@ pub struct Status {
     pub version: String,
     /// What it does; see [`State`].
     pub state: State,
+    /// Why no traffic should be sent here; `None`: it should.
+    pub unready: Option<String>,
     /// What it knows of the objects.
     pub source: Source,
     /// What it and others say of themselves to the API server; `None`: nothing is said there.
@@ -32,6 +34,8 @@ pub enum State {
     /// Nothing is served yet.
     #[default]
     Starting,
+    /// It serves, but not all that it should.
+    Unready,
     /// It serves.
     Serving,
     /// It takes nothing new.

@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::run::{EXAMPLE_POOL, RunError};
 use crate::admin::Board;
-use crate::cluster::{Coordination, EventWriter, Observer, StatusWriter, record_addresses};
+use crate::cluster::{Coordination, EventWriter, Observer, StatusWriter, Taking, record_addresses};
 use crate::config::{RunArgs, Source};
 use crate::source::file::{self, WatchError};
 use crate::source::kube::{self, Fleet, Saved, Scope};
@@ -106,10 +106,10 @@ impl Followed {
         self.coordination.as_ref().map(Coordination::observer)
     }
 
-    /// Tells the other agents which membership this one follows.
-    pub(super) fn follows(&self, generation: u64) {
+    /// Tells the other agents what this node takes.
+    pub(super) fn takes(&self, taking: Taking) {
         if let Some(coordination) = &self.coordination {
-            coordination.follows(generation);
+            coordination.takes(taking);
         }
     }
 

@@ -192,15 +192,13 @@ async fn live(
     let mut ticks = interval(MSS_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let followed = tokio::select! {
+        tokio::select! {
             snapshot = source.next() => serving.follow(&snapshot?).await?,
             _ = ticks.tick() => serving.look_again().await?,
             ended = serving.ended() => return Err(ended.into()),
             () = stop.asked() => break,
-        };
-        if let Some(generation) = followed {
-            source.follows(generation);
         }
+        source.takes(serving.taking());
     }
 
     info!(at_most = ?args.drain_timeout, "draining: nothing new is taken, open requests finish");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ingress_agent::cluster::Coordination;
+use ingress_agent::cluster::{Coordination, Taking};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
@@ -96,8 +96,20 @@ impl Bed {
         self.plane.kubectl(&arguments).unwrap()
     }
 
-    /// Starts the agents of some nodes, each with a client of its own.
+    /// Starts the agents of some nodes, each with a client of its own, that take connections at once.
     pub(crate) fn agents(&self, nodes: Range<usize>) -> Vec<Coordination> {
+        let agents = self.starting_agents(nodes);
+        for agent in &agents {
+            agent.takes(Taking {
+                connections: true,
+                generation: None,
+            });
+        }
+        agents
+    }
+
+    /// The same, that take nothing yet.
+    pub(crate) fn starting_agents(&self, nodes: Range<usize>) -> Vec<Coordination> {
         let start = |index| {
             let client = client(&self.plane.kubeconfig());
             Coordination::start(&client, NAMESPACE, &Arc::from(name(index))).unwrap()
