@@ -237,7 +237,7 @@ async fn follow(
     let mut ticks = interval(MSS_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let followed = tokio::select! {
+        tokio::select! {
             snapshot = source.next() => serving.follow(&snapshot?).await?,
             _ = ticks.tick() => serving.look_again().await?,
             () = configured.changed() => {
@@ -248,10 +248,8 @@ async fn follow(
             }
             ended = serving.ended() => return Err(ended.into()),
             () = stop.asked() => break,
-        };
-        if let Some(generation) = followed {
-            source.follows(generation);
         }
+        source.takes(serving.taking());
     }
 
     let drain_timeout = configured.args().drain_timeout;
