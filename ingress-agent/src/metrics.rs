@@ -25,7 +25,7 @@ use crate::proxy::Proxy;
 use crate::xdp::maps::Maps;
 
 pub(crate) use self::control::since_1970;
-pub use self::control::{Control, Seconds};
+pub use self::control::{ConfigKeys, Control, Seconds};
 pub use self::inventory::Inventory;
 
 /// The first word of every name.

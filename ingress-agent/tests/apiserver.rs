@@ -12,6 +12,8 @@ mod ledger;
 
 #[path = "apiserver/cluster.rs"]
 mod cluster;
+#[path = "apiserver/configured.rs"]
+mod configured;
 #[path = "apiserver/conflicts.rs"]
 mod conflicts;
 #[path = "apiserver/coordination.rs"]

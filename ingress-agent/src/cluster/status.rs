@@ -55,13 +55,9 @@ pub struct StatusWriter {
 impl StatusWriter {
     /// Keeps the status as it is served while this process leads. Ends only by being dropped.
     pub async fn publish(self, mut served: watch::Receiver<Option<Arc<Served>>>) -> Infallible {
-        let (mut won, mut lost) = (self.leadership.clone(), self.leadership.clone());
+        let mut leadership = self.leadership.clone();
         loop {
-            won.is_won().await;
-            tokio::select! {
-                () = lost.is_lost() => {}
-                never = self.follow(&mut served) => match never {},
-            }
+            leadership.for_a_term(self.follow(&mut served)).await;
         }
     }
 

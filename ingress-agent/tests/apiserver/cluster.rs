@@ -168,6 +168,11 @@ impl Cluster {
         self.scratch.start(name, &mut command).unwrap()
     }
 
+    /// Starts another program.
+    pub(crate) fn start_program(&self, name: &str, command: &mut Command) -> Process {
+        self.scratch.start(name, command).unwrap()
+    }
+
     fn run_directory(&self, name: &str) -> PathBuf {
         self.scratch.directory().join(format!("{name}-run"))
     }

@@ -202,7 +202,12 @@ fn what_is_refused_is_told_by_an_event_once_in_the_report_s_words() {
     assert!(words.starts_with("refused: ") && words.contains("503"), "{words}");
     let described = cluster.kubectl(&["describe", "ingress", "shop"]);
     assert!(described.contains("AnnotationClosed"), "{described}");
-    // Another leads, and does not say it again.
+    let times = |cluster: &Cluster| {
+        let path = "--output=jsonpath={range .items[?(@.reason==\"AnnotationClosed\")]}{.series.count}|{end}";
+        cluster.kubectl(&["get", "events.events.k8s.io", path])
+    };
+    assert_eq!(times(&cluster), "|");
+    // Another leads, and writes the same Event again, once.
     drop(first);
     let _second = cluster.agent_with("second", &PUBLISHING);
     let again = "metadata: {name: news, annotations: {nginx.ingress.kubernetes.io/auth-type: basic}}";
@@ -210,9 +215,18 @@ fn what_is_refused_is_told_by_an_event_once_in_the_report_s_words() {
     cluster.within(PATIENCE, LOOK, "the second one's Event", |cluster| {
         told(cluster).matches('|').count() == 2
     });
+    cluster.within(PATIENCE, LOOK, "the first one's Event, as a series", |cluster| {
+        let mut times: Vec<_> = times(cluster).split('|').map(str::to_owned).collect();
+        times.sort_unstable();
+        times == ["", "", "2"]
+    });
+    let described = cluster.kubectl(&["describe", "ingress", "shop"]);
+    assert!(described.contains("(x2 over "), "{described}");
     let begin = Instant::now();
+    let settled = times(&cluster);
     while begin.elapsed() < Duration::from_secs(2) {
         assert_eq!(told(&cluster).matches('|').count(), 2);
+        assert_eq!(times(&cluster), settled);
         sleep(Duration::from_millis(200));
     }
 }

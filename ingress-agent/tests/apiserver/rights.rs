@@ -11,13 +11,16 @@ use xtask::lab::Process;
 use crate::cluster::{Cluster, ingress, ingress_tls, service};
 
 /// API group, resource and verbs: what an agent of all namespaces needs.
-const RIGHTS: [Right; 5] = [
+const RIGHTS: [Right; 6] = [
     Right("networking.k8s.io", "ingresses", &["list", "watch"]),
     Right("networking.k8s.io", "ingressclasses", &["list", "watch"]),
     Right("", "services", &["list", "watch"]),
     Right("discovery.k8s.io", "endpointslices", &["list", "watch"]),
     Right("", "secrets", &["get", "list", "watch"]),
+    Right("", OWN, &["list", "watch"]),
 ];
+/// What of it is of the agents' own namespace, `default` here.
+const OWN: &str = "configmaps";
 /// What of it belongs to no namespace.
 const OF_NO_NAMESPACE: &str = "ingressclasses";
 
@@ -180,10 +183,43 @@ fn a_secret_that_it_may_not_read_harms_its_own_hosts_only() {
     cluster.eventually("its certificate", |cluster| cluster.shown("shop.test") == hidden);
 }
 
+/// As before the ConfigMap was read.
+#[test]
+fn without_a_right_to_the_config_map_it_serves_by_its_flags() {
+    let cluster = Cluster::start();
+    let rights: Vec<_> = RIGHTS
+        .into_iter()
+        .filter(|Right(_, resource, _)| *resource != OWN)
+        .collect();
+    account(&cluster, &cluster_role(&rights));
+    cluster.apply(&ingress("shop", "shop.test", "red"));
+    let agent = agent(&cluster, &[]);
+    assert_eq!(cluster.get("shop.test", "/").0, "200");
+    let said = || {
+        agent
+            .log()
+            .matches("configmaps \"ingress-agent\" is forbidden")
+            .count()
+    };
+    assert_eq!(said(), 1, "{}", agent.log());
+
+    // The right is given: nothing needs a restart.
+    cluster.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: ingress-agent}, data: {access-log-format: 'now $status'}}");
+    cluster.apply(&namespace_role("default", &[Right("", OWN, &["list", "watch"])]));
+    cluster.eventually("its settings", |cluster| {
+        cluster.get("shop.test", "/");
+        agent.log().contains("now 200")
+    });
+    assert_eq!(said(), 1, "{}", agent.log());
+}
+
 #[test]
 fn with_rights_in_two_namespaces_it_sees_nothing_of_a_third() {
     let cluster = Cluster::audited();
-    let (cluster_wide, namespaced): (Vec<_>, Vec<_>) = RIGHTS
+    let (own, others): (Vec<_>, Vec<_>) = RIGHTS
+        .into_iter()
+        .partition(|Right(_, resource, _)| *resource == OWN);
+    let (cluster_wide, namespaced): (Vec<_>, Vec<_>) = others
         .into_iter()
         .partition(|Right(_, resource, _)| *resource == OF_NO_NAMESPACE);
     for namespace in ["a", "b", "c"] {
@@ -192,7 +228,8 @@ fn with_rights_in_two_namespaces_it_sees_nothing_of_a_third() {
         cluster.apply_in(namespace, &ingress("shop", &format!("{namespace}.test"), "red"));
     }
     let roles = ["a", "b"].map(|namespace| namespace_role(namespace, &namespaced));
-    account(&cluster, &(cluster_role(&cluster_wide) + &roles.concat()));
+    let roles = roles.concat() + &namespace_role("default", &own);
+    account(&cluster, &(cluster_role(&cluster_wide) + &roles));
     let _agent = agent(&cluster, &["--watch-namespace", "a,b"]);
     for (namespace, status) in [("a", "200"), ("b", "200"), ("c", "404")] {
         assert_eq!(
@@ -205,7 +242,8 @@ fn with_rights_in_two_namespaces_it_sees_nothing_of_a_third() {
     cluster.eventually("a change in b", |cluster| cluster.get("new.test", "/").0 == "200");
     for ([_, resource, verb, namespace], code) in requests(&cluster) {
         assert_ne!(code, 403, "{verb} {resource} in {namespace}");
-        let is_allowed = ["a", "b"].contains(&&*namespace) || resource == OF_NO_NAMESPACE;
+        let is_own = resource == OWN && namespace == "default";
+        let is_allowed = is_own || ["a", "b"].contains(&&*namespace) || resource == OF_NO_NAMESPACE;
         assert!(is_allowed, "{verb} {resource} in '{namespace}'");
     }
 }

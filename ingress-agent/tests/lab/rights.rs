@@ -12,7 +12,7 @@ use super::deployed::Deployed;
 
 /// Whose requests are looked at.
 const USER: &str = "system:serviceaccount:ingress-agent:ingress-agent";
-/// Where its Role is, and the name of the one Secret there that it follows.
+/// Where its Role is, and the name of the one Secret and the one ConfigMap there that it follows.
 const OWN: &str = "ingress-agent";
 /// Used ten minutes after a node has gone, which is too long for a test.
 const LATE: [&str; 4] = [OWN, "coordination.k8s.io", "leases", "delete"];
@@ -88,9 +88,9 @@ fn used(cluster: &Cluster, given: &BTreeSet<Right>) -> BTreeSet<Right> {
             },
             text(&event, "/verb"),
         ];
-        // The Role's, which for Secrets is of one name.
-        let is_own = given.contains(&right)
-            && (right[2] != "secrets" || right[3] == "create" || text(&event, "/objectRef/name") == OWN);
+        // The Role's, which for these is of one name.
+        let is_named = ["secrets", "configmaps"].contains(&&*right[2]) && right[3] != "create";
+        let is_own = given.contains(&right) && (!is_named || text(&event, "/objectRef/name") == OWN);
         let [namespace, group, resource, verb] = right;
         let namespace = if is_own { namespace } else { String::new() };
         used.insert([namespace, group, resource, verb]);

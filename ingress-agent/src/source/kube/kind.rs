@@ -55,7 +55,7 @@ impl<T: PartialEq> Kind<T> {
     }
 }
 
-fn lock<T>(shelf: &Mutex<Shelf<T>>) -> MutexGuard<'_, Shelf<T>> {
+pub(super) fn lock<T>(shelf: &Mutex<Shelf<T>>) -> MutexGuard<'_, Shelf<T>> {
     shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -157,20 +157,20 @@ async fn fill<K, T>(
     T: PartialEq + Send + Sync + 'static,
 {
     follow(kind, api, definition, watcher::Config::default(), |event| {
-        if take(event, digest, &mut lock(&shelf)) {
+        if event.is_ok_and(|event| take(event, digest, &mut lock(&shelf))) {
             changed.notify_one();
         }
     })
     .await;
 }
 
-/// Follows the objects of an API for ever. What the API server does not answer is told once.
+/// Follows the objects of an API for ever. What the API server does not answer is told once, and to `take` each time.
 pub(super) async fn follow<K>(
     kind: &'static str,
     api: Api<Arrived<K>>,
     definition: Definition,
     config: watcher::Config,
-    mut take: impl FnMut(Event<Arrived<K>>),
+    mut take: impl FnMut(Result<Event<Arrived<K>>, &watcher::Error>),
 ) where
     K: Resource<DynamicType = ()> + Watched,
 {
@@ -185,11 +185,12 @@ pub(super) async fn follow<K>(
                     warn!(kind, "{UNDEFINED}");
                     said = Some(UNDEFINED.to_owned());
                 }
-                take(Event::Init);
-                take(Event::InitDone);
+                take(Ok(Event::Init));
+                take(Ok(Event::InitDone));
                 continue;
             }
             Err(error) => {
+                take(Err(&error));
                 // The same trouble is told once; the watcher tries on.
                 let error = error.to_string();
                 if said.as_ref() != Some(&error) {
@@ -203,7 +204,7 @@ pub(super) async fn follow<K>(
         if !matches!(event, Event::Init) && said.take().is_some() {
             info!(kind, "the API server answers again");
         }
-        take(event);
+        take(Ok(event));
     }
 }
 
@@ -223,7 +224,11 @@ fn is_unknown(error: &watcher::Error) -> bool {
 }
 
 /// Says whether the event changes anything.
-fn take<K, T: PartialEq>(event: Event<Arrived<K>>, digest: Digest<K, T>, shelf: &mut Shelf<T>) -> bool
+pub(super) fn take<K, T: PartialEq>(
+    event: Event<Arrived<K>>,
+    digest: Digest<K, T>,
+    shelf: &mut Shelf<T>,
+) -> bool
 where
     K: Resource<DynamicType = ()>,
 {
