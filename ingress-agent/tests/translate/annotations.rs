@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use ingress_agent::model::policy::{BodyLimit, UpstreamProtocol};
 use ingress_agent::model::Policies;
+use ingress_agent::model::policy::{BodyLimit, UpstreamProtocol};
 
 use crate::folder::{annotated, causes, ingress, model, policies, routes, services, site, with_tls, within};
 
