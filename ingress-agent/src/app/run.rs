@@ -244,7 +244,6 @@ async fn follow(
                 live.set(configured.args());
                 serving.leave_within(configured.args().drain_timeout);
                 configured.tell(board);
-                None
             }
             ended = serving.ended() => return Err(ended.into()),
             () = stop.asked() => break,

@@ -103,7 +103,7 @@ impl Bed {
 
     /// The same, that remember those who have gone for so long.
     pub(crate) fn forgetting(&self, nodes: Range<usize>, retention: Retention) -> Vec<Coordination> {
-        let agents = self.begin(nodes, retention);
+        let agents = self.coordinations(nodes, retention);
         for agent in &agents {
             agent.takes(Taking {
                 connections: true,
@@ -115,10 +115,10 @@ impl Bed {
 
     /// Agents that take nothing yet.
     pub(crate) fn starting_agents(&self, nodes: Range<usize>) -> Vec<Coordination> {
-        self.begin(nodes, Retention::default())
+        self.coordinations(nodes, Retention::default())
     }
 
-    fn begin(&self, nodes: Range<usize>, retention: Retention) -> Vec<Coordination> {
+    fn coordinations(&self, nodes: Range<usize>, retention: Retention) -> Vec<Coordination> {
         let start = |index| {
             let client = client(&self.plane.kubeconfig());
             Coordination::start(&client, NAMESPACE, &Arc::from(name(index)), retention).unwrap()
