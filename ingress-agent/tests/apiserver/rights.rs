@@ -271,16 +271,10 @@ fn the_namespaced_overlay_gives_what_its_namespaces_need_and_nothing_of_others()
     cluster.apply_in("other", &ingress_tls("other", "other.test", "red", "pair"));
 
     let may = |verb: &str, resource: &str, namespace: &str| {
-        let asked = [
-            "auth",
-            "can-i",
-            verb,
-            resource,
-            "--as",
-            USER,
-            "--namespace",
-            namespace,
-        ];
+        let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
+        let part = format!("--subresource={part}");
+        let within = format!("--namespace={namespace}");
+        let asked = ["auth", "can-i", verb, resource, &part, "--as", USER, &within];
         cluster.plane.kubectl(&asked).is_ok()
     };
     for (resource, verbs) in [
