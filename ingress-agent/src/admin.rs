@@ -180,7 +180,7 @@ async fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Byt
     }
 }
 
-fn state(state: Result<(), &'static str>) -> Response<Full<Bytes>> {
+fn state(state: Result<(), impl Display>) -> Response<Full<Bytes>> {
     match state {
         Ok(()) => text(StatusCode::OK, "ok\n".to_owned()),
         Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),

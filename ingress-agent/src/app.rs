@@ -23,6 +23,7 @@ mod starter;
 mod status;
 mod steered;
 mod stop;
+mod unload;
 
 pub use ask::AskError;
 pub use crd::{WriteError, write_crd};
@@ -30,3 +31,4 @@ pub use explain::{ExplainError, explain_request};
 pub use probe::probe;
 pub use run::{RunError, run};
 pub use status::{StatusError, write_status};
+pub use unload::{UnloadingError, take_down};

@@ -72,7 +72,7 @@ pub enum Command {
     /// Prints the pinned eBPF maps in words. Works beside a running agent, and after one has ended.
     Maps(MapsArgs),
     /// Takes down what an ended agent left serving: announcements, XDP and sk_lookup links, pinned maps, VIP routes.
-    Unload(PlaceArgs),
+    Unload(UnloadArgs),
     /// Prints the CustomResourceDefinition of VipPool: `ingress-agent crd | kubectl apply -f -`.
     Crd,
     /// Asks the agent that runs here whether it lives, or is ready: for a kubelet's exec probes. Exit status 1 when
@@ -320,6 +320,17 @@ pub struct ExplainArgs {
 pub struct MapsArgs {
     #[command(flatten)]
     pub pins: PinArgs,
+}
+
+/// Flags of `unload`.
+#[derive(Args, Debug)]
+pub struct UnloadArgs {
+    #[command(flatten)]
+    pub places: PlaceArgs,
+
+    /// Stays until SIGTERM when everything is taken down, as the Pods of a DaemonSet must: deploy/overlays/unload.
+    #[arg(long)]
+    pub stay: bool,
 }
 
 /// Flags that say where an agent keeps what it holds.

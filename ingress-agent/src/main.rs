@@ -54,10 +54,7 @@ fn command(command: Command) -> Result<ExitCode> {
             args.write()
                 .with_context(|| format!("manual pages in {folder}"))?;
         }
-        Command::Unload(args) => {
-            let unloaded = runtime()?.block_on(xdp::unload::unload(&args.run_dir, &args.pins.pin_dir))?;
-            write!(io::stdout(), "{unloaded}").context("standard output")?;
-        }
+        Command::Unload(args) => runtime()?.block_on(app::take_down(&args, &mut io::stdout()))?,
         Command::Crd => app::write_crd(&mut io::stdout().lock())?,
     }
     Ok(ExitCode::SUCCESS)

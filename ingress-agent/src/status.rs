@@ -15,6 +15,8 @@ pub struct Status {
     pub version: String,
     /// What it does; see [`State`].
     pub state: State,
+    /// Why no traffic should be sent here; `None`: it should.
+    pub unready: Option<String>,
     /// What it knows of the objects.
     pub source: Source,
     /// What came of the agents' ConfigMap; `None`: it is not read.
@@ -34,6 +36,8 @@ pub enum State {
     /// Nothing is served yet.
     #[default]
     Starting,
+    /// It serves, but not all that it should.
+    Unready,
     /// It serves.
     Serving,
     /// It takes nothing new.

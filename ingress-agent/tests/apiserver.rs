@@ -14,6 +14,8 @@ mod ledger;
 mod cluster;
 #[path = "apiserver/configured.rs"]
 mod configured;
+#[path = "apiserver/conflicts.rs"]
+mod conflicts;
 #[path = "apiserver/coordination.rs"]
 mod coordination;
 #[path = "apiserver/daemonset.rs"]
@@ -38,6 +40,8 @@ mod restart;
 mod rights;
 #[path = "apiserver/rolling.rs"]
 mod rolling;
+#[path = "apiserver/scale.rs"]
+mod scale;
 #[path = "apiserver/secrets.rs"]
 mod secrets;
 #[path = "apiserver/serving.rs"]

@@ -1,5 +1,6 @@
 //! What the control thread has last put into effect, for whoever asks.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -33,6 +34,8 @@ pub struct Board {
     cluster: OnceLock<Observer>,
     settings: ArcSwapOption<Settings>,
     draining: AtomicBool,
+    /// Why VIPs are not served that should be.
+    refusal: ArcSwapOption<String>,
 }
 
 impl Board {
@@ -53,6 +56,9 @@ impl Board {
         self.proxy.store(Some(Arc::clone(proxy)));
         self.maps
             .store(dataplane.map(|dataplane| Arc::clone(dataplane.maps())));
+        if dataplane.is_none() {
+            self.plan.store(None);
+        }
         self.announced
             .store(dataplane.map(|dataplane| Arc::new(dataplane.announced().clone())));
     }
@@ -79,8 +85,14 @@ impl Board {
     }
 
     /// A plan is in effect.
-    pub fn follows(&self, plan: Plan) {
-        self.plan.store(Some(Arc::new(plan)));
+    pub fn follows(&self, plan: &Arc<Plan>) {
+        self.plan.store(Some(Arc::clone(plan)));
+    }
+
+    /// There are VIPs that this node should serve and cannot, or there are none. Says whether that is news.
+    pub fn refuses_vips(&self, why: Option<String>) -> bool {
+        let last = self.refusal.swap(why.clone().map(Arc::new));
+        last.as_deref() != why.as_ref()
     }
 
     /// What came of the agents' ConfigMap.
@@ -102,11 +114,17 @@ impl Board {
     }
 
     /// Whether traffic should be sent here.
-    pub(super) fn ready(&self) -> Result<(), &'static str> {
+    pub(super) fn ready(&self) -> Result<(), Cow<'static, str>> {
         if self.is_draining() {
-            Err("draining: nothing new is taken")
+            Err(Cow::Borrowed("draining: nothing new is taken"))
         } else if self.model.load().is_none() {
-            Err("the first model is not served yet")
+            Err(Cow::Borrowed("the first model is not served yet"))
+        } else if let Some(why) = self.refusal.load_full() {
+            Err(Cow::Owned(format!("VIPs cannot be served: {why}")))
+        } else if self.plan.load().as_deref().is_some_and(Plan::is_spared) {
+            Err(Cow::Borrowed(
+                "other nodes hand this one nothing: its Lease does not say yet that it serves VIPs",
+            ))
         } else {
             Ok(())
         }
@@ -162,11 +180,27 @@ mod tests {
     #[tokio::test]
     async fn ready_from_the_first_model_to_the_drain() {
         let board = Board::default();
-        assert_eq!(board.ready(), Err("the first model is not served yet"));
+        assert_eq!(board.ready(), Err("the first model is not served yet".into()));
         assert_eq!(board.live().await, Ok(()));
         board.serves(&Arc::default());
         assert_eq!(board.ready(), Ok(()));
+        assert!(board.refuses_vips(Some("no XDP".to_owned())));
+        assert!(!board.refuses_vips(Some("no XDP".to_owned())));
+        assert_eq!(board.ready(), Err("VIPs cannot be served: no XDP".into()));
+        assert!(board.refuses_vips(None));
+        assert_eq!(board.ready(), Ok(()));
+        let spared = Plan {
+            own: Some(1),
+            ..Plan::default()
+        };
+        board.follows(&Arc::new(spared));
+        assert!(
+            board
+                .ready()
+                .is_err_and(|why| why.contains("hand this one nothing"))
+        );
+        board.follows(&Arc::default());
         board.drains();
-        assert_eq!(board.ready(), Err("draining: nothing new is taken"));
+        assert_eq!(board.ready(), Err("draining: nothing new is taken".into()));
     }
 }

@@ -9,7 +9,9 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::run::{EXAMPLE_POOL, RunError};
 use crate::admin::Board;
-use crate::cluster::{Coordination, EventWriter, Observer, StatusWriter, record_addresses};
+use crate::cluster::{
+    Coordination, EventWriter, Observer, Retention, StatusWriter, Taking, record_addresses,
+};
 use crate::config::{RunArgs, Source};
 use crate::source::file::{self, WatchError};
 use crate::source::kube::{self, Api, Fleet, Saved, Scope};
@@ -74,7 +76,7 @@ impl Followed {
                 let publishes = !args.no_publish && (scope.pools || args.namespace.is_some());
                 if scope.pools || publishes {
                     let namespace = api.own_namespace(args.namespace.as_deref()).to_owned();
-                    let joined = Coordination::start(&client, &namespace, &node)?;
+                    let joined = Coordination::start(&client, &namespace, &node, Retention::default())?;
                     scope.fleet = Fleet::Leases {
                         namespace,
                         secret: joined.secret(),
@@ -135,10 +137,10 @@ impl Followed {
         self.coordination.as_ref().map(Coordination::observer)
     }
 
-    /// Tells the other agents which membership this one follows.
-    pub(super) fn follows(&self, generation: u64) {
+    /// Tells the other agents what this node takes.
+    pub(super) fn takes(&self, taking: Taking) {
         if let Some(coordination) = &self.coordination {
-            coordination.follows(generation);
+            coordination.takes(taking);
         }
     }
 

@@ -237,21 +237,18 @@ async fn follow(
     let mut ticks = interval(MSS_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let followed = tokio::select! {
+        tokio::select! {
             snapshot = source.next() => serving.follow(&snapshot?).await?,
             _ = ticks.tick() => serving.look_again().await?,
             () = configured.changed() => {
                 live.set(configured.args());
                 serving.leave_within(configured.args().drain_timeout);
                 configured.tell(board);
-                None
             }
             ended = serving.ended() => return Err(ended.into()),
             () = stop.asked() => break,
-        };
-        if let Some(generation) = followed {
-            source.follows(generation);
         }
+        source.takes(serving.taking());
     }
 
     let drain_timeout = configured.args().drain_timeout;

@@ -8,10 +8,14 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Starting => "starting: nothing is served yet",
+            State::Unready => "not ready",
             State::Serving => "serving",
             State::Draining => "draining: nothing new is taken",
         };
         writeln!(f, "agent     {state}, version {}", self.version)?;
+        if let Some(why) = self.unready.as_ref().filter(|_| self.state == State::Unready) {
+            writeln!(f, "because   {why}")?;
+        }
         let source = &self.source;
         let changed = ago(source.changed_seconds_ago);
         let applied = ago(source.applied_seconds_ago);
@@ -175,6 +179,7 @@ mod tests {
         Status {
             version: "1.2.3".to_owned(),
             state: State::Serving,
+            unready: None,
             source: Source {
                 changed_seconds_ago: Some(7),
                 applied_seconds_ago: Some(6),

@@ -12,7 +12,7 @@ use xtask::control_plane::{Binaries, Place, Plane, Relay};
 use xtask::lab::{Namespace, Pod, Process, Scratch, join_pod_network, pod_network};
 use xtask::pod_runner::{Image, Node, PodRunner};
 
-pub(crate) use crate::objects::{deployment, ingress, ingress_tls, service};
+pub(crate) use crate::objects::{NODE, deployment, ingress, ingress_tls, service};
 
 /// How long what is to come may take on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(30);

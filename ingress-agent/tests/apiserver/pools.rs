@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ingress_agent::cluster::{Coordination, record_addresses};
+use ingress_agent::cluster::{Coordination, Retention, record_addresses};
 use ingress_agent::digest::vippool::Owner;
 use ingress_agent::source::kube::{self as source, Fleet, Identity, Saved, Scope};
 use ingress_agent::translate::{Controllers, Snapshot, translate};
@@ -90,7 +90,8 @@ impl Allocator {
             let mut tasks = JoinSet::new();
             let snapshots = world.watch(name, &mut tasks).await;
             let client = world.client().await;
-            let coordination = Coordination::start(&client, namespace, &Arc::from(name)).unwrap();
+            let coordination =
+                Coordination::start(&client, namespace, &Arc::from(name), Retention::default()).unwrap();
             let (leadership, seen) = (coordination.leadership(), snapshots.clone());
             tasks.spawn(async move {
                 match record_addresses(client, Controllers::Own, leadership, seen).await {}

@@ -28,6 +28,7 @@ fn rendered(helm: &Helm, chart: &Path, values: &[&str]) -> BTreeMap<[String; 3],
     let mut command = helm.command(own.path());
     command.args(["template", "ingress-agent"]).arg(chart);
     command.args(["--namespace", "ingress-agent", "--include-crds"]);
+    command.args(["--set", "namespace=true"]);
     for value in values {
         command.args(["--set", value]);
     }
@@ -84,7 +85,9 @@ fn it_is_installed_changed_and_removed() {
         stdout(command.args(arguments).args(["--namespace", "ingress-agent"]))
     };
     let chart = folder().join("helm").display().to_string();
-    run(&["install", "ingress-agent", &chart, "--create-namespace"]);
+    let namespace = folder().join("base/namespace.yaml").display().to_string();
+    plane.kubectl(&["apply", "--filename", &namespace]).unwrap();
+    run(&["install", "ingress-agent", &chart]);
     let agent = || {
         plane.kubectl(&[
             "get",

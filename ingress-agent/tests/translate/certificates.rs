@@ -3,7 +3,7 @@
 use ingress_agent::model::Model;
 use rcgen::{CertificateParams, KeyPair};
 
-use crate::folder::{causes, ingress, model, services, site};
+use crate::folder::{causes, ingress, model, policies, services, site, with_tls, within};
 
 fn issue(names: &[&str]) -> (String, String) {
     issue_until(names, 2999)
@@ -301,4 +301,25 @@ fn a_chain_in_wrong_order_is_told_with_what_to_change() {
         words.contains("place 2") && words.contains("sort the chain"),
         "{words}"
     );
+}
+
+/// Nobody else's rules are sent to https, or shown a certificate, by an Ingress that has no rule for the host.
+#[test]
+fn a_tls_entry_for_other_namespaces_rules_counts_for_nothing() {
+    let secret = secret("one", &issue(&["a.test"]));
+    let theirs = |namespace| {
+        let rule = ingress("older", "b.test", &[("Prefix", "/", "s")]);
+        let entry = with_tls(&rule, "a.test").replace("hosts: ", "secretName: one, hosts: ");
+        within(namespace, &(entry + &secret))
+    };
+    let rule = ingress("w", "a.test", &[("Prefix", "/", "s")]) + &s();
+    let (model, report) = model(&(rule.clone() + &theirs("evil") + &within("evil", &s())));
+    assert_eq!(shown(&model), [""; 0]);
+    assert_eq!(causes(&report), ["Ingress evil/older: degraded tls-host-foreign"]);
+    assert!(!policies(&model, "a.test", "/").https_redirect);
+
+    // One namespace may have its rules and its certificates apart.
+    let (model, report) = self::model(&(rule + &theirs("default")));
+    assert_eq!(shown(&model), ["a.test one"]);
+    assert_eq!(causes(&report), [""; 0]);
 }

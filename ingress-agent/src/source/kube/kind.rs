@@ -1,12 +1,10 @@
 //! A kind's watches: from the API server's events to a shelf.
 
 use std::fmt::Debug;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt as _;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -18,7 +16,7 @@ use tracing::{info, warn};
 use super::Scope;
 use super::arrived::Arrived;
 use super::shelf::{Key, Shelf};
-use crate::backoff::WatchBackoff;
+use crate::backoff::paced;
 use crate::translate::{Entry, Finding};
 
 /// How long a watch lives, in seconds; its server ends it then. A connection that is silently dead is noticed five
@@ -177,7 +175,7 @@ pub(super) async fn follow<K>(
     K: Resource<DynamicType = ()> + Watched,
 {
     let config = config.timeout(WATCH_SECONDS).page_size(PAGE);
-    let mut events = pin!(watcher::watcher(api, config).backoff(WatchBackoff::default()));
+    let mut events = paced(watcher::watcher(api, config));
     let mut said = None;
     while let Some(event) = events.next().await {
         let event = match event {
