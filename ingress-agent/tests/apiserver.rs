@@ -24,6 +24,8 @@ mod daemonset;
 mod definition;
 #[path = "apiserver/faults.rs"]
 mod faults;
+#[path = "apiserver/loops.rs"]
+mod loops;
 #[path = "apiserver/objects.rs"]
 mod objects;
 #[path = "apiserver/outage.rs"]

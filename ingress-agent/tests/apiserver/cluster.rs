@@ -256,13 +256,19 @@ impl Cluster {
 
     /// A metric without labels of an agent.
     pub(crate) fn metric(&self, agent: &str, name: &str) -> u64 {
-        let socket = self.run_directory(agent).join("admin.sock");
-        let (status, text) = self.curl(&["--unix-socket", socket.to_str().unwrap(), "http://agent/metrics"]);
+        let (status, text) = self.ask(agent, "/metrics");
         assert_eq!(status, "200");
         let value = text
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap().parse().unwrap()
+    }
+
+    /// What an agent says of itself: the status of its answer, and the body.
+    pub(crate) fn ask(&self, agent: &str, path: &str) -> (String, String) {
+        let socket = self.run_directory(agent).join("admin.sock");
+        let url = format!("http://agent{path}");
+        self.curl(&["--unix-socket", socket.to_str().unwrap(), &url])
     }
 
     /// Asks the agent: the status, `000` where it does not answer, and the body.

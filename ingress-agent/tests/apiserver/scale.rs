@@ -39,7 +39,7 @@ const LONG_PATHS: usize = LARGE / 240;
 const AT_ONCE: usize = 48;
 
 /// Makes objects, many at once.
-fn create(cluster: &Cluster, fill: impl AsyncFnOnce(&Client) + Send) {
+pub(crate) fn create(cluster: &Cluster, fill: impl AsyncFnOnce(&Client) + Send) {
     let kubeconfig = cluster.plane.kubeconfig();
     let within = || {
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -49,7 +49,8 @@ fn create(cluster: &Cluster, fill: impl AsyncFnOnce(&Client) + Send) {
     cluster.network().run(within).unwrap();
 }
 
-async fn all<K>(client: &Client, objects: impl Iterator<Item = Value>)
+/// Makes all objects of a kind.
+pub(crate) async fn all<K>(client: &Client, objects: impl Iterator<Item = Value>)
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     K: Clone + Debug + DeserializeOwned + Serialize,
@@ -85,7 +86,8 @@ fn many(number: usize) -> Value {
     object
 }
 
-fn wide(name: &str, host: &str, service: &str, paths: impl IntoIterator<Item = String>) -> Value {
+/// An Ingress that sends paths of a host to a Service.
+pub(crate) fn wide(name: &str, host: &str, service: &str, paths: impl IntoIterator<Item = String>) -> Value {
     let backend = json!({"service": {"name": service, "port": {"number": 80}}});
     let path = |path| json!({"pathType": "Prefix", "path": path, "backend": backend});
     let paths: Vec<_> = paths.into_iter().map(path).collect();
@@ -148,7 +150,7 @@ fn annotated(name: &str, key: &str) -> Value {
 }
 
 /// How often each status was the answer to the requests that a URL with curl's ranges stands for.
-fn statuses(cluster: &Cluster, url: &str) -> BTreeMap<String, usize> {
+pub(crate) fn statuses(cluster: &Cluster, url: &str) -> BTreeMap<String, usize> {
     let [plain, tls] = ["::127.0.0.1:8080", "::127.0.0.1:8443"];
     let to = if url.starts_with("https") { tls } else { plain };
     let quiet = [
@@ -168,7 +170,8 @@ fn statuses(cluster: &Cluster, url: &str) -> BTreeMap<String, usize> {
     statuses
 }
 
-fn only(status: &str, count: usize) -> BTreeMap<String, usize> {
+/// So many times this status and no other.
+pub(crate) fn only(status: &str, count: usize) -> BTreeMap<String, usize> {
     BTreeMap::from([(status.to_owned(), count)])
 }
 

@@ -159,6 +159,14 @@ fn each_overlay_does_what_its_name_says() {
     assert_eq!(bound("ClusterRoleBinding", "", "ingress-agent-objects"), 0);
     assert_eq!(bound("ClusterRoleBinding", "", "ingress-agent"), 1);
     assert_eq!(bound("RoleBinding", "default", "ingress-agent-objects"), 1);
+    // What it may do in a namespace stands in the base alone.
+    let named = |kind: &str, namespace: &str| [kind, namespace, "ingress-agent-objects"].map(str::to_owned);
+    let role = &namespaced[&named("Role", "default")]["rules"];
+    let base = objects(&kustomize("base"));
+    assert_eq!(*role, base[&named("ClusterRole", "")]["rules"]);
+    assert!(!namespaced.contains_key(&named("ClusterRole", "")));
+    let binding = &namespaced[&named("RoleBinding", "default")];
+    assert_eq!(binding["roleRef"]["kind"], "Role");
 }
 
 /// A name that is none would be ignored in silence.

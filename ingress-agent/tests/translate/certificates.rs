@@ -1,9 +1,12 @@
 //! Which certificate is shown for which name, and what is said about bad ones.
 
+use std::sync::Arc;
+
 use ingress_agent::model::Model;
+use ingress_agent::translate::Translator;
 use rcgen::{CertificateParams, KeyPair};
 
-use crate::folder::{causes, ingress, model, policies, services, site, with_tls, within};
+use crate::folder::{BASE, causes, folder, ingress, model, policies, read, services, site, with_tls, within};
 
 fn issue(names: &[&str]) -> (String, String) {
     issue_until(names, 2999)
@@ -152,6 +155,36 @@ fn a_certificate_that_is_not_valid_yet_is_shown_and_told() {
     let (model, report) = model(&text);
     assert_eq!(shown(&model), ["a.test one"]);
     assert_eq!(causes(&report), ["Secret default/one: degraded tls-early"]);
+}
+
+/// OP-15: what is told of a certificate follows the clock, which may jump; what is served does not.
+#[test]
+fn a_clock_that_jumps_is_told_of_and_changes_nothing_that_is_served() {
+    const YEAR: i64 = 365 * 86_400;
+    let text = BASE.to_owned()
+        + &web("w", "a.test", "[{hosts: [a.test], secretName: one}]")
+        + &secret("one", &issue_between(&["a.test"], 2020, 2030))
+        + &s();
+    let mut snapshot = read(folder(&[("all.yaml", &text)]).path());
+    let autumn_of_2026 = 1_795_000_000;
+    let mut translator = Translator::default();
+    snapshot.time = autumn_of_2026;
+    let (first, _) = translator.translate(&snapshot);
+    for (jump, cause) in [
+        (10 * YEAR, Some("tls-expired")),
+        (-3_600, None),
+        (-10 * YEAR, Some("tls-early")),
+        (0, None),
+    ] {
+        snapshot.time = autumn_of_2026 + jump;
+        let (model, report) = translator.translate(&snapshot);
+        let expected = cause.map(|cause| format!("Secret default/one: degraded {cause}"));
+        assert_eq!(causes(&report), Vec::from_iter(expected), "{jump}");
+        for (now, before) in model.listeners.iter().zip(&first.listeners) {
+            assert!(Arc::ptr_eq(&now.site, &before.site), "{jump}");
+        }
+        assert_eq!(model, first, "{jump}");
+    }
 }
 
 #[test]

@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Fleet, Scope};
 
-/// A server that is not reached within this is not there.
-const CONNECT: Duration = Duration::from_secs(5);
+/// A server that is not reached within this is not there. With the TLS handshake: one that takes 5 s to answer is there.
+const CONNECT: Duration = Duration::from_secs(10);
 /// A connection on which nothing came for so long is dead, whether it is in use or idle: every connection from before
 /// a silent fault is given up within this time. Longer than a watch without events lives, which its server ends
 /// ([`super::kind`]).
