@@ -132,7 +132,7 @@ fn use_all_but(cluster: &Cluster, given: &BTreeSet<Right>, later: &[Right]) {
 fn a_leader_that_forgets_at_once() {
     _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Runtime::new().unwrap().block_on(async {
-        let (client, _) = kube::connect().await.unwrap();
+        let client = kube::connect().await.unwrap().client;
         let at_once = Retention {
             lease: Duration::ZERO,
             number: Duration::ZERO,
