@@ -153,10 +153,12 @@ fn read(shelf: &mut Shelf<Data>, key: &Key) -> Option<Known> {
 
 /// Tells why there is no answer, until there was one.
 fn tell(error: &Error, known: &watch::Sender<Known>) {
-    let is_refusal = match error {
-        Error::InitialListFailed(kube::Error::Api(status))
-        | Error::WatchStartFailed(kube::Error::Api(status)) => matches!(status.code, 401 | 403),
-        _ => false,
+    let is_refusal = if let Error::InitialListFailed(kube::Error::Api(status))
+    | Error::WatchStartFailed(kube::Error::Api(status)) = error
+    {
+        matches!(status.code, 401 | 403)
+    } else {
+        false
     };
     let trouble = Some(Trouble {
         text: error.to_string(),
