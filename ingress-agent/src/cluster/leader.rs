@@ -25,7 +25,6 @@ use super::request::{RequestError, answer};
 use super::trouble::Trouble;
 use super::{Wanted, Who, clock, identity, watching};
 use crate::digest::lease::{Beat, LABEL};
-use crate::model::MemberState;
 
 /// The name of the Lease.
 pub const LEADER: &str = "ingress-agent-leader";
@@ -329,12 +328,10 @@ fn record(lease: Option<&Lease>) -> Option<&str> {
         .map(String::as_str)
 }
 
-/// Waits for the wish that the node drains.
+/// Waits for the process to be about to end.
 async fn drains(wishes: &mut watch::Receiver<Wanted>) {
     // An error: nobody is there to wish anything, and all of this ends.
-    _ = wishes
-        .wait_for(|wanted| wanted.state == MemberState::Draining)
-        .await;
+    _ = wishes.wait_for(|wanted| wanted.leaves).await;
 }
 
 /// Up to a second, so that candidates and leaders of several clusters do not write at once. Without random bytes

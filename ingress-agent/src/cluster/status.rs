@@ -18,7 +18,6 @@ use futures::stream::{FuturesUnordered, SelectAll, Stream, StreamExt as _};
 use k8s_openapi::api::networking::v1::{Ingress, IngressStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 use serde::Deserialize;
@@ -31,7 +30,7 @@ use super::Leadership;
 use super::request::{RequestError, answer};
 use super::trouble::Trouble;
 use super::watching;
-use crate::backoff::WatchBackoff;
+use crate::backoff::paced;
 use crate::translate::{Controllers, IngressKey, Served, addresses};
 use roll::{Outcome, Roll, Seen, Write};
 
@@ -131,8 +130,8 @@ impl StatusWriter {
                 None => Api::all(self.client.clone()),
             };
             let config = watching::config().page_size(PAGE);
-            let events = watcher::watcher(api, config).backoff(WatchBackoff::default());
-            Box::pin(events.map(move |event| (namespace.clone(), event)))
+            let events = paced(watcher::watcher(api, config));
+            events.map(move |event| (namespace.clone(), event))
         };
         namespaces.chain(all).map(watch).collect()
     }

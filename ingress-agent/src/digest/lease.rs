@@ -53,7 +53,7 @@ pub struct NodeLease {
     pub labels: BTreeMap<String, String>,
     /// What the leader gave it.
     pub number: Option<NonZeroU16>,
-    /// The hash of the membership that is in force there.
+    /// The hash of the membership that is in force there; `None`: it serves no VIP, and is handed nothing.
     pub generation: Option<u64>,
     /// What of it could not be read. With one that is refused, the node is no member.
     pub faults: Vec<Fault>,
@@ -137,6 +137,7 @@ impl NodeLease {
             name: Arc::clone(&self.node),
             addresses: self.addresses.clone(),
             state: self.state,
+            ready: self.generation.is_some(),
         };
         self.faults.is_empty().then(|| Node {
             member,

@@ -20,7 +20,7 @@ pub type IngressKey = (Arc<str>, Arc<str>);
 pub enum Due {
     /// These addresses, in their order.
     Addresses(Arc<[IpAddr]>),
-    /// It is still to be given some: what it has is not to be taken from it.
+    /// It is still to be given some, or no node is ready to serve those it has: nothing is taken from it.
     Pending,
     /// Nothing: it is of another's class.
     NotOurs,
@@ -74,7 +74,8 @@ impl<'a> Given<'a> {
         let nodes = snapshot.nodes.as_ref()?.nodes.iter();
         let there = nodes.filter(|node| node.member.state != MemberState::Draining);
         let addresses: BTreeSet<_> = there.flat_map(|node| &node.member.addresses).copied().collect();
-        Some(Self::Nodes(addresses.into_iter().collect()))
+        // Agents that restart take nothing for a moment, and what is published stays.
+        (!addresses.is_empty()).then(|| Self::Nodes(addresses.into_iter().collect()))
     }
 
     fn pools(snapshot: &'a Snapshot, classes: &Classes<'_>, ours: &[Own<'_>]) -> Option<Self> {
@@ -84,7 +85,13 @@ impl<'a> Given<'a> {
         let mut shared: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut own: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         let mut pending = BTreeSet::new();
+        let nodes = snapshot.nodes.iter().flat_map(|nodes| &nodes.nodes);
+        let ready: Vec<_> = nodes.filter(|node| node.member.ready).collect();
         for share in shares {
+            let selector = &share.pool.value.nodes;
+            if !ready.iter().any(|node| selector.matches(&node.labels)) {
+                pending.extend(share.holders.values().flatten().cloned());
+            }
             let mut of_classes: BTreeMap<Arc<str>, Vec<_>> = BTreeMap::new();
             for (address, owners) in share.holders {
                 for owner in owners {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::pending;
 use std::num::NonZeroU16;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,14 +11,13 @@ use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use serde_json::json;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::{Given, Numbers};
-use crate::backoff::WatchBackoff;
+use crate::backoff::paced;
 use crate::cluster::leader::Leadership;
 use crate::cluster::lease::Judge;
 use crate::cluster::request::{RequestError, answer};
@@ -79,7 +77,7 @@ impl Writer {
     async fn write(mut self) -> Infallible {
         let (key, value) = LABEL;
         let config = watching::config().labels(&format!("{key}={value}"));
-        let mut events = pin!(watcher::watcher(self.api.clone(), config).backoff(WatchBackoff::default()));
+        let mut events = paced(watcher::watcher(self.api.clone(), config));
         let mut listed: Option<BTreeMap<String, Known>> = None;
         let mut is_listed = false;
         let mut pause = LOOK;
@@ -87,7 +85,10 @@ impl Writer {
             tokio::select! {
                 event = events.next() => match event {
                     Some(Ok(event)) => {
-                        self.trouble.over();
+                        // A list that begins has no answer yet.
+                        if !matches!(event, Event::Init) {
+                            self.trouble.over();
+                        }
                         match event {
                             Event::Init => listed = Some(BTreeMap::new()),
                             Event::InitApply(lease) => {

@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ingress_agent::cluster::{Coordination, EventWriter, StatusWriter, record_addresses};
+use ingress_agent::cluster::{Coordination, EventWriter, StatusWriter, Taking, record_addresses};
 use ingress_agent::source::kube::{self as source, Fleet, Identity, Saved, Scope};
 use ingress_agent::translate::{Controllers, Served, Snapshot, translate};
 use k8s_openapi::api::networking::v1::Ingress;
@@ -39,6 +39,10 @@ impl Agent {
         let node: Arc<str> = Arc::from(name(index));
         let client = client(&bed.plane.kubeconfig());
         let coordination = bed.agents(index..index + 1).remove(0);
+        coordination.takes(Taking {
+            connections: true,
+            generation: Some(1),
+        });
         let scope = Scope {
             node: Arc::clone(&node),
             namespaces: Vec::new(),
