@@ -61,7 +61,7 @@ fn nodes(model: &Model) -> Vec<Node> {
         .map(|member| Node {
             name: member.name.to_string(),
             number: member.number,
-            draining: member.state == MemberState::Draining,
+            draining: member.state != MemberState::Active,
         })
         .collect();
     nodes.sort_by_key(|node| node.number);

@@ -47,7 +47,7 @@ pub enum RunError {
     #[error(
         "no VIP to serve: {source_name} has no VipPool that gives an address to an IngressClass of ours, or the log \
          says why it was refused; serve without VIPs by --no-xdp --listen ADDRESS:PORT, or add a pool, for example:\n{}",
-        EXAMPLE_POOL
+        example_pool(SOME_CLASS)
     )]
     NoVip {
         /// Where objects come from.
@@ -96,12 +96,18 @@ pub enum RunError {
     Worker(#[from] Ended),
 }
 
-/// A pool to paste.
-pub(super) const EXAMPLE_POOL: &str = "\
-apiVersion: ingress-agent.dev/v1alpha1
-kind: VipPool
-metadata: {name: edge}
-spec: {addresses: [192.0.2.10], classes: [NAME-OF-AN-INGRESSCLASS]}";
+/// A class in an example where it is not known which.
+pub(super) const SOME_CLASS: &str = "NAME-OF-AN-INGRESSCLASS";
+
+/// A pool of a class's, to paste.
+pub(super) fn example_pool(class: &str) -> String {
+    format!(
+        "apiVersion: ingress-agent.dev/v1alpha1\n\
+         kind: VipPool\n\
+         metadata: {{name: edge}}\n\
+         spec: {{addresses: [192.0.2.10], classes: ['{class}']}}"
+    )
+}
 
 /// What every way of serving has in common.
 pub(super) struct Settings {

@@ -162,7 +162,7 @@ impl Serving {
             Ok(opened) => {
                 warn!(
                     "there is no VipPool: this node serves at its own addresses; for VIPs make one, for example:\n{}",
-                    super::run::EXAMPLE_POOL
+                    super::run::example_pool(super::run::SOME_CLASS)
                 );
                 self.served = Served::Listeners(Box::new(opened));
             }
