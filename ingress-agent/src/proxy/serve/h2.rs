@@ -22,13 +22,15 @@ use crate::proxy::count::add;
 use crate::proxy::deadline::Deadline;
 use crate::proxy::forward;
 use crate::proxy::guard::frames::Frames;
+use crate::proxy::guard::h2::MAX_LIST;
 use crate::proxy::open::Place;
 
 /// Streams open at a time.
 const STREAMS: u32 = 100;
-/// A head of 16 KiB, each field counted with 32 bytes more (RFC 9113 section 10.5.1). h2 refuses a head of
-/// exactly what it is told.
-const HEAD: u32 = 16 * 1024 + 1;
+/// A head that h2 itself refuses, with a bare 431 and no access event. Smaller ones are judged by the guard, whose
+/// limit is half of this.
+const HEAD: u32 = 32 * 1024;
+const _: () = assert!(HEAD as usize == 2 * MAX_LIST);
 /// What a client may send ahead, per stream and in all.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
