@@ -1,4 +1,4 @@
-//! Header fields that an access log's format names, beside those that every event tells.
+//! What an access log's format names of the heads, beside what every event tells.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,31 +17,45 @@ pub enum Side {
     Sent,
 }
 
-/// Which fields are captured. Empty unless a format asks for some: then nothing is.
+/// What is captured: nothing, unless a format asks for it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Captures(Vec<(Side, HeaderName)>);
+pub struct Captures {
+    fields: Vec<(Side, HeaderName)>,
+    user: bool,
+}
 
 impl Captures {
     /// Adds a field unless it is there; its place.
     pub fn add(&mut self, side: Side, name: HeaderName) -> usize {
         let wanted = (side, name);
-        self.0
+        let fields = &mut self.fields;
+        fields
             .iter()
             .position(|known| *known == wanted)
             .unwrap_or_else(|| {
-                self.0.push(wanted);
-                self.0.len() - 1
+                fields.push(wanted);
+                fields.len() - 1
             })
+    }
+
+    /// Adds the name of Basic Authorization's user.
+    pub fn add_user(&mut self) {
+        self.user = true;
+    }
+
+    /// Whether the user's name is wanted.
+    pub fn user(&self) -> bool {
+        self.user
     }
 
     /// How many fields there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.fields.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no fields.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty()
     }
 }
 
@@ -56,7 +70,7 @@ impl Captured {
             return;
         }
         self.0.resize(captures.len(), None);
-        for (slot, (of, name)) in self.0.iter_mut().zip(&captures.0) {
+        for (slot, (of, name)) in self.0.iter_mut().zip(&captures.fields) {
             if *of == side {
                 *slot = joined(name, headers);
             }
