@@ -70,6 +70,9 @@ pub struct Member {
     pub addresses: Vec<IpAddr>,
     /// Whether it is given new connections.
     pub state: MemberState,
+    /// Whether its programs and listeners for VIPs are in place. Where they are not, it is handed no packet, and may
+    /// still enter some.
+    pub ready: bool,
 }
 
 /// Whether a node is given new connections.
@@ -77,8 +80,10 @@ pub struct Member {
 pub enum MemberState {
     /// It is.
     Active,
-    /// It keeps the ones it has.
+    /// It keeps the ones it has, as it said itself.
     Draining,
+    /// The same, since it was not heard for too long. It may be dead, or only cut off from the API server.
+    Silent,
 }
 
 /// What the slot hash's key and the tunnel key derive from: 32 bytes, the same on every node.
