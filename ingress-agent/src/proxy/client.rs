@@ -157,6 +157,9 @@ impl Client {
     /// A request has ended: the connection is idle, unless there are others or the next one's head has begun.
     pub(super) fn request_ended(&self, now: Instant) {
         self.open.set(self.open.get() - 1);
+        if let Some(number) = self.asked().checked_sub(1) {
+            self.watch.answered(number);
+        }
         if !self.is_asking() && !self.watch.expects() {
             self.becomes_idle(now);
         }
