@@ -29,7 +29,8 @@ pub(super) fn describe(model: &Model) -> Value {
                 MemberState::Active => "active",
                 MemberState::Draining => "draining",
             };
-            json!({"number": member.number, "name": &*member.name, "addresses": member.addresses, "state": state})
+            json!({"number": member.number, "name": &*member.name, "addresses": member.addresses, "state": state,
+                "ready": member.ready})
         };
         let vips = pool.vips.iter().map(ToString::to_string);
         json!({

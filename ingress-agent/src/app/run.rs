@@ -1,6 +1,8 @@
 //! The life of an agent: start, follow the source, drain, end.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,8 +137,8 @@ impl Settings {
         })
     }
 
-    /// `openings`: where is listened without XDP.
-    pub(super) fn publisher(&self, openings: Option<Vec<Opening>>) -> Publisher {
+    /// `openings`: where is listened without XDP, and the machine's addresses.
+    pub(super) fn publisher(&self, openings: Option<(Vec<Opening>, BTreeSet<IpAddr>)>) -> Publisher {
         let (node, board) = (Arc::clone(&self.node), Arc::clone(&self.board));
         Publisher::new(node, self.controllers, openings, board)
     }
