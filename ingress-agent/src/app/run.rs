@@ -170,6 +170,10 @@ pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
     let settings = Settings::new(&args, Arc::clone(&node), Arc::clone(&board))?;
     // Before anything is read, so that a port that is taken is told at once.
     let doors = doors(&args, &settings)?;
+    if let Doors::Cluster(options) = &doors {
+        // Before this node's Lease is written, which is the other agent's.
+        xdp::lock::refuse_second(&options.run_dir, &options.pin_dir).map_err(OpenError::from)?;
+    }
     let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
     let mut source = Followed::start(&args, node, &board).await?;
     if let Some(observer) = source.observer() {
