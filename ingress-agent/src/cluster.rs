@@ -40,6 +40,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::digest::lease as node_lease;
+use crate::digest::node::NUMBER_REST;
 use crate::model::MemberState;
 use crate::model::vip::PoolSecret;
 use observer::Heard;
@@ -109,6 +110,24 @@ impl Wanted {
     }
 }
 
+/// For how long the leader remembers nodes that have gone.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// How long a Lease that ended stays.
+    pub lease: Duration,
+    /// For how long no other node has the number of a Lease that was deleted.
+    pub number: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            lease: node_lease::GONE,
+            number: NUMBER_REST,
+        }
+    }
+}
+
 /// Who takes part, and where.
 struct Who<'a> {
     client: &'a Client,
@@ -120,11 +139,17 @@ struct Who<'a> {
     lease: &'a str,
     /// Told whenever the API server answers.
     heard: &'a Arc<Heard>,
+    retention: Retention,
 }
 
 impl Coordination {
     /// Takes part from now on. Must be called in a tokio runtime; asks nothing yet.
-    pub fn start(client: &Client, namespace: &str, node: &Arc<str>) -> Result<Self, StartError> {
+    pub fn start(
+        client: &Client,
+        namespace: &str,
+        node: &Arc<str>,
+        retention: Retention,
+    ) -> Result<Self, StartError> {
         let name = node_lease::name(node).ok_or_else(|| StartError::Name {
             node: Arc::clone(node),
         })?;
@@ -141,6 +166,7 @@ impl Coordination {
             identity: &identity,
             lease: &name,
             heard: &heard,
+            retention,
         };
         let announced = member::start(&who, wishes.clone(), &mut tasks);
         let leadership = leader::start(&who, wishes, &mut tasks);

@@ -21,6 +21,8 @@ pub struct Status {
     pub unready: Option<String>,
     /// What it knows of the objects.
     pub source: Source,
+    /// What came of the agents' ConfigMap; `None`: it is not read.
+    pub settings: Option<Settings>,
     /// What it and others say of themselves to the API server; `None`: nothing is said there.
     pub cluster: Option<Cluster>,
     /// The nodes of the pools, by number.
@@ -55,6 +57,36 @@ pub struct Source {
     pub refused: u64,
     /// Objects that are not served as written.
     pub degraded: u64,
+}
+
+/// What came of the agents' ConfigMap.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Settings {
+    /// `NAMESPACE/NAME`.
+    pub config_map: String,
+    /// Whether there is one, and who says so.
+    pub state: MapState,
+    /// Why the API server has not said it since this agent started.
+    pub error: Option<String>,
+    /// Its keys that are in effect.
+    pub in_effect: Vec<String>,
+    /// Why the others are not, a line each.
+    pub remarks: Vec<String>,
+}
+
+/// What is known of a ConfigMap.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MapState {
+    /// Nothing.
+    #[default]
+    Unread,
+    /// What a former agent saved.
+    Saved,
+    /// There is none.
+    Absent,
+    /// What it holds.
+    Read,
 }
 
 /// What the API server was told, and when.
@@ -112,6 +144,8 @@ pub enum NodeState {
     Active,
     /// What it has, to the end.
     Draining,
+    /// The same, since it was not heard for too long.
+    Silent,
     /// Connections at its own addresses alone: it is handed none to VIPs.
     NoVips,
     /// Nothing: it does not serve yet.
@@ -125,6 +159,7 @@ impl NodeState {
         match (state, ready) {
             (MemberState::Active, true) => Self::Active,
             (MemberState::Draining, true) => Self::Draining,
+            (MemberState::Silent, _) => Self::Silent,
             (MemberState::Active, false) => Self::NoVips,
             (MemberState::Draining, false) => Self::Idle,
         }
@@ -135,6 +170,7 @@ impl NodeState {
         match self {
             Self::Active => "active",
             Self::Draining => "draining",
+            Self::Silent => "silent",
             Self::NoVips => "no VIPs",
             Self::Idle => "idle",
         }

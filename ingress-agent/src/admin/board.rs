@@ -14,6 +14,7 @@ use crate::cluster::Observer;
 use crate::metrics::Control;
 use crate::model::Model;
 use crate::proxy::Proxy;
+use crate::status::Settings;
 use crate::translate::Served;
 use crate::xdp::maps::Maps;
 use crate::xdp::{Dataplane, Plan};
@@ -31,6 +32,7 @@ pub struct Board {
     maps: ArcSwapOption<Maps>,
     announced: ArcSwapOption<Receiver<BTreeSet<IpAddr>>>,
     cluster: OnceLock<Observer>,
+    settings: ArcSwapOption<Settings>,
     draining: AtomicBool,
     /// Why VIPs are not served that should be.
     refusal: ArcSwapOption<String>,
@@ -93,6 +95,11 @@ impl Board {
         last.as_deref() != why.as_ref()
     }
 
+    /// What came of the agents' ConfigMap.
+    pub fn is_configured(&self, settings: Settings) {
+        self.settings.store(Some(Arc::new(settings)));
+    }
+
     /// Nothing new is taken from here on.
     pub fn drains(&self) {
         self.draining.store(true, Relaxed);
@@ -125,6 +132,10 @@ impl Board {
 
     pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Relaxed)
+    }
+
+    pub(super) fn settings(&self) -> Option<Arc<Settings>> {
+        self.settings.load_full()
     }
 
     pub(super) fn cluster(&self) -> Option<&Observer> {
@@ -165,6 +176,22 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::translate::Snapshot;
+
+    #[test]
+    fn what_is_routed_is_in_effect_once_the_kernel_serves_it_too() {
+        let board = Board::default();
+        let model = Arc::default();
+        let in_effect = board.in_effect();
+        board.routes(Served {
+            snapshot: Arc::new(Snapshot::empty(&Arc::from("node"))),
+            model: Arc::clone(&model),
+            report: Arc::default(),
+        });
+        assert!(in_effect.borrow().is_none());
+        board.serves(&model);
+        assert!(in_effect.borrow().is_some());
+    }
 
     #[tokio::test]
     async fn ready_from_the_first_model_to_the_drain() {

@@ -22,6 +22,7 @@ pub(super) async fn status(board: &Board) -> Status {
         state: state(board),
         unready: board.ready().err().map(Cow::into_owned),
         source: source(board),
+        settings: board.settings().as_deref().cloned(),
         cluster: match board.cluster() {
             Some(cluster) => Some(cluster.look().await),
             None => None,

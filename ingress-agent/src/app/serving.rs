@@ -162,7 +162,7 @@ impl Serving {
             Ok(opened) => {
                 warn!(
                     "there is no VipPool: this node serves at its own addresses; for VIPs make one, for example:\n{}",
-                    super::run::EXAMPLE_POOL
+                    super::run::example_pool(super::run::SOME_CLASS)
                 );
                 self.served = Served::Listeners(Box::new(opened));
             }
@@ -221,6 +221,11 @@ impl Serving {
     fn leave(&mut self, opened: Opened) {
         let (proxy, at_most) = (opened.into_proxy(), self.settings.drain_timeout);
         self.leaving.spawn(async move { proxy.drain(at_most).await });
+    }
+
+    /// How long what is open may take to end from now on, where listeners make way for others.
+    pub(super) const fn leave_within(&mut self, at_most: Duration) {
+        self.settings.drain_timeout = at_most;
     }
 
     /// What is to be looked at every few seconds.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -20,6 +21,8 @@ use crate::model::{Member, MemberState, ObjectRef};
 pub const LABEL: (&str, &str) = ("ingress-agent.dev/lease", "node");
 /// A silent node's Lease has ended after this many seconds.
 pub const DURATION_SECONDS: u16 = 15;
+/// How long a node stays a member after its Lease has ended, in which it drains; then the leader deletes the Lease.
+pub const GONE: Duration = Duration::from_secs(600);
 
 const PREFIX: &str = "node-";
 const NAME: &str = "metadata.name";
@@ -162,7 +165,7 @@ impl Announced {
         let addresses: Vec<_> = self.addresses.iter().map(IpAddr::to_string).collect();
         let state = match self.state {
             MemberState::Active => ACTIVE,
-            MemberState::Draining => DRAINING,
+            MemberState::Draining | MemberState::Silent => DRAINING,
         };
         let labels = self
             .labels

@@ -60,7 +60,7 @@ fn others(snapshot: &Snapshot, ports: &[u16]) -> impl Iterator<Item = SocketAddr
     let nodes = snapshot.nodes.iter().flat_map(|nodes| &nodes.nodes);
     let listening = nodes
         .map(|node| &node.member)
-        .filter(|member| !member.ready && member.state == MemberState::Active);
+        .filter(|member| !member.ready && member.state != MemberState::Draining);
     let addresses = listening.flat_map(|member| &member.addresses);
     addresses.flat_map(move |address| ports.iter().map(|port| SocketAddr::new(*address, *port)))
 }

@@ -1,7 +1,9 @@
 //! Agents that tell one another who they are and who leads, by a real API server.
 
 #[path = "coordination/bed.rs"]
-mod bed;
+pub(crate) mod bed;
+#[path = "coordination/gone.rs"]
+mod gone;
 #[path = "coordination/paused.rs"]
 mod paused;
 
@@ -10,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use ingress_agent::cluster::{Coordination, LEADER, Taking};
 
+pub(crate) use bed::client;
 use bed::{Bed, name};
 
 /// How long what is to come may take on a machine that has other things to do.

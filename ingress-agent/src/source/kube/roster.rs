@@ -2,7 +2,7 @@
 //! and no clock.
 //!
 //! A Lease is heard whenever it is another than before: renewed, or changed. What its holder's clock says means
-//! nothing. One that was not heard for [`DURATION`] has ended, and its node is draining; when it is deleted, or
+//! nothing. One that was not heard for [`DURATION`] has ended, and its node is silent; when it is deleted, or
 //! [`GONE`] later, its node is no member any more.
 //!
 //! An agent whose own Lease is not renewed judges nobody's: when the API server is away, all Leases fall silent. The
@@ -16,7 +16,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use tokio::time::Instant;
 
 use super::shelf::HELD;
-use crate::digest::lease::{self, Beat, NodeLease};
+use crate::digest::lease::{self, Beat, GONE, NodeLease};
 use crate::digest::{Fault, Node};
 use crate::model::{MemberState, ObjectRef};
 use crate::translate::Finding;
@@ -26,8 +26,6 @@ const DURATION: Duration = Duration::from_secs(lease::DURATION_SECONDS as u64);
 /// How old the last renewal of the own Lease, which comes every five seconds, may be where others are judged: an outage
 /// that is shorter than [`DURATION`] must not end those whose turn to renew comes after ours.
 const OWN: Duration = Duration::from_millis(7_500);
-/// How long a node stays a member after its Lease has ended.
-const GONE: Duration = Duration::from_secs(600);
 
 /// The Leases of the fleet.
 #[derive(Debug)]
@@ -214,8 +212,8 @@ impl Heard {
     /// The node as a member; `None` where it is none.
     fn member(&self) -> Option<Node> {
         let mut node = self.value.as_ref()?.member()?;
-        if self.ended.is_some() {
-            node.member.state = MemberState::Draining;
+        if self.ended.is_some() && node.member.state == MemberState::Active {
+            node.member.state = MemberState::Silent;
         }
         (!self.gone).then_some(node)
     }

@@ -19,6 +19,7 @@ const DIGEST: usize = 32;
 pub(super) enum Magic {
     Snapshot,
     Keys,
+    Config,
 }
 
 impl Magic {
@@ -27,6 +28,7 @@ impl Magic {
         match self {
             Self::Snapshot => *b"IAsnap\r\n",
             Self::Keys => *b"IAkeys\r\n",
+            Self::Config => *b"IAconf\r\n",
         }
     }
 }

@@ -46,6 +46,7 @@ fn list(shelf: &mut Shelf<u32>, values: &[(&str, u32)], now: Instant) {
     shelf.list_ends(now);
 }
 
+/// OP-7: an event that comes twice is none.
 #[test]
 fn only_another_value_is_news() {
     let mut shelf = listed(&[("a", 1)], Instant::now());
@@ -95,6 +96,7 @@ fn a_further_list_that_lacks_it_does_not_begin_its_time_anew() {
     assert!(values(&shelf).is_empty());
 }
 
+/// OP-7.
 #[test]
 fn a_list_that_is_not_complete_counts_for_nothing() {
     let now = Instant::now();
