@@ -25,21 +25,26 @@ use crate::proxy::Proxy;
 use crate::xdp::maps::Maps;
 
 pub(crate) use self::control::since_1970;
-pub use self::control::{Control, Seconds};
+pub use self::control::{ConfigKeys, Control, Seconds};
 pub use self::inventory::Inventory;
 
 /// The first word of every name.
 const PREFIX: &str = "ingress_agent";
 
-/// All metrics as of now, with the number of addresses that are announced. What is not there yet has none.
+/// All metrics as of now, with the number of addresses that are announced, and the seconds since the API server
+/// answered. What is not there yet has none.
 pub fn text(
     control: &Arc<Control>,
     proxy: Option<&Proxy>,
     maps: Option<&Maps>,
     announced: usize,
+    answered: Option<u64>,
 ) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register_collector(Box::new(Arc::clone(control)));
+    if let Some(seconds) = answered {
+        registry.register_collector(Box::new(control::Answered(seconds)));
+    }
     if let Some(proxy) = proxy {
         registry.register_collector(Box::new(traffic::Traffic::of(proxy)));
     }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use xtask::lab::Process;
 
-use crate::place::Place;
+use crate::fill::NAMESPACE;
+use crate::place::{NODE, Place};
 use crate::probe::Probe;
 use crate::usage;
 
@@ -52,13 +53,24 @@ impl Home {
 }
 
 impl Agent {
-    /// Starts one; `number` makes its addresses its own.
+    /// Starts one that only reads; `number` makes its addresses its own.
     pub(crate) fn start(place: &Place, name: &str, number: u8, home: &Home) -> Self {
+        Self::start_with(place, name, number, home, &["--no-publish"])
+    }
+
+    /// Starts one that publishes the address of its Node.
+    pub(crate) fn publishing(place: &Place, name: &str, home: &Home) -> Self {
+        let publishes = ["--namespace", NAMESPACE, "--node", NODE];
+        Self::start_with(place, name, 1, home, &publishes)
+    }
+
+    fn start_with(place: &Place, name: &str, number: u8, home: &Home, flags: &[&str]) -> Self {
         let address = SocketAddr::from((Ipv4Addr::new(127, 0, 1, number), 80));
         let tls = SocketAddr::from((address.ip(), 443));
         let mut command = place.namespace.command(&place.agent);
         command
-            .args(["run", "--source", "kube", "--no-xdp", "--no-publish"])
+            .args(["run", "--source", "kube", "--no-xdp"])
+            .args(flags)
             .args(["--listen", &address.to_string(), "--tls-listen", &tls.to_string()])
             .arg("--run-dir")
             .arg(home.run.path())

@@ -1,6 +1,6 @@
 //! Where it runs: a namespace of the network with a control plane and pods.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,25 +84,36 @@ impl Place {
         format!("{:.0}", counts.sum::<f64>()).parse().unwrap()
     }
 
-    /// A client of the administrator's.
+    /// A client of the administrator's, for this one's runtime.
     pub(crate) fn client(&self) -> Client {
-        let kubeconfig = Kubeconfig::read_from(self.plane.kubeconfig()).unwrap();
-        self.runtime.block_on(async {
-            let options = KubeConfigOptions::default();
-            let config = Config::from_custom_kubeconfig(kubeconfig, &options)
-                .await
-                .unwrap();
-            Client::try_from(config).unwrap()
-        })
+        self.runtime.block_on(client(&self.plane.kubeconfig()))
     }
 }
 
-/// A class, and the agent's account with the right to read.
+/// A client by a kubeconfig, for the caller's runtime.
+pub(crate) async fn client(kubeconfig: &Path) -> Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .unwrap();
+    Client::try_from(config).unwrap()
+}
+
+/// The Node of an agent that publishes.
+pub(crate) const NODE: &str = "node";
+
+/// A class, a Node, and the agent's account with the rights to read all and to write what an agent publishes.
 const BASE: &str = "
 apiVersion: networking.k8s.io/v1
 kind: IngressClass
 metadata: {name: ours}
 spec: {controller: ingress-agent.dev/xdp}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: node}
+status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}
 ---
 apiVersion: v1
 kind: ServiceAccount
@@ -111,7 +122,11 @@ metadata: {name: agent, namespace: default}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: agent}
-rules: [{apiGroups: ['*'], resources: ['*'], verbs: [get, list, watch]}]
+rules:
+- {apiGroups: ['*'], resources: ['*'], verbs: [get, list, watch]}
+- apiGroups: ['*']
+  resources: [leases, secrets, events, ingresses/status]
+  verbs: [create, patch]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding

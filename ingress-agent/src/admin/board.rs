@@ -1,5 +1,6 @@
 //! What the control thread has last put into effect, for whoever asks.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,6 +14,7 @@ use crate::cluster::Observer;
 use crate::metrics::Control;
 use crate::model::Model;
 use crate::proxy::Proxy;
+use crate::status::Settings;
 use crate::translate::Served;
 use crate::xdp::maps::Maps;
 use crate::xdp::{Dataplane, Plan};
@@ -30,7 +32,10 @@ pub struct Board {
     maps: ArcSwapOption<Maps>,
     announced: ArcSwapOption<Receiver<BTreeSet<IpAddr>>>,
     cluster: OnceLock<Observer>,
+    settings: ArcSwapOption<Settings>,
     draining: AtomicBool,
+    /// Why VIPs are not served that should be.
+    refusal: ArcSwapOption<String>,
 }
 
 impl Board {
@@ -51,6 +56,9 @@ impl Board {
         self.proxy.store(Some(Arc::clone(proxy)));
         self.maps
             .store(dataplane.map(|dataplane| Arc::clone(dataplane.maps())));
+        if dataplane.is_none() {
+            self.plan.store(None);
+        }
         self.announced
             .store(dataplane.map(|dataplane| Arc::new(dataplane.announced().clone())));
     }
@@ -77,8 +85,19 @@ impl Board {
     }
 
     /// A plan is in effect.
-    pub fn follows(&self, plan: Plan) {
-        self.plan.store(Some(Arc::new(plan)));
+    pub fn follows(&self, plan: &Arc<Plan>) {
+        self.plan.store(Some(Arc::clone(plan)));
+    }
+
+    /// There are VIPs that this node should serve and cannot, or there are none. Says whether that is news.
+    pub fn refuses_vips(&self, why: Option<String>) -> bool {
+        let last = self.refusal.swap(why.clone().map(Arc::new));
+        last.as_deref() != why.as_ref()
+    }
+
+    /// What came of the agents' ConfigMap.
+    pub fn is_configured(&self, settings: Settings) {
+        self.settings.store(Some(Arc::new(settings)));
     }
 
     /// Nothing new is taken from here on.
@@ -95,11 +114,17 @@ impl Board {
     }
 
     /// Whether traffic should be sent here.
-    pub(super) fn ready(&self) -> Result<(), &'static str> {
+    pub(super) fn ready(&self) -> Result<(), Cow<'static, str>> {
         if self.is_draining() {
-            Err("draining: nothing new is taken")
+            Err(Cow::Borrowed("draining: nothing new is taken"))
         } else if self.model.load().is_none() {
-            Err("the first model is not served yet")
+            Err(Cow::Borrowed("the first model is not served yet"))
+        } else if let Some(why) = self.refusal.load_full() {
+            Err(Cow::Owned(format!("VIPs cannot be served: {why}")))
+        } else if self.plan.load().as_deref().is_some_and(Plan::is_spared) {
+            Err(Cow::Borrowed(
+                "other nodes hand this one nothing: its Lease does not say yet that it serves VIPs",
+            ))
         } else {
             Ok(())
         }
@@ -107,6 +132,10 @@ impl Board {
 
     pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Relaxed)
+    }
+
+    pub(super) fn settings(&self) -> Option<Arc<Settings>> {
+        self.settings.load_full()
     }
 
     pub(super) fn cluster(&self) -> Option<&Observer> {
@@ -151,11 +180,27 @@ mod tests {
     #[tokio::test]
     async fn ready_from_the_first_model_to_the_drain() {
         let board = Board::default();
-        assert_eq!(board.ready(), Err("the first model is not served yet"));
+        assert_eq!(board.ready(), Err("the first model is not served yet".into()));
         assert_eq!(board.live().await, Ok(()));
         board.serves(&Arc::default());
         assert_eq!(board.ready(), Ok(()));
+        assert!(board.refuses_vips(Some("no XDP".to_owned())));
+        assert!(!board.refuses_vips(Some("no XDP".to_owned())));
+        assert_eq!(board.ready(), Err("VIPs cannot be served: no XDP".into()));
+        assert!(board.refuses_vips(None));
+        assert_eq!(board.ready(), Ok(()));
+        let spared = Plan {
+            own: Some(1),
+            ..Plan::default()
+        };
+        board.follows(&Arc::new(spared));
+        assert!(
+            board
+                .ready()
+                .is_err_and(|why| why.contains("hand this one nothing"))
+        );
+        board.follows(&Arc::default());
         board.drains();
-        assert_eq!(board.ready(), Err("draining: nothing new is taken"));
+        assert_eq!(board.ready(), Err("draining: nothing new is taken".into()));
     }
 }

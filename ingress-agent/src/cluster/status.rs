@@ -15,7 +15,6 @@ use futures::stream::{FuturesUnordered, SelectAll, StreamExt as _};
 use k8s_openapi::api::networking::v1::{Ingress, IngressStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 use serde::Deserialize;
@@ -27,7 +26,7 @@ use super::Leadership;
 use super::request::{RequestError, answer};
 use super::trouble::Trouble;
 use super::watching;
-use crate::backoff::WatchBackoff;
+use crate::backoff::paced;
 use crate::translate::{Controllers, IngressKey, Served, addresses};
 use roll::{Roll, Seen, Write};
 
@@ -56,13 +55,9 @@ pub struct StatusWriter {
 impl StatusWriter {
     /// Keeps the status as it is served while this process leads. Ends only by being dropped.
     pub async fn publish(self, mut served: watch::Receiver<Option<Arc<Served>>>) -> Infallible {
-        let (mut won, mut lost) = (self.leadership.clone(), self.leadership.clone());
+        let mut leadership = self.leadership.clone();
         loop {
-            won.is_won().await;
-            tokio::select! {
-                () = lost.is_lost() => {}
-                never = self.follow(&mut served) => match never {},
-            }
+            leadership.for_a_term(self.follow(&mut served)).await;
         }
     }
 
@@ -121,7 +116,7 @@ impl StatusWriter {
         };
         let watch = |api: Api<Published>| {
             let config = watching::config().page_size(PAGE);
-            Box::pin(watcher::watcher(api, config).backoff(WatchBackoff::default()))
+            paced(watcher::watcher(api, config))
         };
         apis.into_iter().map(watch).collect()
     }

@@ -110,7 +110,7 @@ impl Record {
         if !is_wanted() {
             return;
         }
-        let user = self.client.worker.options.captures.user();
+        let user = self.client.worker.options.captures.get().user();
         self.asked = Some(Box::new(Asked {
             method: parts.method.clone(),
             target: parts.uri.clone(),
@@ -127,7 +127,7 @@ impl Record {
     /// A head of the exchange, of which the format may tell some fields.
     pub(super) fn heads(&mut self, side: Side, headers: &HeaderMap) {
         self.captured
-            .take(&self.client.worker.options.captures, side, headers);
+            .take(&self.client.worker.options.captures.get(), side, headers);
     }
 
     /// It goes to a pod now, under this id.

@@ -14,6 +14,7 @@
 
 mod arrived;
 mod client;
+mod configmap;
 mod kind;
 mod members;
 mod roster;
@@ -34,7 +35,8 @@ use tracing::warn;
 
 use crate::translate::{Controllers, Snapshot, named_secrets};
 
-pub use client::{ClusterId, ConnectError, Identity, connect};
+pub use client::{Api, ClusterId, ConnectError, Identity, connect};
+pub use configmap::{CONFIG_MAP, Data, Known, Origin, Trouble, watch_config};
 pub use members::Fleet;
 pub use saved::Saved;
 use secrets::Secrets;

@@ -130,7 +130,7 @@ fn the_user_is_told_where_it_is_wanted() {
     captures.add_user();
     for (captures, user) in [(captures, "ann".into()), (Captures::default(), Value::Null)] {
         let options = Options {
-            captures: Arc::new(captures),
+            captures: captures.into(),
             ..Options::default()
         };
         let bed = Bed::with_options(site(&[("a.test", "/", &[a.address()])]), options);

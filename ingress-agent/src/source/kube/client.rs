@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Fleet, Scope};
 
-/// A server that is not reached within this is not there.
-const CONNECT: Duration = Duration::from_secs(5);
+/// A server that is not reached within this is not there. With the TLS handshake: one that takes 5 s to answer is there.
+const CONNECT: Duration = Duration::from_secs(10);
 /// A connection on which nothing came for so long is dead, whether it is in use or idle: every connection from before
 /// a silent fault is given up within this time. Longer than a watch without events lives, which its server ends
 /// ([`super::kind`]).
@@ -67,19 +67,29 @@ impl ClusterId {
 
     /// Its identity to who reads this of it.
     pub fn identity(&self, scope: &Scope) -> Identity {
+        // Alone or in a fleet: what was saved of the one is nothing to the other.
+        let own = match &scope.fleet {
+            Fleet::Alone => "",
+            Fleet::Leases { namespace, .. } => namespace,
+        };
+        let mut namespaces: Vec<_> = scope.namespaces.iter().map(String::as_str).collect();
+        namespaces.sort_unstable();
+        self.hash(own, &namespaces)
+    }
+
+    /// Its identity to who reads nothing of it but the agents' namespace.
+    pub(super) fn of_namespace(&self, own: &str) -> Identity {
+        self.hash(own, &[])
+    }
+
+    fn hash(&self, own: &str, namespaces: &[&str]) -> Identity {
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {
             hash.update(bytes.len().to_le_bytes());
             hash.update(bytes);
         };
         self.0.iter().for_each(|bytes| part(bytes));
-        // Alone or in a fleet: what was saved of the one is nothing to the other.
-        match &scope.fleet {
-            Fleet::Alone => part(&[]),
-            Fleet::Leases { namespace, .. } => part(namespace.as_bytes()),
-        }
-        let mut namespaces: Vec<_> = scope.namespaces.iter().collect();
-        namespaces.sort();
+        part(own.as_bytes());
         for namespace in namespaces {
             part(namespace.as_bytes());
         }
@@ -87,12 +97,31 @@ impl ClusterId {
     }
 }
 
+/// An API server that can be asked.
+#[expect(missing_debug_implementations, reason = "a client has none")]
+pub struct Api {
+    /// What asks it.
+    pub client: Client,
+    /// Which it is.
+    pub cluster: ClusterId,
+}
+
+impl Api {
+    /// The agents' namespace: the one that is given, else the ServiceAccount's or the kubeconfig's.
+    pub fn own_namespace<'a>(&'a self, given: Option<&'a str>) -> &'a str {
+        given.unwrap_or_else(|| self.client.default_namespace())
+    }
+}
+
 /// A client by `KUBECONFIG` or `~/.kube/config`, else by the Pod's ServiceAccount. Asks nothing yet.
-pub async fn connect() -> Result<(Client, ClusterId), ConnectError> {
+pub async fn connect() -> Result<Api, ConnectError> {
     let mut config = Config::infer().await?;
     let cluster = ClusterId::new(&config)?;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(READ);
     config.write_timeout = Some(WRITE);
-    Ok((Client::try_from(config)?, cluster))
+    Ok(Api {
+        client: Client::try_from(config)?,
+        cluster,
+    })
 }

@@ -1,12 +1,10 @@
 //! A kind's watches: from the API server's events to a shelf.
 
 use std::fmt::Debug;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt as _;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -18,7 +16,7 @@ use tracing::{info, warn};
 use super::Scope;
 use super::arrived::Arrived;
 use super::shelf::{Key, Shelf};
-use crate::backoff::WatchBackoff;
+use crate::backoff::paced;
 use crate::translate::{Entry, Finding};
 
 /// How long a watch lives, in seconds; its server ends it then. A connection that is silently dead is noticed five
@@ -57,7 +55,7 @@ impl<T: PartialEq> Kind<T> {
     }
 }
 
-fn lock<T>(shelf: &Mutex<Shelf<T>>) -> MutexGuard<'_, Shelf<T>> {
+pub(super) fn lock<T>(shelf: &Mutex<Shelf<T>>) -> MutexGuard<'_, Shelf<T>> {
     shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -159,25 +157,25 @@ async fn fill<K, T>(
     T: PartialEq + Send + Sync + 'static,
 {
     follow(kind, api, definition, watcher::Config::default(), |event| {
-        if take(event, digest, &mut lock(&shelf)) {
+        if event.is_ok_and(|event| take(event, digest, &mut lock(&shelf))) {
             changed.notify_one();
         }
     })
     .await;
 }
 
-/// Follows the objects of an API for ever. What the API server does not answer is told once.
+/// Follows the objects of an API for ever. What the API server does not answer is told once, and to `take` each time.
 pub(super) async fn follow<K>(
     kind: &'static str,
     api: Api<Arrived<K>>,
     definition: Definition,
     config: watcher::Config,
-    mut take: impl FnMut(Event<Arrived<K>>),
+    mut take: impl FnMut(Result<Event<Arrived<K>>, &watcher::Error>),
 ) where
     K: Resource<DynamicType = ()> + Watched,
 {
     let config = config.timeout(WATCH_SECONDS).page_size(PAGE);
-    let mut events = pin!(watcher::watcher(api, config).backoff(WatchBackoff::default()));
+    let mut events = paced(watcher::watcher(api, config));
     let mut said = None;
     while let Some(event) = events.next().await {
         let event = match event {
@@ -187,11 +185,12 @@ pub(super) async fn follow<K>(
                     warn!(kind, "{UNDEFINED}");
                     said = Some(UNDEFINED.to_owned());
                 }
-                take(Event::Init);
-                take(Event::InitDone);
+                take(Ok(Event::Init));
+                take(Ok(Event::InitDone));
                 continue;
             }
             Err(error) => {
+                take(Err(&error));
                 // The same trouble is told once; the watcher tries on.
                 let error = error.to_string();
                 if said.as_ref() != Some(&error) {
@@ -205,7 +204,7 @@ pub(super) async fn follow<K>(
         if !matches!(event, Event::Init) && said.take().is_some() {
             info!(kind, "the API server answers again");
         }
-        take(event);
+        take(Ok(event));
     }
 }
 
@@ -225,7 +224,11 @@ fn is_unknown(error: &watcher::Error) -> bool {
 }
 
 /// Says whether the event changes anything.
-fn take<K, T: PartialEq>(event: Event<Arrived<K>>, digest: Digest<K, T>, shelf: &mut Shelf<T>) -> bool
+pub(super) fn take<K, T: PartialEq>(
+    event: Event<Arrived<K>>,
+    digest: Digest<K, T>,
+    shelf: &mut Shelf<T>,
+) -> bool
 where
     K: Resource<DynamicType = ()>,
 {

@@ -62,7 +62,7 @@ impl Members {
         let config = watcher::Config::default().labels(&format!("{key}={value}"));
         tasks.spawn(async move {
             follow("Lease", api, Definition::BuiltIn, config, |event| {
-                if take(event, &mut lock(&filled)) {
+                if event.is_ok_and(|event| take(event, &mut lock(&filled))) {
                     told.notify_one();
                 }
             })

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ingress_agent::cluster::Coordination;
+use ingress_agent::cluster::{Coordination, LEADER, Retention, Taking};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
@@ -96,11 +96,32 @@ impl Bed {
         self.plane.kubectl(&arguments).unwrap()
     }
 
-    /// Starts the agents of some nodes, each with a client of its own.
+    /// Starts the agents of some nodes, each with a client of its own, that take connections at once.
     pub(crate) fn agents(&self, nodes: Range<usize>) -> Vec<Coordination> {
+        self.forgetting(nodes, Retention::default())
+    }
+
+    /// The same, that remember those who have gone for so long.
+    pub(crate) fn forgetting(&self, nodes: Range<usize>, retention: Retention) -> Vec<Coordination> {
+        let agents = self.coordinations(nodes, retention);
+        for agent in &agents {
+            agent.takes(Taking {
+                connections: true,
+                generation: None,
+            });
+        }
+        agents
+    }
+
+    /// Agents that take nothing yet.
+    pub(crate) fn starting_agents(&self, nodes: Range<usize>) -> Vec<Coordination> {
+        self.coordinations(nodes, Retention::default())
+    }
+
+    fn coordinations(&self, nodes: Range<usize>, retention: Retention) -> Vec<Coordination> {
         let start = |index| {
             let client = client(&self.plane.kubeconfig());
-            Coordination::start(&client, NAMESPACE, &Arc::from(name(index))).unwrap()
+            Coordination::start(&client, NAMESPACE, &Arc::from(name(index)), retention).unwrap()
         };
         nodes.map(start).collect()
     }
@@ -133,6 +154,16 @@ impl Bed {
             assert!(begin.elapsed() < PATIENCE, "{what}: {leases:#?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// The numbers that rest, as the leader has recorded them.
+    pub(crate) async fn resting(&self) -> Vec<u16> {
+        let leases: Api<Lease> = Api::namespaced(client(&self.plane.kubeconfig()), NAMESPACE);
+        let lease = leases.get(LEADER).await.unwrap();
+        let annotations = lease.metadata.annotations.unwrap_or_default();
+        let record: Value = serde_json::from_str(&annotations["ingress-agent.dev/numbers"]).unwrap();
+        let resting = record["resting"].as_object().unwrap();
+        resting.keys().map(|number| number.parse().unwrap()).collect()
     }
 
     pub(crate) async fn find_secret(&self) -> Option<Vec<u8>> {
