@@ -22,9 +22,9 @@ pub enum Side {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Captures {
     fields: Vec<(Side, HeaderName)>,
+    user: bool,
     /// The hash of the fields: by it an event says which fields its values are of.
     mark: u64,
-    user: bool,
 }
 
 impl Captures {
