@@ -89,19 +89,20 @@ impl StatusWriter {
                     Err(error) => trouble.tell(&error),
                 },
                 Some((key, answer)) = writes.next(), if !writes.is_empty() => {
-                    let name = format!("{}/{}", key.0, key.1);
                     let (outcome, error) = match answer {
                         Ok(seen) => (Outcome::Written(seen), None),
                         Err(RequestError::Outdated) => (Outcome::Outdated, None),
                         Err(error) => (Outcome::Failed, Some(error)),
                     };
-                    let is_first = roll.wrote(key, outcome, Instant::now());
+                    let is_first = roll.wrote(key.clone(), outcome, Instant::now());
                     match error {
                         None => trouble.over(),
-                        Some(error) if error.is_refusal() => if is_first {
-                            warn!(ingress = name, %error, "its status cannot be written: it is tried again");
-                        },
-                        Some(error) => trouble.tell(&error),
+                        Some(error) if !error.is_refusal() => trouble.tell(&error),
+                        Some(error) if is_first => {
+                            let (namespace, name) = key;
+                            warn!(%namespace, %name, %error, "the Ingress's status cannot be written: it is tried again");
+                        }
+                        Some(_) => {}
                     }
                 }
                 () = sleep_until(retry.unwrap_or(now)), if retry.is_some() => {}
