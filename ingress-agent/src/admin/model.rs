@@ -30,7 +30,8 @@ pub(super) fn describe(model: &Model) -> Value {
                 MemberState::Draining => "draining",
                 MemberState::Silent => "silent",
             };
-            json!({"number": member.number, "name": &*member.name, "addresses": member.addresses, "state": state})
+            json!({"number": member.number, "name": &*member.name, "addresses": member.addresses, "state": state,
+                "ready": member.ready})
         };
         let vips = pool.vips.iter().map(ToString::to_string);
         json!({

@@ -1,6 +1,8 @@
 //! The life of an agent: start, follow the source, drain, end.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,8 +148,8 @@ impl Settings {
         })
     }
 
-    /// `openings`: where is listened without XDP.
-    pub(super) fn publisher(&self, openings: Option<Vec<Opening>>) -> Publisher {
+    /// `openings`: where is listened without XDP, and the machine's addresses.
+    pub(super) fn publisher(&self, openings: Option<(Vec<Opening>, BTreeSet<IpAddr>)>) -> Publisher {
         let (node, board) = (Arc::clone(&self.node), Arc::clone(&self.board));
         Publisher::new(node, self.controllers, openings, board)
     }
@@ -192,6 +194,11 @@ pub async fn run(args: RunArgs, line: Line, logs: &Logs) -> Result<(), RunError>
         cause,
     })?;
     let board = Arc::new(Board::new(Arc::clone(&logs.dropped)));
+    if matches!(args.source, Source::Kube) && !args.ordinary.no_xdp {
+        // Before this node's Lease is written, which is the other agent's.
+        let (run_dir, pin_dir) = (&args.places.run_dir, &args.places.pins.pin_dir);
+        xdp::lock::refuse_second(run_dir, pin_dir).map_err(OpenError::from)?;
+    }
     let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
     let objects = Objects::of(&args.source).await?;
     let mut configured = Configured::start(line, &args, objects.api())?;
