@@ -236,6 +236,7 @@ mod tests {
             }
             poll_fn(|cx| socket.poll_shutdown(cx)).await.unwrap();
             drop(socket);
+            assert!(client.take_error().unwrap().is_none(), "it was reset");
             let mut whole = Vec::new();
             client.read_to_end(&mut whole).unwrap();
             assert_eq!(whole, b"answer");
