@@ -151,6 +151,7 @@ async fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Byt
             board.proxy().as_deref(),
             board.maps().as_deref(),
             board.announced().len(),
+            board.answered(),
         ) {
             Ok(metrics) => {
                 if let (Some(proxy), Some(model)) = (board.proxy(), board.model()) {

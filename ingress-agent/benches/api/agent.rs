@@ -52,13 +52,29 @@ impl Home {
 }
 
 impl Agent {
-    /// Starts one; `number` makes its addresses its own.
+    /// Starts one that is alone; `number` makes its addresses its own.
     pub(crate) fn start(place: &Place, name: &str, number: u8, home: &Home) -> Self {
+        Self::start_with(place, name, number, home, &["--no-publish"])
+    }
+
+    /// Starts the agent of the Node of its name, which tells the others so and may lead.
+    pub(crate) fn member(place: &Place, name: &str, number: u8, home: &Home) -> Self {
+        Self::start_with(
+            place,
+            name,
+            number,
+            home,
+            &["--node", name, "--namespace", "default"],
+        )
+    }
+
+    fn start_with(place: &Place, name: &str, number: u8, home: &Home, flags: &[&str]) -> Self {
         let address = SocketAddr::from((Ipv4Addr::new(127, 0, 1, number), 80));
         let tls = SocketAddr::from((address.ip(), 443));
         let mut command = place.namespace.command(&place.agent);
         command
-            .args(["run", "--source", "kube", "--no-xdp", "--no-publish"])
+            .args(["run", "--source", "kube", "--no-xdp"])
+            .args(flags)
             .args(["--listen", &address.to_string(), "--tls-listen", &tls.to_string()])
             .arg("--run-dir")
             .arg(home.run.path())

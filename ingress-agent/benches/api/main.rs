@@ -5,8 +5,8 @@
 //! endpoints, and one agent starts, follows edits, and starts again without the API server.
 //!
 //! Prints JSON rows `{case, peer, metric, value, unit, rounds}`. Run by `cargo xtask bench control --api`, with
-//! `--rounds N` edits of each kind; `--agent PATH` measures another build of the agent. Needs root. Everything timed is also checked: an answer is the new one, or it does
-//! not count.
+//! `--rounds N` edits of each kind; `--agent PATH` measures another build of the agent, and `--idle` the idle agents
+//! alone. Needs root. Everything timed is also checked: an answer is the new one, or it does not count.
 
 #![expect(
     clippy::unwrap_used,
@@ -39,15 +39,19 @@ fn main() {
     };
     let rounds = after("--rounds").map_or(300, |rounds| rounds.parse().expect("--rounds N"));
     let agent = after("--agent").map_or(env!("CARGO_BIN_EXE_ingress-agent"), String::as_str);
+    let is_idle = arguments.iter().any(|argument| argument == "--idle");
     let network = Place::network();
     let rows = network
         .namespace
-        .run(|| Ok(bench(Place::start(&network, agent), rounds)));
+        .run(|| Ok(bench(Place::start(&network, agent), rounds, is_idle)));
     println!("{}", serde_json::to_string_pretty(&rows.unwrap()).unwrap());
 }
 
-fn bench(mut place: Place, rounds: usize) -> Vec<serde_json::Value> {
+fn bench(mut place: Place, rounds: usize, is_idle: bool) -> Vec<serde_json::Value> {
     let mut rows = idle::rows(&place);
+    if is_idle {
+        return rows;
+    }
     let empty = start::empty(&place);
     fill::fill(&place);
     let (agent, home, cold) = start::cold(&place, empty);

@@ -1,5 +1,6 @@
 //! Where it runs: a namespace of the network with a control plane and pods.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,20 +69,26 @@ impl Place {
         }
     }
 
-    /// The CPU time of the API server and of its store so far.
-    pub(crate) fn server_cpu(&self) -> Duration {
+    /// The CPU times of the API server and of its store so far.
+    pub(crate) fn server_cpu(&self) -> [Duration; 2] {
         let server = self.plane.server().unwrap();
-        usage::cpu(server.id()) + usage::cpu(self.plane.store().id())
+        [server.id(), self.plane.store().id()].map(usage::cpu)
     }
 
-    /// How many requests the API server has answered, watches when they ended.
-    pub(crate) fn requests(&self) -> u64 {
+    /// How many requests the API server has answered, by verb; watches when they ended.
+    pub(crate) fn requests(&self) -> BTreeMap<String, f64> {
         let text = self.plane.kubectl(&["get", "--raw", "/metrics"]).unwrap();
-        let counts = text
+        let lines = text
             .lines()
-            .filter(|line| line.starts_with("apiserver_request_total{"))
-            .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap());
-        format!("{:.0}", counts.sum::<f64>()).parse().unwrap()
+            .filter_map(|line| line.strip_prefix("apiserver_request_total{"));
+        let mut verbs = BTreeMap::new();
+        for line in lines {
+            let (labels, count) = line.rsplit_once("} ").unwrap();
+            let (_, verb) = labels.split_once("verb=\"").unwrap();
+            let (verb, _) = verb.split_once('"').unwrap();
+            *verbs.entry(verb.to_owned()).or_default() += count.parse::<f64>().unwrap();
+        }
+        verbs
     }
 
     /// A client of the administrator's.
@@ -97,7 +104,7 @@ impl Place {
     }
 }
 
-/// A class, and the agent's account with the right to read.
+/// A class, and the agents' account, which may do what agents do.
 const BASE: &str = "
 apiVersion: networking.k8s.io/v1
 kind: IngressClass
@@ -111,7 +118,7 @@ metadata: {name: agent, namespace: default}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: agent}
-rules: [{apiGroups: ['*'], resources: ['*'], verbs: [get, list, watch]}]
+rules: [{apiGroups: ['*'], resources: ['*'], verbs: ['*']}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding

@@ -1,10 +1,11 @@
 //! What the control thread has last put into effect, for whoever asks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch::{Receiver, Sender};
@@ -13,6 +14,7 @@ use crate::cluster::Observer;
 use crate::metrics::Control;
 use crate::model::Model;
 use crate::proxy::Proxy;
+use crate::source::kube::Answers;
 use crate::translate::Served;
 use crate::xdp::maps::Maps;
 use crate::xdp::{Dataplane, Plan};
@@ -30,6 +32,7 @@ pub struct Board {
     maps: ArcSwapOption<Maps>,
     announced: ArcSwapOption<Receiver<BTreeSet<IpAddr>>>,
     cluster: OnceLock<Observer>,
+    answers: OnceLock<Answers>,
     draining: AtomicBool,
 }
 
@@ -58,6 +61,11 @@ impl Board {
     /// The agent takes part in its cluster. Once.
     pub fn coordinates(&self, observer: Observer) {
         _ = self.cluster.set(observer);
+    }
+
+    /// Objects come from the API server. Once.
+    pub fn hears(&self, answers: Answers) {
+        _ = self.answers.set(answers);
     }
 
     /// A model is served, by the kernel too.
@@ -111,6 +119,11 @@ impl Board {
 
     pub(super) fn cluster(&self) -> Option<&Observer> {
         self.cluster.get()
+    }
+
+    /// How long ago the API server answered, by kind; `None`: objects come from elsewhere.
+    pub(super) fn answered(&self) -> Option<BTreeMap<&'static str, Option<Duration>>> {
+        self.answers.get().map(Answers::ago)
     }
 
     pub(super) fn model(&self) -> Option<Arc<Model>> {

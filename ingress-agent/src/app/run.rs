@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinError;
 use tokio::time::{MissedTickBehavior, interval};
@@ -18,6 +18,7 @@ use super::stop::Stop;
 use crate::admin::{self, Admin, Board};
 use crate::cluster;
 use crate::config::{RunArgs, Source, Twice};
+use crate::metrics::since_1970;
 use crate::model::Opening;
 use crate::proxy::{Ended, ListenError, Options, Proxy, Sockets, StartError};
 use crate::source::file::WatchError;
@@ -27,8 +28,8 @@ use crate::translate::Controllers;
 use crate::xdp::sys::SysError;
 use crate::xdp::{self, OpenError, PlanError};
 
-/// How often it is looked at whether the network asks for another MSS.
-const MSS_EVERY: Duration = Duration::from_secs(3);
+/// How often it is looked at whether the network asks for another MSS, and whether certificates begin or end.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
 
 /// Why an agent does not start, or ends.
 #[derive(Debug, thiserror::Error)]
@@ -189,12 +190,16 @@ async fn live(
     serving: &mut Serving,
     stop: &mut Stop,
 ) -> Result<(), RunError> {
-    let mut ticks = interval(MSS_EVERY);
+    let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let followed = tokio::select! {
             snapshot = source.next() => serving.follow(&snapshot?).await?,
-            _ = ticks.tick() => serving.look_again().await?,
+            // By the wall clock, which may jump (OP-15).
+            _ = ticks.tick() => match source.aged(since_1970(SystemTime::now()).cast_signed()) {
+                Some(snapshot) => serving.follow(&snapshot).await?,
+                None => serving.look_again().await?,
+            },
             ended = serving.ended() => return Err(ended.into()),
             () = stop.asked() => break,
         };

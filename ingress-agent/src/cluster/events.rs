@@ -28,7 +28,7 @@ use telling::{Telling, api_version, tellings};
 /// The least time between two Events: ten thousand Ingresses with a fault each must not drown the API server.
 const PACE: Duration = Duration::from_millis(50);
 /// How long a request may take.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(15);
 /// Until what failed is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 

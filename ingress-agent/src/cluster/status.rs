@@ -15,7 +15,6 @@ use futures::stream::{FuturesUnordered, SelectAll, StreamExt as _};
 use k8s_openapi::api::networking::v1::{Ingress, IngressStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 use serde::Deserialize;
@@ -27,14 +26,14 @@ use super::Leadership;
 use super::request::{RequestError, answer};
 use super::trouble::Trouble;
 use super::watching;
-use crate::backoff::WatchBackoff;
+use crate::backoff::patiently;
 use crate::translate::{Controllers, IngressKey, Served, addresses};
 use roll::{Roll, Seen, Write};
 
 /// Writes at the same time.
 const AT_ONCE: usize = 16;
 /// How long a write may take.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(15);
 /// Until what failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How many objects a page of a list has.
@@ -121,7 +120,7 @@ impl StatusWriter {
         };
         let watch = |api: Api<Published>| {
             let config = watching::config().page_size(PAGE);
-            Box::pin(watcher::watcher(api, config).backoff(WatchBackoff::default()))
+            Box::pin(patiently(watcher::watcher(api, config), || None))
         };
         apis.into_iter().map(watch).collect()
     }

@@ -3,12 +3,11 @@
 use std::fmt::Debug;
 
 use futures::{Stream, StreamExt as _, future};
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Config, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
-use crate::backoff::WatchBackoff;
+use crate::backoff::patiently;
 
 /// How long a watch lives, in seconds: as long as those of the source, for the same reason.
 const WATCH_SECONDS: u32 = 25;
@@ -28,8 +27,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let config = config().fields(&format!("metadata.name={name}"));
-    watcher::watcher(api, config)
-        .backoff(WatchBackoff::default())
+    patiently(watcher::watcher(api, config), || None)
         .scan(false, |listed, event| {
             let item = match event {
                 Ok(Event::Init) => {

@@ -16,6 +16,13 @@ impl fmt::Display for Status {
         let changed = ago(source.changed_seconds_ago);
         let applied = ago(source.applied_seconds_ago);
         writeln!(f, "source    last change {changed}, last in effect {applied}")?;
+        if !source.answered_seconds_ago.is_empty() {
+            let kinds = source.answered_seconds_ago.iter();
+            let kinds: Vec<_> = kinds
+                .map(|(kind, seconds)| format!("{kind} {}", ago(*seconds)))
+                .collect();
+            writeln!(f, "answered  {}", names(&kinds))?;
+        }
         writeln!(
             f,
             "findings  {} refused, {} degraded",
@@ -150,6 +157,9 @@ mod tests {
             source: Source {
                 changed_seconds_ago: Some(7),
                 applied_seconds_ago: Some(6),
+                answered_seconds_ago: [("Ingress", Some(12)), ("Service", None)]
+                    .map(|(kind, seconds)| (kind.to_owned(), seconds))
+                    .into(),
                 refused: 1,
                 degraded: 0,
             },
@@ -195,6 +205,7 @@ mod tests {
         let expected = "\
 agent     serving, version 1.2.3
 source    last change 7 s ago, last in effect 6 s ago
+answered  Ingress 12 s ago, Service never
 findings  1 refused, 0 degraded
 node      edge-1; the API server answered 2 s ago
 leader    edge-1 (this agent)

@@ -4,6 +4,8 @@
 mod bed;
 #[path = "coordination/paused.rs"]
 mod paused;
+#[path = "coordination/slow.rs"]
+mod slow;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -10,24 +10,23 @@ use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use serde_json::json;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::{Given, Numbers};
-use crate::backoff::WatchBackoff;
+use crate::backoff::patiently;
 use crate::cluster::leader::Leadership;
 use crate::cluster::lease::Judge;
-use crate::cluster::request::{RequestError, answer};
+use crate::cluster::request::{Patience, RequestError};
 use crate::cluster::trouble::Trouble;
 use crate::cluster::{clock, watching};
 use crate::digest::lease::{Beat, LABEL, digest, number_annotation};
 
 /// A Lease that ended is deleted after this.
 const GONE: Duration = Duration::from_secs(600);
-/// How long a request may take.
+/// How long a request may take at first.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Until a write that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -49,6 +48,7 @@ pub(in crate::cluster) async fn lead(
             leadership: leadership.clone(),
             leases: BTreeMap::new(),
             judge: Judge::new(&own),
+            patience: Patience::new(ANSWER),
             trouble: Trouble::new("reading the nodes' Leases and giving them numbers"),
         };
         tokio::select! {
@@ -64,6 +64,7 @@ struct Writer {
     leadership: Leadership,
     leases: BTreeMap<String, Known>,
     judge: Judge,
+    patience: Patience,
     trouble: Trouble,
 }
 
@@ -79,7 +80,7 @@ impl Writer {
     async fn write(mut self) {
         let (key, value) = LABEL;
         let config = watching::config().labels(&format!("{key}={value}"));
-        let mut events = pin!(watcher::watcher(self.api.clone(), config).backoff(WatchBackoff::default()));
+        let mut events = pin!(patiently(watcher::watcher(self.api.clone(), config), || None));
         let mut listed: Option<BTreeMap<String, Known>> = None;
         let mut is_listed = false;
         let mut pause = LOOK;
@@ -185,7 +186,8 @@ impl Writer {
             "metadata": {"resourceVersion": known.version, "annotations": {key: value}},
         }));
         let parameters = PatchParams::default();
-        match answer(ANSWER, self.api.patch(name, &parameters, &patch)).await {
+        let patched = self.api.patch(name, &parameters, &patch);
+        match self.patience.answer(patched).await {
             Ok(written) => {
                 known.version = written.metadata.resource_version;
                 known.number = Some(number);
@@ -215,7 +217,7 @@ impl Writer {
             resource_version: known.version.clone(),
             uid: known.uid.clone(),
         });
-        match answer(ANSWER, self.api.delete(name, &as_seen)).await {
+        match self.patience.answer(self.api.delete(name, &as_seen)).await {
             Ok(_) => {
                 info!(node = %known.node, "its Lease ended ten minutes ago: the node is no member any more");
                 Ok(())

@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Fleet, Scope};
 
-/// A server that is not reached within this is not there.
-const CONNECT: Duration = Duration::from_secs(5);
+/// A server that is not reached within this is not there: a handshake with one that takes 5 s to answer is done by then.
+const CONNECT: Duration = Duration::from_secs(10);
 /// A connection on which nothing came for so long is dead, whether it is in use or idle: every connection from before
 /// a silent fault is given up within this time. Longer than a watch without events lives, which its server ends
 /// ([`super::kind`]).
@@ -89,10 +89,16 @@ impl ClusterId {
 
 /// A client by `KUBECONFIG` or `~/.kube/config`, else by the Pod's ServiceAccount. Asks nothing yet.
 pub async fn connect() -> Result<(Client, ClusterId), ConnectError> {
-    let mut config = Config::infer().await?;
+    connect_by(Config::infer().await?)
+}
+
+/// A client of the API server that a configuration names. Asks nothing yet.
+pub fn connect_by(mut config: Config) -> Result<(Client, ClusterId), ConnectError> {
     let cluster = ClusterId::new(&config)?;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(READ);
     config.write_timeout = Some(WRITE);
+    // Whoever asks knows when to ask again: kube would ask fifteen times more at once, each time it is refused.
+    config.default_retry = false;
     Ok((Client::try_from(config)?, cluster))
 }
