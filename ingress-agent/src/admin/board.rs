@@ -161,6 +161,7 @@ impl Board {
 mod tests {
     use super::*;
 
+    /// OP-5.
     #[tokio::test]
     async fn ready_from_the_first_model_to_the_drain() {
         let board = Board::default();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cluster::{Cluster, ingress};
 
+/// OP-6.
 #[test]
 fn what_is_known_is_served_while_the_api_server_is_away() {
     let mut cluster = Cluster::start();
@@ -22,6 +23,7 @@ fn what_is_known_is_served_while_the_api_server_is_away() {
     assert_eq!(cluster.get("shop.test", "/").0, "200");
 }
 
+/// OP-7: 410 Gone.
 #[test]
 fn a_history_that_is_gone_is_listed_anew_and_nothing_is_lost() {
     let mut cluster = Cluster::start();
@@ -37,6 +39,7 @@ fn a_history_that_is_gone_is_listed_anew_and_nothing_is_lost() {
     assert_eq!(cluster.get("shop.test", "/").0, "200");
 }
 
+/// OP-5.
 #[test]
 fn an_agent_waits_for_the_first_list() {
     let mut cluster = Cluster::start();

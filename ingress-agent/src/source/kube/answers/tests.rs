@@ -48,7 +48,8 @@ async fn answers_are_heard_and_refusals_are_not() {
     let api: Api<ConfigMap> = Api::default_namespaced(client);
     let asked = async || {
         let is_answered = api.list(&ListParams::default()).await.is_ok();
-        (is_answered, lock(&line.0).answered, line.retry_after())
+        let heard = *lock(&line.0);
+        (is_answered, heard.answered, heard.retry_after)
     };
     assert_eq!(asked().await, (false, None, Some(seconds(7))));
     let (is_answered, first, retry_after) = asked().await;
