@@ -32,6 +32,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::cluster::Observer;
 use crate::metrics;
 
 pub use self::board::Board;
@@ -151,6 +152,7 @@ async fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Byt
             board.proxy().as_deref(),
             board.maps().as_deref(),
             board.announced().len(),
+            board.cluster().and_then(Observer::answered_seconds_ago),
             board.answered(),
         ) {
             Ok(metrics) => {
@@ -181,7 +183,7 @@ async fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Byt
     }
 }
 
-fn state(state: Result<(), &'static str>) -> Response<Full<Bytes>> {
+fn state(state: Result<(), impl Display>) -> Response<Full<Bytes>> {
     match state {
         Ok(()) => text(StatusCode::OK, "ok\n".to_owned()),
         Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),

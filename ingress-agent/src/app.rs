@@ -8,6 +8,7 @@
 //! Threads: the proxy's workers, the heartbeat's, and this one, of lower priority, for everything else.
 
 mod ask;
+mod configured;
 mod crd;
 mod explain;
 mod files;
@@ -22,6 +23,7 @@ mod starter;
 mod status;
 mod steered;
 mod stop;
+mod unload;
 
 pub use ask::AskError;
 pub use crd::{WriteError, write_crd};
@@ -29,3 +31,4 @@ pub use explain::{ExplainError, explain_request};
 pub use probe::probe;
 pub use run::{RunError, run};
 pub use status::{StatusError, write_status};
+pub use unload::{UnloadingError, take_down};

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use futures::{Stream, StreamExt as _, stream};
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt as _};
 use kube::core::Status;
 use kube::runtime::watcher::{Error, Event};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -29,7 +30,7 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 /// How a request for a list or a watch failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Failure {
-    /// Nobody answered, or the API server says that it is not for us to ask: that costs it little.
+    /// Nobody answered, or the API server knows no such kind: that costs it nothing.
     Unanswered,
     /// The API server cannot, or not now.
     Refused {
@@ -39,8 +40,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// How a watch failed. `retry_after`: what the answer's header asked for.
-    pub fn of(error: &Error, retry_after: Option<Duration>) -> Self {
+    /// How a watch failed.
+    pub fn of(error: &Error) -> Self {
         let status = match error {
             Error::WatchError(status) => status,
             Error::InitialListFailed(kube::Error::Api(status))
@@ -48,15 +49,16 @@ impl Failure {
             | Error::WatchFailed(kube::Error::Api(status)) => status,
             // An answer that is no list: it costs what a list costs.
             Error::NoResourceVersion | Error::InitialListFailed(kube::Error::SerdeError(_)) => {
-                return Self::Refused { retry_after };
+                return Self::Refused { retry_after: None };
             }
             Error::InitialListFailed(_) | Error::WatchStartFailed(_) | Error::WatchFailed(_) => {
                 return Self::Unanswered;
             }
         };
-        if matches!(status.code, 410 | 429 | 500..) {
-            let retry_after = retry_after.or_else(|| asked_for(status));
-            Self::Refused { retry_after }
+        if status.code != 404 {
+            Self::Refused {
+                retry_after: asked_for(status),
+            }
         } else {
             Self::Unanswered
         }
@@ -108,28 +110,23 @@ fn doubled(failures: &mut u32, longest: Duration) -> Duration {
     pause.min(longest)
 }
 
-/// The events of a watch, each failure of which is followed by a pause. `retry_after`: what the last answer's header
-/// asked for.
-pub fn patiently<K>(
-    events: impl Stream<Item = Result<Event<K>, Error>> + Send,
-    retry_after: impl Fn() -> Option<Duration> + Send,
-) -> impl Stream<Item = Result<Event<K>, Error>> + Send
-where
-    K: Send,
-{
-    let begin = (Box::pin(events), Pauses::default(), None, retry_after);
-    stream::unfold(begin, |(mut events, mut pauses, pause, retry_after)| async move {
+/// The events of a watch, each failure of which is followed by a pause.
+///
+/// kube's own `backoff` begins anew with every list that is asked for, so that its pauses never grow while lists fail.
+pub fn paced<'a, K: Send + 'a>(
+    events: impl Stream<Item = Result<Event<K>, Error>> + Send + 'a,
+) -> BoxStream<'a, Result<Event<K>, Error>> {
+    let begin = (events.boxed(), Pauses::default(), None);
+    let paced = stream::unfold(begin, async |(mut events, mut pauses, pause)| {
         if let Some(pause) = pause {
             sleep(pause).await;
         }
         let event = events.next().await?;
-        let failure = event
-            .as_ref()
-            .err()
-            .map(|error| Failure::of(error, retry_after()));
+        let failure = event.as_ref().err().map(Failure::of);
         let pause = failure.map(|failure| pauses.after(failure, Instant::now(), chance()));
-        Some((event, (events, pauses, pause, retry_after)))
-    })
+        Some((event, (events, pauses, pause)))
+    });
+    paced.boxed()
 }
 
 /// From 0 to 1. Without random bytes agents come back together, which harms little.

@@ -40,6 +40,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::digest::lease as node_lease;
+use crate::digest::node::NUMBER_REST;
 use crate::model::MemberState;
 use crate::model::vip::PoolSecret;
 use observer::Heard;
@@ -79,14 +80,52 @@ pub struct Coordination {
     observer: Observer,
     secret: watch::Receiver<Option<Arc<PoolSecret>>>,
     wanted: watch::Sender<Wanted>,
-    announced: watch::Receiver<Option<MemberState>>,
+    announced: watch::Receiver<Wanted>,
+}
+
+/// What an agent's node takes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Taking {
+    /// Whether it takes new connections, wherever it listens.
+    pub connections: bool,
+    /// The membership that is in force there, by its hash; `None`: it serves no VIP, and is handed nothing.
+    pub generation: Option<u64>,
 }
 
 /// What the node's Lease is to say of this process.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Wanted {
-    state: MemberState,
-    generation: Option<u64>,
+    taking: Taking,
+    /// Whether the process is about to end.
+    leaves: bool,
+}
+
+impl Wanted {
+    const fn state(self) -> MemberState {
+        if self.taking.connections && !self.leaves {
+            MemberState::Active
+        } else {
+            MemberState::Draining
+        }
+    }
+}
+
+/// For how long the leader remembers nodes that have gone.
+#[derive(Clone, Copy, Debug)]
+pub struct Retention {
+    /// How long a Lease that ended stays.
+    pub lease: Duration,
+    /// For how long no other node has the number of a Lease that was deleted.
+    pub number: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            lease: node_lease::GONE,
+            number: NUMBER_REST,
+        }
+    }
 }
 
 /// Who takes part, and where.
@@ -100,19 +139,23 @@ struct Who<'a> {
     lease: &'a str,
     /// Told whenever the API server answers.
     heard: &'a Arc<Heard>,
+    retention: Retention,
 }
 
 impl Coordination {
     /// Takes part from now on. Must be called in a tokio runtime; asks nothing yet.
-    pub fn start(client: &Client, namespace: &str, node: &Arc<str>) -> Result<Self, StartError> {
+    pub fn start(
+        client: &Client,
+        namespace: &str,
+        node: &Arc<str>,
+        retention: Retention,
+    ) -> Result<Self, StartError> {
         let name = node_lease::name(node).ok_or_else(|| StartError::Name {
             node: Arc::clone(node),
         })?;
         let identity = identity::new(node)?;
-        let (wanted, wishes) = watch::channel(Wanted {
-            state: MemberState::Active,
-            generation: None,
-        });
+        // It takes nothing yet.
+        let (wanted, wishes) = watch::channel(Wanted::default());
         let mut tasks = JoinSet::new();
         let secret = secret::start(client, namespace, &mut tasks);
         let heard = Arc::default();
@@ -123,6 +166,7 @@ impl Coordination {
             identity: &identity,
             lease: &name,
             heard: &heard,
+            retention,
         };
         let announced = member::start(&who, wishes.clone(), &mut tasks);
         let leadership = leader::start(&who, wishes, &mut tasks);
@@ -157,26 +201,23 @@ impl Coordination {
         self.secret.clone()
     }
 
-    /// Tells the others which membership is in force here, by its hash.
-    pub fn follows(&self, generation: u64) {
+    /// Tells the others what this node takes; before the first time they know that it takes nothing.
+    pub fn takes(&self, taking: Taking) {
         self.wanted.send_if_modified(|wanted| {
-            let last = wanted.generation.replace(generation);
-            last != Some(generation)
+            let last = std::mem::replace(&mut wanted.taking, taking);
+            last != taking
         });
     }
 
     /// Tells the others that this node drains and lets another lead. Returns when both are written, or after two
     /// seconds.
     pub async fn drain(&self) {
-        self.wanted
-            .send_modify(|wanted| wanted.state = MemberState::Draining);
+        self.wanted.send_modify(|wanted| wanted.leaves = true);
         let mut announced = self.announced.clone();
         let mut leadership = self.leadership.clone();
         let said = async {
             // An error: the task is gone, and nothing more will be said.
-            _ = announced
-                .wait_for(|state| *state == Some(MemberState::Draining))
-                .await;
+            _ = announced.wait_for(|told| told.leaves).await;
             leadership.is_over().await;
         };
         if timeout(GOODBYE, said).await.is_err() {

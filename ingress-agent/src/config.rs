@@ -1,11 +1,12 @@
 //! The command line: every flag, its environment variable and its default, parsed into types.
 //!
-//! Precedence: flag, environment (`INGRESS_AGENT_...`), default. The keys of the agent's ConfigMap will
-//! stand between environment and default, and are the flags' names.
+//! Precedence: flag, environment (`INGRESS_AGENT_...`), with `--source kube` the agents' ConfigMap, default. The
+//! ConfigMap's keys are the flags' long names ([`Merged`]).
 
 mod limits;
 mod log;
 mod manual;
+mod merge;
 mod ordinary;
 mod probe;
 mod source;
@@ -25,6 +26,7 @@ use crate::xdp::announce::Table;
 pub use self::limits::LimitArgs;
 pub use self::log::{LogArgs, LogFormat};
 pub use self::manual::{CompletionsArgs, ManArgs};
+pub use self::merge::{Line, Merged, Outcome, Remark, Why};
 pub use self::ordinary::{OrdinaryArgs, Twice};
 pub use self::probe::{Probe, ProbeArgs};
 pub use self::source::Source;
@@ -70,7 +72,7 @@ pub enum Command {
     /// Prints the pinned eBPF maps in words. Works beside a running agent, and after one has ended.
     Maps(MapsArgs),
     /// Takes down what an ended agent left serving: announcements, XDP and sk_lookup links, pinned maps, VIP routes.
-    Unload(PlaceArgs),
+    Unload(UnloadArgs),
     /// Prints the CustomResourceDefinition of VipPool: `ingress-agent crd | kubectl apply -f -`.
     Crd,
     /// Asks the agent that runs here whether it lives, or is ready: for a kubelet's exec probes. Exit status 1 when
@@ -99,7 +101,15 @@ What it needs, but with --no-xdp: root, or CAP_BPF + CAP_NET_ADMIN + CAP_PERFMON
 interfaces whose driver has native XDP.
 
 The agent's end takes nothing down but its announcements: the programs stay attached and packets of other nodes'
-connections keep flowing; `ingress-agent unload` takes everything down.";
+connections keep flowing; `ingress-agent unload` takes everything down.
+
+With --source kube, what neither a flag nor the environment says may be in the ConfigMap `ingress-agent` of the agents'
+namespace: its keys are the flags' names. `ingress-agent status` says what came of each. They take effect
+  at once: access-log-format, drain-timeout, log, log-format, max-connections, max-connections-per-listener,
+    max-connections-per-source, max-handshakes
+  at the agent's next start: announce-table, interface, no-publish, proxy-protocol-from, take-over-ingress-nginx,
+    tunnel-port, workers
+  never: all other flags, which go with the Pod or the node.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -132,7 +142,7 @@ Examples:
 A folder without a VipPool is read as `run --no-xdp --listen` does: a listener at the URL's port, for all our classes.";
 
 /// Flags of `run`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct RunArgs {
     /// Where objects come from: file:DIR (a folder of Kubernetes YAML or JSON, watched) or kube.
     #[arg(long, env = "INGRESS_AGENT_SOURCE", value_name = "file:DIR|kube")]
@@ -147,8 +157,8 @@ pub struct RunArgs {
     )]
     pub watch_namespace: Vec<String>,
 
-    /// With --source kube: the namespace where the agents keep their Leases and their Secret [default: the
-    /// ServiceAccount's, else the kubeconfig's].
+    /// With --source kube: the namespace where the agents keep their Leases and their Secret, and where their ConfigMap
+    /// is [default: the ServiceAccount's, else the kubeconfig's].
     #[arg(long, env = "INGRESS_AGENT_NAMESPACE", value_name = "NAME")]
     pub namespace: Option<String>,
 
@@ -221,7 +231,7 @@ pub struct RunArgs {
 }
 
 /// Flags that say where the pins are.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct PinArgs {
     /// A folder of its own on a bpffs, where the programs' links and the maps are pinned.
     #[arg(
@@ -259,7 +269,7 @@ pub struct StatusArgs {
     #[arg(long, env = "INGRESS_AGENT_RUN_DIR", value_name = "DIR", default_value = RUN_DIR)]
     pub run_dir: PathBuf,
 
-    /// Prints JSON: {version, state, source, cluster: {leader, leases, ...}, nodes, vips}.
+    /// Prints JSON: {version, state, source, settings, cluster: {leader, leases, ...}, nodes, vips}.
     #[arg(long)]
     pub json: bool,
 }
@@ -312,8 +322,19 @@ pub struct MapsArgs {
     pub pins: PinArgs,
 }
 
-/// Flags that say where an agent keeps what it holds.
+/// Flags of `unload`.
 #[derive(Args, Debug)]
+pub struct UnloadArgs {
+    #[command(flatten)]
+    pub places: PlaceArgs,
+
+    /// Stays until SIGTERM when everything is taken down, as the Pods of a DaemonSet must: deploy/overlays/unload.
+    #[arg(long)]
+    pub stay: bool,
+}
+
+/// Flags that say where an agent keeps what it holds.
+#[derive(Args, Clone, Debug)]
 pub struct PlaceArgs {
     #[command(flatten)]
     pub pins: PinArgs,

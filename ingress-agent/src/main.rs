@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use ingress_agent::app;
 use ingress_agent::check::{self, Options, Outcome};
-use ingress_agent::config::{CheckArgs, Cli, Command, ExplainArgs, RunArgs, StatusArgs};
+use ingress_agent::config::{CheckArgs, Cli, Command, ExplainArgs, Line, RunArgs, StatusArgs};
 use ingress_agent::{memory, telemetry, xdp};
 use tokio::runtime::{Builder, Runtime};
 
@@ -39,7 +39,7 @@ fn told(error: &anyhow::Error) -> String {
 
 fn command(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Run(args) => run(*args)?,
+        Command::Run(args) => run(*args, Line::new(std::env::args_os()))?,
         Command::Check(args) => return Ok(check(&args)),
         Command::Explain(args) => return explain(*args),
         Command::Status(args) => return status(&args),
@@ -54,10 +54,7 @@ fn command(command: Command) -> Result<ExitCode> {
             args.write()
                 .with_context(|| format!("manual pages in {folder}"))?;
         }
-        Command::Unload(args) => {
-            let unloaded = runtime()?.block_on(xdp::unload::unload(&args.run_dir, &args.pins.pin_dir))?;
-            write!(io::stdout(), "{unloaded}").context("standard output")?;
-        }
+        Command::Unload(args) => runtime()?.block_on(app::take_down(&args, &mut io::stdout()))?,
         Command::Crd => app::write_crd(&mut io::stdout().lock())?,
     }
     Ok(ExitCode::SUCCESS)
@@ -107,13 +104,13 @@ fn status(args: &StatusArgs) -> Result<ExitCode> {
 }
 
 /// One thread for all control work: the request path has threads of its own.
-fn run(args: RunArgs) -> Result<()> {
-    let logs = telemetry::start(&args.log)?;
+fn run(args: RunArgs, line: Line) -> Result<()> {
+    let logs = telemetry::start(&args.log).context("start the log's threads")?;
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .ok()
         .context("a TLS provider is installed already")?;
-    Ok(runtime()?.block_on(app::run(args, &logs))?)
+    Ok(runtime()?.block_on(app::run(args, line, &logs))?)
 }
 
 fn runtime() -> Result<Runtime> {

@@ -28,31 +28,35 @@ use crate::proxy::Proxy;
 use crate::xdp::maps::Maps;
 
 pub(crate) use self::control::since_1970;
-pub use self::control::{Control, Seconds};
+pub use self::control::{ConfigKeys, Control, Seconds};
 pub use self::inventory::Inventory;
 
 /// The first word of every name.
 const PREFIX: &str = "ingress_agent";
 
-/// All metrics as of now, with the number of addresses that are announced and how long ago the API server answered
-/// about each kind. What is not there yet has none.
+/// All metrics as of now, with the number of addresses that are announced, the seconds since the API server answered,
+/// and how long ago it did so about each kind. What is not there yet has none.
 pub fn text(
     control: &Arc<Control>,
     proxy: Option<&Proxy>,
     maps: Option<&Maps>,
     announced: usize,
-    answered: Option<BTreeMap<&'static str, Option<Duration>>>,
+    answered: Option<u64>,
+    kinds: Option<BTreeMap<&'static str, Option<Duration>>>,
 ) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register_collector(Box::new(Arc::clone(control)));
+    if let Some(seconds) = answered {
+        registry.register_collector(Box::new(control::Answered(seconds)));
+    }
     if let Some(proxy) = proxy {
         registry.register_collector(Box::new(traffic::Traffic::of(proxy)));
     }
     if let Some(maps) = maps {
         registry.register_collector(Box::new(kernel::Kernel::of(maps, announced)));
     }
-    if let Some(answered) = answered {
-        registry.register_collector(Box::new(answers::Answers(answered)));
+    if let Some(kinds) = kinds {
+        registry.register_collector(Box::new(answers::Answers(kinds)));
     }
     let mut text = String::new();
     encode_registry(&mut text, &registry)?;

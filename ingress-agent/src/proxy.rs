@@ -29,6 +29,7 @@ mod preamble;
 mod request_id;
 mod router;
 mod serve;
+mod setting;
 mod stream;
 mod table;
 mod tls;
@@ -55,6 +56,7 @@ pub use access::{Captures, Side};
 pub use admission::Caps;
 pub use count::{BOUNDS_MICROS, CAUSES, CLASSES, Counts, Labels, Limited, METHODS, RouteCounts};
 pub use listener::{ListenError, Listeners, Ordinary, Sockets};
+pub use setting::Setting;
 pub use table::{Memo, Table, TableText};
 pub use tls::FallbackError;
 pub use upstream::{EndpointHealth, HealthState};
@@ -70,7 +72,8 @@ const POLLS: u32 = 256;
 /// A worker that takes longer to answer has stopped serving.
 const PULSE: Duration = Duration::from_millis(300);
 
-/// The proxy's limits towards clients; those towards pods are the routes' own.
+/// The proxy's limits towards clients; those towards pods are the routes' own. A [`Setting`] may be another while it
+/// serves.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// From a request's first byte, or the connection's accept, to the end of its head.
@@ -86,9 +89,9 @@ pub struct Options {
     /// Requests of a connection of HTTP/2; after them it is to come back on a new one.
     pub life: u64,
     /// How many connections and handshakes there may be.
-    pub caps: Caps,
+    pub caps: Setting<Caps>,
     /// Header fields that the access log tells.
-    pub captures: Arc<Captures>,
+    pub captures: Setting<Captures>,
 }
 
 impl Default for Options {
@@ -100,8 +103,8 @@ impl Default for Options {
             handshake: Duration::from_secs(5),
             write: Duration::from_secs(30),
             life: 100_000,
-            caps: Caps::default(),
-            captures: Arc::default(),
+            caps: Setting::default(),
+            captures: Setting::default(),
         }
     }
 }
@@ -166,7 +169,7 @@ impl Proxy {
         let mut workers = Vec::new();
         let mut shares = Vec::new();
         let mut counts = Vec::new();
-        let admission = Arc::new(Admission::new(options.caps));
+        let admission = Arc::new(Admission::new(options.caps.clone()));
         let Sockets { sets, balancers } = listeners.into();
         for (index, sockets) in sets.into_iter().enumerate() {
             let (commands, received) = mpsc::unbounded_channel();

@@ -16,8 +16,12 @@ pub struct Status {
     pub version: String,
     /// What it does; see [`State`].
     pub state: State,
+    /// Why no traffic should be sent here; `None`: it should.
+    pub unready: Option<String>,
     /// What it knows of the objects.
     pub source: Source,
+    /// What came of the agents' ConfigMap; `None`: it is not read.
+    pub settings: Option<Settings>,
     /// What it and others say of themselves to the API server; `None`: nothing is said there.
     pub cluster: Option<Cluster>,
     /// The nodes of the pools, by number.
@@ -33,6 +37,8 @@ pub enum State {
     /// Nothing is served yet.
     #[default]
     Starting,
+    /// It serves, but not all that it should.
+    Unready,
     /// It serves.
     Serving,
     /// It takes nothing new.
@@ -52,6 +58,36 @@ pub struct Source {
     pub refused: u64,
     /// Objects that are not served as written.
     pub degraded: u64,
+}
+
+/// What came of the agents' ConfigMap.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Settings {
+    /// `NAMESPACE/NAME`.
+    pub config_map: String,
+    /// Whether there is one, and who says so.
+    pub state: MapState,
+    /// Why the API server has not said it since this agent started.
+    pub error: Option<String>,
+    /// Its keys that are in effect.
+    pub in_effect: Vec<String>,
+    /// Why the others are not, a line each.
+    pub remarks: Vec<String>,
+}
+
+/// What is known of a ConfigMap.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MapState {
+    /// Nothing.
+    #[default]
+    Unread,
+    /// What a former agent saved.
+    Saved,
+    /// There is none.
+    Absent,
+    /// What it holds.
+    Read,
 }
 
 /// What the API server was told, and when.

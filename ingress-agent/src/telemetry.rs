@@ -4,6 +4,8 @@
 //! what finds its queue full is dropped and counted.
 
 mod access;
+mod filter;
+mod layout;
 mod lossy;
 
 use std::io::{self, IsTerminal};
@@ -11,34 +13,22 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
 
 pub use self::access::AccessFormat;
 use self::access::AccessLog;
+pub use self::filter::Filter;
+use self::filter::InForce;
+use self::layout::Layout;
 use self::lossy::Lossy;
-use crate::config::{LogArgs, LogFormat};
+use crate::config::LogArgs;
 
 /// How long the process's end waits for the last lines.
 const LAST_LINES: Duration = Duration::from_millis(500);
-
-/// Logging could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// The filter could not be read.
-    #[error("--log {filter:?}: {source}; expected e.g. `info`, `debug` or `info,access=off`")]
-    Filter {
-        /// As it was given.
-        filter: String,
-        /// What is wrong with it.
-        source: tracing_subscriber::filter::ParseError,
-    },
-    /// There is no thread to write it.
-    #[error("start the log's thread: {0}")]
-    Thread(#[from] io::Error),
-}
 
 /// The running logs; dropping it waits a moment for their last lines.
 #[derive(Debug)]
@@ -46,6 +36,9 @@ pub struct Logs {
     /// Lines that were dropped.
     pub dropped: Arc<AtomicU64>,
     queues: [Lossy; 2],
+    filter: InForce,
+    layout: Layout,
+    access_format: Arc<ArcSwap<AccessFormat>>,
 }
 
 impl Drop for Logs {
@@ -56,37 +49,44 @@ impl Drop for Logs {
     }
 }
 
-/// Starts logging for the whole process. Call once.
-pub fn start(args: &LogArgs) -> Result<Logs, LogError> {
-    let filter = EnvFilter::try_new(&args.log).map_err(|source| LogError::Filter {
-        filter: args.log.clone(),
-        source,
-    })?;
+/// Starts logging for the whole process. Call once. An error: there is no thread to write it.
+pub fn start(args: &LogArgs) -> io::Result<Logs> {
     let dropped = Arc::default();
     let log = Lossy::start("log", io::stderr(), &dropped)?;
     let access = Lossy::start("access-log", io::stdout(), &dropped)?;
-    let writer = log.clone();
+    let logs = Logs {
+        dropped,
+        queues: [log.clone(), access.clone()],
+        filter: InForce::new(&args.log),
+        layout: Layout::new(args.log_format),
+        access_format: Arc::new(ArcSwap::from_pointee(args.access_log_format.clone())),
+    };
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(move || writer.clone());
-    let layer = match args.log_format {
-        LogFormat::Text => layer.boxed(),
-        LogFormat::Json => layer.json().boxed(),
+        .with_writer(move || log.clone())
+        .event_format(logs.layout.clone());
+    let access_log = AccessLog {
+        format: Arc::clone(&logs.access_format),
+        out: access,
     };
-    let access_log = (args.access_log_format != AccessFormat::Off).then(|| {
-        let layer = AccessLog {
-            format: args.access_log_format.clone(),
-            out: access.clone(),
-        };
-        layer.with_filter(filter_fn(|event| event.target() == "access"))
-    });
+    let access_format = Arc::clone(&logs.access_format);
+    let is_access =
+        filter_fn(move |event| event.target() == "access" && **access_format.load() != AccessFormat::Off);
     tracing_subscriber::registry()
-        .with(filter)
+        .with(logs.filter.clone())
         .with(layer.with_filter(filter_fn(|event| event.target() != "access")))
-        .with(access_log)
+        .with(access_log.with_filter(is_access))
         .init();
-    Ok(Logs {
-        dropped,
-        queues: [log, access],
-    })
+    Ok(logs)
+}
+
+impl Logs {
+    /// Logs from now on as these say.
+    pub fn set(&self, args: &LogArgs) {
+        self.filter.set(&args.log);
+        self.layout.set(args.log_format);
+        self.access_format.store(Arc::new(args.access_log_format.clone()));
+        // What each callsite was told holds until it is asked again.
+        tracing::callsite::rebuild_interest_cache();
+    }
 }

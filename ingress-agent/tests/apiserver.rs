@@ -3,6 +3,7 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test fails by panicking, also in what its functions share"
 )]
@@ -12,6 +13,10 @@ mod ledger;
 
 #[path = "apiserver/cluster.rs"]
 mod cluster;
+#[path = "apiserver/configured.rs"]
+mod configured;
+#[path = "apiserver/conflicts.rs"]
+mod conflicts;
 #[path = "apiserver/coordination.rs"]
 mod coordination;
 #[path = "apiserver/daemonset.rs"]
@@ -20,6 +25,8 @@ mod daemonset;
 mod definition;
 #[path = "apiserver/faults.rs"]
 mod faults;
+#[path = "apiserver/loops.rs"]
+mod loops;
 #[path = "apiserver/objects.rs"]
 mod objects;
 #[path = "apiserver/outage.rs"]
@@ -36,6 +43,8 @@ mod restart;
 mod rights;
 #[path = "apiserver/rolling.rs"]
 mod rolling;
+#[path = "apiserver/scale.rs"]
+mod scale;
 #[path = "apiserver/secrets.rs"]
 mod secrets;
 #[path = "apiserver/serving.rs"]

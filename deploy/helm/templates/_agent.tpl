@@ -1,3 +1,14 @@
+{{- /* A flag's value as text; a number of a file of values is a float64. */}}
+{{- define "text" }}{{ if kindIs "float64" . }}{{ int64 . }}{{ else }}{{ . }}{{ end }}{{ end }}
+
+{{- /* Gives the ConfigMap `map` the keys that the values have; prints nothing. */}}
+{{- define "config" }}
+{{- $map := .map }}
+{{- $data := dict }}
+{{- range $flag, $value := .root.Values.config }}{{ $_ := set $data $flag (include "text" $value) }}{{ end }}
+{{- with $data }}{{ $_ := set $map "data" . }}{{ end }}
+{{- end }}
+
 {{- /* Changes the DaemonSet `set` in place as the values say; prints nothing. */}}
 {{- define "agent" }}
 {{- $values := .root.Values }}
@@ -32,7 +43,7 @@
 {{- $name := printf "INGRESS_AGENT_%s" ($flag | upper | replace "-" "_") }}
 {{- $kept := list }}
 {{- range $env }}{{ if ne .name $name }}{{ $kept = append $kept . }}{{ end }}{{ end }}
-{{- $env = append $kept (dict "name" $name "value" (toString $value)) }}
+{{- $env = append $kept (dict "name" $name "value" (include "text" $value)) }}
 {{- end }}
 {{- $_ := set $agent "env" $env }}
 {{- end }}

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use xtask::lab::Process;
 
-use crate::place::Place;
+use crate::fill::NAMESPACE;
+use crate::place::{NODE, Place};
 use crate::probe::Probe;
 use crate::usage;
 
@@ -52,7 +53,7 @@ impl Home {
 }
 
 impl Agent {
-    /// Starts one that is alone; `number` makes its addresses its own.
+    /// Starts one that only reads; `number` makes its addresses its own.
     pub(crate) fn start(place: &Place, name: &str, number: u8, home: &Home) -> Self {
         Self::start_with(place, name, number, home, &["--no-publish"])
     }
@@ -66,6 +67,12 @@ impl Agent {
             home,
             &["--node", name, "--namespace", "default"],
         )
+    }
+
+    /// Starts one that publishes the address of its Node.
+    pub(crate) fn publishing(place: &Place, name: &str, home: &Home) -> Self {
+        let publishes = ["--namespace", NAMESPACE, "--node", NODE];
+        Self::start_with(place, name, 1, home, &publishes)
     }
 
     fn start_with(place: &Place, name: &str, number: u8, home: &Home, flags: &[&str]) -> Self {

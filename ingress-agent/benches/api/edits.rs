@@ -14,6 +14,7 @@ use crate::agent::Agent;
 use crate::fill::{self, INGRESSES, NAMESPACE, PATH, PODS};
 use crate::place::Place;
 use crate::pods;
+use crate::probe::Probe;
 use crate::rows::{row, rows_of};
 
 /// Between two edits: each comes alone, and the agent's pause between two changes is over.
@@ -25,12 +26,7 @@ pub(crate) fn rows(place: &Place, agent: &Agent, rounds: usize) -> Vec<Value> {
     let ingresses: Api<Ingress> = Api::namespaced(client.clone(), NAMESPACE);
     let slices: Api<EndpointSlice> = Api::namespaced(client, NAMESPACE);
     let mut rows = of("an Ingress's path changed", agent, rounds, |round, probe| {
-        let number = edited(round) + 1;
-        let path = format!("/edit-{round}");
-        let patch = json!({"spec": {"rules": fill::rules(number, &path)}});
-        let changed = patch_now(place, &ingresses, &format!("web-{number}"), &patch);
-        let seen = probe.until(&fill::host(number), &path, |answer| answer.status == 200);
-        seen - changed
+        of_path(place, &ingresses, round, probe)
     });
     rows.extend(of("endpoints changed", agent, rounds, |round, probe| {
         // Of another Service than above: its Ingresses answer where they did at first.
@@ -45,6 +41,16 @@ pub(crate) fn rows(place: &Place, agent: &Agent, rounds: usize) -> Vec<Value> {
         seen - changed
     }));
     rows
+}
+
+/// Changes an Ingress's path, and waits until the new one answers. How long that took.
+pub(crate) fn of_path(place: &Place, ingresses: &Api<Ingress>, round: usize, probe: &mut Probe) -> Duration {
+    let number = edited(round) + 1;
+    let path = format!("/edit-{round}");
+    let patch = json!({"spec": {"rules": fill::rules(number, &path)}});
+    let changed = patch_now(place, ingresses, &format!("web-{number}"), &patch);
+    let seen = probe.until(&fill::host(number), &path, |answer| answer.status == 200);
+    seen - changed
 }
 
 /// Scattered, and not the last one. Before Ingresses without TLS, which answer in plain HTTP.
@@ -66,7 +72,7 @@ fn of(
     what: &str,
     agent: &Agent,
     rounds: usize,
-    mut edit: impl FnMut(usize, &mut crate::probe::Probe) -> Duration,
+    mut edit: impl FnMut(usize, &mut Probe) -> Duration,
 ) -> Vec<Value> {
     let case = format!("{what}, among 10,000 Ingresses");
     let mut probe = agent.probe();

@@ -32,7 +32,7 @@ pub(crate) fn rows(place: &Place) -> Vec<Value> {
     }
     wait_for_numbers(place);
     let agents_cpu = || agents.iter().map(|(agent, _)| agent.cpu()).sum::<Duration>();
-    let (before, [server, store], own) = (place.requests(), place.server_cpu(), agents_cpu());
+    let (before, [server, store], own) = (place.requests(), place.server_cpus(), agents_cpu());
     let begin = Instant::now();
     sleep(WINDOW);
     let seconds = begin.elapsed().as_secs_f64();
@@ -41,7 +41,7 @@ pub(crate) fn rows(place: &Place) -> Vec<Value> {
         let share = (now - before).as_secs_f64() / seconds * 100.0;
         row(case, what, share, "% of a core", 1)
     };
-    let [server_now, store_now] = place.server_cpu();
+    let [server_now, store_now] = place.server_cpus();
     let mut rows = vec![
         share("CPU of kube-apiserver", server, server_now),
         share("CPU of etcd", store, store_now),

@@ -2,11 +2,13 @@
 //!
 //! A control plane, pods and agents share one namespace of the network. First the load of a hundred idle agents on
 //! an empty cluster; then the cluster is filled with 10,000 Ingresses, 1,000 TLS Secrets and 5,000 Services of three
-//! endpoints, and one agent starts, follows edits, and starts again without the API server.
+//! endpoints, and one agent starts and follows edits, another gives the Ingresses their first addresses, and one starts
+//! without the API server.
 //!
 //! Prints JSON rows `{case, peer, metric, value, unit, rounds}`. Run by `cargo xtask bench control --api`, with
-//! `--rounds N` edits of each kind; `--agent PATH` measures another build of the agent, and `--idle` the idle agents
-//! alone. Needs root. Everything timed is also checked: an answer is the new one, or it does not count.
+//! `--rounds N` edits of each kind; `--addresses` for the first addresses alone, `--idle` for the idle agents alone;
+//! `--agent PATH` measures another build of the agent. Needs root. Everything timed is also checked: an answer is the
+//! new one, or it does not count.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,6 +19,7 @@
     reason = "a bench fails by panicking, prints its result, and says how far it is"
 )]
 
+mod addresses;
 mod agent;
 mod edits;
 mod fill;
@@ -39,19 +42,25 @@ fn main() {
     };
     let rounds = after("--rounds").map_or(300, |rounds| rounds.parse().expect("--rounds N"));
     let agent = after("--agent").map_or(env!("CARGO_BIN_EXE_ingress-agent"), String::as_str);
-    let is_idle = arguments.iter().any(|argument| argument == "--idle");
+    let only_addresses = arguments.iter().any(|argument| argument == "--addresses");
+    let only_idle = arguments.iter().any(|argument| argument == "--idle");
     let network = Place::network();
-    let rows = network
-        .namespace
-        .run(|| Ok(bench(Place::start(&network, agent), rounds, is_idle)));
+    let rows = network.namespace.run(|| {
+        let place = Place::start(&network, agent);
+        if only_idle {
+            return Ok(idle::rows(&place));
+        }
+        if only_addresses {
+            fill::fill(&place);
+            return Ok(addresses::rows(&place));
+        }
+        Ok(bench(place, rounds))
+    });
     println!("{}", serde_json::to_string_pretty(&rows.unwrap()).unwrap());
 }
 
-fn bench(mut place: Place, rounds: usize, is_idle: bool) -> Vec<serde_json::Value> {
+fn bench(mut place: Place, rounds: usize) -> Vec<serde_json::Value> {
     let mut rows = idle::rows(&place);
-    if is_idle {
-        return rows;
-    }
     let empty = start::empty(&place);
     fill::fill(&place);
     let (agent, home, cold) = start::cold(&place, empty);
@@ -59,6 +68,7 @@ fn bench(mut place: Place, rounds: usize, is_idle: bool) -> Vec<serde_json::Valu
     rows.extend(edits::rows(&place, &agent, rounds));
     home.wait_until_saved();
     drop(agent);
+    rows.extend(addresses::rows(&place));
     place.plane.kill_server().unwrap();
     rows.extend(start::saved(&place, &home));
     rows

@@ -1,7 +1,7 @@
 //! Where it runs: a namespace of the network with a control plane and pods.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,8 +69,13 @@ impl Place {
         }
     }
 
-    /// The CPU times of the API server and of its store so far.
-    pub(crate) fn server_cpu(&self) -> [Duration; 2] {
+    /// The CPU time of the API server and of its store so far.
+    pub(crate) fn server_cpu(&self) -> Duration {
+        self.server_cpus().iter().sum()
+    }
+
+    /// The same, each.
+    pub(crate) fn server_cpus(&self) -> [Duration; 2] {
         let server = self.plane.server().unwrap();
         [server.id(), self.plane.store().id()].map(usage::cpu)
     }
@@ -91,25 +96,36 @@ impl Place {
         verbs
     }
 
-    /// A client of the administrator's.
+    /// A client of the administrator's, for this one's runtime.
     pub(crate) fn client(&self) -> Client {
-        let kubeconfig = Kubeconfig::read_from(self.plane.kubeconfig()).unwrap();
-        self.runtime.block_on(async {
-            let options = KubeConfigOptions::default();
-            let config = Config::from_custom_kubeconfig(kubeconfig, &options)
-                .await
-                .unwrap();
-            Client::try_from(config).unwrap()
-        })
+        self.runtime.block_on(client(&self.plane.kubeconfig()))
     }
 }
 
-/// A class, and the agents' account, which may do what agents do.
+/// A client by a kubeconfig, for the caller's runtime.
+pub(crate) async fn client(kubeconfig: &Path) -> Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .unwrap();
+    Client::try_from(config).unwrap()
+}
+
+/// The Node of an agent that publishes.
+pub(crate) const NODE: &str = "node";
+
+/// A class, a Node, and the agent's account with the rights to read all and to write what an agent publishes.
 const BASE: &str = "
 apiVersion: networking.k8s.io/v1
 kind: IngressClass
 metadata: {name: ours}
 spec: {controller: ingress-agent.dev/xdp}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: node}
+status: {addresses: [{type: InternalIP, address: 192.0.2.1}]}
 ---
 apiVersion: v1
 kind: ServiceAccount
@@ -118,7 +134,11 @@ metadata: {name: agent, namespace: default}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: agent}
-rules: [{apiGroups: ['*'], resources: ['*'], verbs: ['*']}]
+rules:
+- {apiGroups: ['*'], resources: ['*'], verbs: [get, list, watch]}
+- apiGroups: ['*']
+  resources: [leases, secrets, events, ingresses/status]
+  verbs: [create, patch, delete]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding

@@ -1,5 +1,6 @@
 //! What the control thread has last put into effect, for whoever asks.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,6 +16,7 @@ use crate::metrics::Control;
 use crate::model::Model;
 use crate::proxy::Proxy;
 use crate::source::kube::Answers;
+use crate::status::Settings;
 use crate::translate::Served;
 use crate::xdp::maps::Maps;
 use crate::xdp::{Dataplane, Plan};
@@ -33,7 +35,10 @@ pub struct Board {
     announced: ArcSwapOption<Receiver<BTreeSet<IpAddr>>>,
     cluster: OnceLock<Observer>,
     answers: OnceLock<Answers>,
+    settings: ArcSwapOption<Settings>,
     draining: AtomicBool,
+    /// Why VIPs are not served that should be.
+    refusal: ArcSwapOption<String>,
 }
 
 impl Board {
@@ -54,6 +59,9 @@ impl Board {
         self.proxy.store(Some(Arc::clone(proxy)));
         self.maps
             .store(dataplane.map(|dataplane| Arc::clone(dataplane.maps())));
+        if dataplane.is_none() {
+            self.plan.store(None);
+        }
         self.announced
             .store(dataplane.map(|dataplane| Arc::new(dataplane.announced().clone())));
     }
@@ -85,8 +93,19 @@ impl Board {
     }
 
     /// A plan is in effect.
-    pub fn follows(&self, plan: Plan) {
-        self.plan.store(Some(Arc::new(plan)));
+    pub fn follows(&self, plan: &Arc<Plan>) {
+        self.plan.store(Some(Arc::clone(plan)));
+    }
+
+    /// There are VIPs that this node should serve and cannot, or there are none. Says whether that is news.
+    pub fn refuses_vips(&self, why: Option<String>) -> bool {
+        let last = self.refusal.swap(why.clone().map(Arc::new));
+        last.as_deref() != why.as_ref()
+    }
+
+    /// What came of the agents' ConfigMap.
+    pub fn is_configured(&self, settings: Settings) {
+        self.settings.store(Some(Arc::new(settings)));
     }
 
     /// Nothing new is taken from here on.
@@ -103,11 +122,17 @@ impl Board {
     }
 
     /// Whether traffic should be sent here.
-    pub(super) fn ready(&self) -> Result<(), &'static str> {
+    pub(super) fn ready(&self) -> Result<(), Cow<'static, str>> {
         if self.is_draining() {
-            Err("draining: nothing new is taken")
+            Err(Cow::Borrowed("draining: nothing new is taken"))
         } else if self.model.load().is_none() {
-            Err("the first model is not served yet")
+            Err(Cow::Borrowed("the first model is not served yet"))
+        } else if let Some(why) = self.refusal.load_full() {
+            Err(Cow::Owned(format!("VIPs cannot be served: {why}")))
+        } else if self.plan.load().as_deref().is_some_and(Plan::is_spared) {
+            Err(Cow::Borrowed(
+                "other nodes hand this one nothing: its Lease does not say yet that it serves VIPs",
+            ))
         } else {
             Ok(())
         }
@@ -115,6 +140,10 @@ impl Board {
 
     pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Relaxed)
+    }
+
+    pub(super) fn settings(&self) -> Option<Arc<Settings>> {
+        self.settings.load_full()
     }
 
     pub(super) fn cluster(&self) -> Option<&Observer> {
@@ -165,11 +194,27 @@ mod tests {
     #[tokio::test]
     async fn ready_from_the_first_model_to_the_drain() {
         let board = Board::default();
-        assert_eq!(board.ready(), Err("the first model is not served yet"));
+        assert_eq!(board.ready(), Err("the first model is not served yet".into()));
         assert_eq!(board.live().await, Ok(()));
         board.serves(&Arc::default());
         assert_eq!(board.ready(), Ok(()));
+        assert!(board.refuses_vips(Some("no XDP".to_owned())));
+        assert!(!board.refuses_vips(Some("no XDP".to_owned())));
+        assert_eq!(board.ready(), Err("VIPs cannot be served: no XDP".into()));
+        assert!(board.refuses_vips(None));
+        assert_eq!(board.ready(), Ok(()));
+        let spared = Plan {
+            own: Some(1),
+            ..Plan::default()
+        };
+        board.follows(&Arc::new(spared));
+        assert!(
+            board
+                .ready()
+                .is_err_and(|why| why.contains("hand this one nothing"))
+        );
+        board.follows(&Arc::default());
         board.drains();
-        assert_eq!(board.ready(), Err("draining: nothing new is taken"));
+        assert_eq!(board.ready(), Err("draining: nothing new is taken".into()));
     }
 }

@@ -1,5 +1,6 @@
 //! `/debug/status`: what this agent and its cluster do.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,7 +17,9 @@ pub(super) async fn status(board: &Board) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         state: state(board),
+        unready: board.ready().err().map(Cow::into_owned),
         source: source(board),
+        settings: board.settings().as_deref().cloned(),
         cluster: match board.cluster() {
             Some(cluster) => Some(cluster.look().await),
             None => None,
@@ -31,6 +34,8 @@ fn state(board: &Board) -> State {
         State::Draining
     } else if board.ready().is_ok() {
         State::Serving
+    } else if board.model().is_some() {
+        State::Unready
     } else {
         State::Starting
     }

@@ -1,6 +1,7 @@
 //! The source, and the tasks that follow it.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -8,11 +9,37 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::run::{EXAMPLE_POOL, RunError};
 use crate::admin::Board;
-use crate::cluster::{Coordination, EventWriter, Observer, StatusWriter, record_addresses};
+use crate::cluster::{
+    Coordination, EventWriter, Observer, Retention, StatusWriter, Taking, record_addresses,
+};
 use crate::config::{RunArgs, Source};
 use crate::source::file::{self, WatchError};
-use crate::source::kube::{self, Answers, Fleet, Saved, Scope};
+use crate::source::kube::{self, Answers, Api, Fleet, Saved, Scope};
 use crate::translate::Snapshot;
+
+/// Where objects come from.
+pub(super) enum Objects {
+    Folder(PathBuf),
+    Cluster(Api),
+}
+
+impl Objects {
+    /// Asks nothing yet.
+    pub(super) async fn of(source: &Source) -> Result<Self, RunError> {
+        Ok(match source {
+            Source::File(folder) => Self::Folder(folder.clone()),
+            Source::Kube => Self::Cluster(kube::connect().await?),
+        })
+    }
+
+    /// The API server that they come from.
+    pub(super) const fn api(&self) -> Option<&Api> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Cluster(api) => Some(api),
+        }
+    }
+}
 
 /// Where snapshots come from.
 pub(super) struct Followed {
@@ -27,14 +54,19 @@ pub(super) struct Followed {
 }
 
 impl Followed {
-    pub(super) async fn start(args: &RunArgs, node: Arc<str>, board: &Board) -> Result<Self, RunError> {
+    pub(super) fn start(
+        args: &RunArgs,
+        objects: Objects,
+        node: Arc<str>,
+        board: &Board,
+    ) -> Result<Self, RunError> {
         let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(&node)));
         let mut coordination = None;
         let mut leading = JoinSet::new();
-        let task = match &args.source {
-            Source::File(folder) => tokio::spawn(file::watch(folder.clone(), node, sender)),
-            Source::Kube => {
-                let (client, cluster) = kube::connect().await?;
+        let task = match objects {
+            Objects::Folder(folder) => tokio::spawn(file::watch(folder, node, sender)),
+            Objects::Cluster(api) => {
+                let client = api.client.clone();
                 let mut scope = Scope {
                     node: Arc::clone(&node),
                     namespaces: args.watch_namespace.clone(),
@@ -45,9 +77,8 @@ impl Followed {
                 // Without VIPs there is nothing to agree on, but whose it is to publish.
                 let publishes = !args.no_publish && (scope.pools || args.namespace.is_some());
                 if scope.pools || publishes {
-                    let namespace = args.namespace.clone();
-                    let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
-                    let joined = Coordination::start(&client, &namespace, &node)?;
+                    let namespace = api.own_namespace(args.namespace.as_deref()).to_owned();
+                    let joined = Coordination::start(&client, &namespace, &node, Retention::default())?;
                     scope.fleet = Fleet::Leases {
                         namespace,
                         secret: joined.secret(),
@@ -77,7 +108,7 @@ impl Followed {
                     };
                     leading.spawn(events.tell(board.in_effect()));
                 }
-                let identity = cluster.identity(&scope);
+                let identity = api.cluster.identity(&scope);
                 let answers = Answers::default();
                 board.hears(answers.clone());
                 let saved = Saved::new(&args.state_dir, &args.places.run_dir, identity);
@@ -129,10 +160,10 @@ impl Followed {
         self.coordination.as_ref().map(Coordination::observer)
     }
 
-    /// Tells the other agents which membership this one follows.
-    pub(super) fn follows(&self, generation: u64) {
+    /// Tells the other agents what this node takes.
+    pub(super) fn takes(&self, taking: Taking) {
         if let Some(coordination) = &self.coordination {
-            coordination.follows(generation);
+            coordination.takes(taking);
         }
     }
 

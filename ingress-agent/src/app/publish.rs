@@ -130,14 +130,13 @@ impl Publisher {
     }
 
     /// Makes the proxy and the kernel serve what a model means. What cannot be done is told and the rest is
-    /// done; where nothing can be, what was served before goes on. Gives the membership that is in force where all
-    /// of it is in effect.
+    /// done; where nothing can be, what was served before goes on. Gives the plan where all of it is in effect.
     pub(super) async fn apply(
         &mut self,
         model: &Arc<Model>,
         proxy: &Proxy,
         dataplane: &mut Dataplane,
-    ) -> Option<u64> {
+    ) -> Option<Arc<Plan>> {
         let in_effect = self.put(model, proxy, dataplane).await;
         self.conclude(model, in_effect.is_some());
         in_effect
@@ -157,7 +156,12 @@ impl Publisher {
         Plan::new(model, &self.node)
     }
 
-    async fn put(&mut self, model: &Arc<Model>, proxy: &Proxy, dataplane: &mut Dataplane) -> Option<u64> {
+    async fn put(
+        &mut self,
+        model: &Arc<Model>,
+        proxy: &Proxy,
+        dataplane: &mut Dataplane,
+    ) -> Option<Arc<Plan>> {
         let begin = Instant::now();
         // The routes first: they must be there when a new VIP's first packet comes.
         if !self.route(model, proxy) {
@@ -184,9 +188,9 @@ impl Publisher {
             nodes = plan.nodes.len(),
             "in effect"
         );
-        let generation = plan.generation;
-        self.board.follows(plan);
-        Some(generation)
+        let plan = Arc::new(plan);
+        self.board.follows(&plan);
+        Some(plan)
     }
 
     /// Keeps the segments that clients send small enough for the tunnel, which the network may have changed.

@@ -8,8 +8,9 @@ use tokio::task::JoinError;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
+use super::configured::Configured;
 use super::files;
-use super::followed::Followed;
+use super::followed::{Followed, Objects};
 use super::ordinary;
 use super::publish::Publisher;
 use super::serving::{Doors, Serving};
@@ -17,10 +18,10 @@ use super::starter::Starter;
 use super::stop::Stop;
 use crate::admin::{self, Admin, Board};
 use crate::cluster;
-use crate::config::{RunArgs, Source, Twice};
+use crate::config::{Line, RunArgs, Source, Twice};
 use crate::metrics::since_1970;
 use crate::model::Opening;
-use crate::proxy::{Ended, ListenError, Options, Proxy, Sockets, StartError};
+use crate::proxy::{Caps, Captures, Ended, ListenError, Options, Proxy, Setting, Sockets, StartError};
 use crate::source::file::WatchError;
 use crate::source::kube::ConnectError;
 use crate::telemetry::Logs;
@@ -34,6 +35,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// Why an agent does not start, or ends.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// The command line is none of an agent's.
+    #[error(transparent)]
+    Line(#[from] clap::Error),
     /// The API server is not known.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -121,8 +125,9 @@ impl Settings {
             cause,
         })?;
         let options = Options {
-            captures: Arc::new(args.log.access_log_format.captures()),
-            ..args.limits.options()
+            caps: args.limits.caps().into(),
+            captures: args.log.access_log_format.captures().into(),
+            ..Options::default()
         };
         Ok(Self {
             node,
@@ -157,34 +162,74 @@ impl Settings {
     }
 }
 
-/// Serves until SIGTERM or SIGINT, then drains. Must be called in a tokio runtime of its own.
-pub async fn run(args: RunArgs, logs: &Logs) -> Result<(), RunError> {
+/// What other settings reach while it serves.
+struct Live<'a> {
+    logs: &'a Logs,
+    caps: Setting<Caps>,
+    captures: Setting<Captures>,
+}
+
+impl Live<'_> {
+    fn set(&self, args: &RunArgs) {
+        self.caps.set(args.limits.caps());
+        // Fields are captured for a format before it tells them.
+        self.captures.set(args.log.access_log_format.captures());
+        self.logs.set(&args.log);
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then drains. Must be called in a tokio runtime of its own. `line` is what `args` were
+/// read from.
+pub async fn run(args: RunArgs, line: Line, logs: &Logs) -> Result<(), RunError> {
     files::take_all();
-    let node: Arc<str> = Arc::from(&*args.node);
     let mut stop = Stop::listen().map_err(|cause| RunError::System {
         call: "sigaction",
         cause,
     })?;
     let board = Arc::new(Board::new(Arc::clone(&logs.dropped)));
-    let settings = Settings::new(&args, Arc::clone(&node), Arc::clone(&board))?;
-    // Before anything is read, so that a port that is taken is told at once.
-    let doors = doors(&args, &settings)?;
     let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
-    let mut source = Followed::start(&args, node, &board).await?;
+    let objects = Objects::of(&args.source).await?;
+    let mut configured = Configured::start(line, &args, objects.api())?;
+    tokio::select! {
+        () = configured.ready() => {}
+        () = stop.asked() => return Ok(()),
+    }
+    let args = configured.args();
+    let node: Arc<str> = Arc::from(&*args.node);
+    let settings = Settings::new(args, Arc::clone(&node), Arc::clone(&board))?;
+    let live = Live {
+        logs,
+        caps: settings.options.caps.clone(),
+        captures: settings.options.captures.clone(),
+    };
+    // Before any object is read, so that a port that is taken is told at once.
+    let doors = doors(args, &settings)?;
+    let mut source = Followed::start(args, objects, node, &board)?;
+    live.set(args);
+    configured.tell(&board);
     if let Some(observer) = source.observer() {
         board.coordinates(observer);
     }
     give_way();
 
     let mut serving = Serving::new(settings, doors);
-    let outcome = live(&args, &board, &mut source, &mut serving, &mut stop).await;
+    let outcome = follow(
+        &mut configured,
+        &live,
+        &board,
+        &mut source,
+        &mut serving,
+        &mut stop,
+    )
+    .await;
     serving.close().await;
     outcome
 }
 
 /// The life between the start and the end.
-async fn live(
-    args: &RunArgs,
+async fn follow(
+    configured: &mut Configured,
+    live: &Live<'_>,
     board: &Board,
     source: &mut Followed,
     serving: &mut Serving,
@@ -193,26 +238,30 @@ async fn live(
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let followed = tokio::select! {
+        tokio::select! {
             snapshot = source.next() => serving.follow(&snapshot?).await?,
             // By the wall clock, which may jump (OP-15).
             _ = ticks.tick() => match source.aged(since_1970(SystemTime::now()).cast_signed()) {
                 Some(snapshot) => serving.follow(&snapshot).await?,
                 None => serving.look_again().await?,
             },
+            () = configured.changed() => {
+                live.set(configured.args());
+                serving.leave_within(configured.args().drain_timeout);
+                configured.tell(board);
+            }
             ended = serving.ended() => return Err(ended.into()),
             () = stop.asked() => break,
-        };
-        if let Some(generation) = followed {
-            source.follows(generation);
         }
+        source.takes(serving.taking());
     }
 
-    info!(at_most = ?args.drain_timeout, "draining: nothing new is taken, open requests finish");
+    let drain_timeout = configured.args().drain_timeout;
+    info!(at_most = ?drain_timeout, "draining: nothing new is taken, open requests finish");
     board.drains();
     source.drains().await;
     serving.turn_away().await;
-    let mut drained = std::pin::pin!(serving.drained(args.drain_timeout));
+    let mut drained = std::pin::pin!(serving.drained(drain_timeout));
     loop {
         tokio::select! {
             outcome = &mut drained => {

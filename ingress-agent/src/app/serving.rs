@@ -8,8 +8,10 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use super::ordinary::{self, Opened};
+use super::publish::Publisher;
 use super::run::{RunError, Settings};
 use super::steered::Steered;
+use crate::cluster::Taking;
 use crate::model::Opening;
 use crate::proxy::{DrainOutcome, Ended, Ordinary, Proxy};
 use crate::translate::Snapshot;
@@ -60,6 +62,8 @@ pub(super) struct Serving {
     served: Served,
     /// The last snapshot that could not be served as it wants.
     unserved: Option<Arc<Snapshot>>,
+    /// Who could not serve VIPs so far.
+    trying: Option<Publisher>,
     /// Proxies that take nothing new and whose requests end.
     leaving: JoinSet<DrainOutcome>,
 }
@@ -77,13 +81,28 @@ impl Serving {
             doors,
             served: Served::Nothing,
             unserved: None,
+            trying: None,
             leaving: JoinSet::new(),
         }
     }
 
-    /// Serves what a snapshot means, by VIPs or by listeners as it asks for. Gives the membership that is followed
-    /// from now on, if another is.
-    pub(super) async fn follow(&mut self, snapshot: &Arc<Snapshot>) -> Result<Option<u64>, RunError> {
+    /// What this node takes as it is served now.
+    pub(super) fn taking(&self) -> Taking {
+        match &self.served {
+            Served::Nothing => Taking::default(),
+            Served::Listeners(_) => Taking {
+                connections: true,
+                generation: None,
+            },
+            Served::Vips(steered) => Taking {
+                connections: true,
+                generation: steered.generation(),
+            },
+        }
+    }
+
+    /// Serves what a snapshot means, by VIPs or by listeners as it asks for.
+    pub(super) async fn follow(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), RunError> {
         while self.leaving.try_join_next().is_some() {}
         self.unserved = None;
         let want = match &mut self.doors {
@@ -91,7 +110,7 @@ impl Serving {
                 Some(listeners) => {
                     let opened = Opened::start(&self.settings, openings.clone(), listeners, snapshot).await?;
                     self.served = Served::Listeners(Box::new(opened));
-                    return Ok(None);
+                    return Ok(());
                 }
                 None => Want::Listeners(openings.clone()),
             },
@@ -103,31 +122,30 @@ impl Serving {
                 if matches!(self.served, Served::Nothing) {
                     info!("waiting for a number, which the leader gives this node");
                 }
-                Ok(self.go_on(snapshot).await)
+                self.go_on(snapshot).await;
             }
-            Want::Listeners(openings) => Ok(self.listen(openings, snapshot).await),
-            Want::Vips => self.steer(snapshot).await,
+            Want::Listeners(openings) => self.listen(openings, snapshot).await,
+            Want::Vips => self.steer(snapshot).await?,
         }
+        Ok(())
     }
 
     /// Serves what a snapshot means in the way that is served.
-    pub(super) async fn go_on(&mut self, snapshot: &Arc<Snapshot>) -> Option<u64> {
+    pub(super) async fn go_on(&mut self, snapshot: &Arc<Snapshot>) {
         match &mut self.served {
-            Served::Nothing => None,
-            Served::Listeners(opened) => {
-                opened.follow(snapshot);
-                None
-            }
+            Served::Nothing => {}
+            Served::Listeners(opened) => opened.follow(snapshot),
             Served::Vips(steered) => steered.follow(snapshot).await,
         }
     }
 
-    async fn listen(&mut self, openings: Vec<Opening>, snapshot: &Arc<Snapshot>) -> Option<u64> {
+    async fn listen(&mut self, openings: Vec<Opening>, snapshot: &Arc<Snapshot>) {
+        self.refuse_vips(None);
         match std::mem::replace(&mut self.served, Served::Nothing) {
             Served::Listeners(mut opened) if opened.is_at(&openings) => {
                 opened.follow(snapshot);
                 self.served = Served::Listeners(opened);
-                return None;
+                return;
             }
             Served::Vips(steered) => {
                 info!("there is no VipPool any more: VIPs are withdrawn");
@@ -153,32 +171,49 @@ impl Serving {
                 self.unserved = Some(Arc::clone(snapshot));
             }
         }
-        None
     }
 
-    async fn steer(&mut self, snapshot: &Arc<Snapshot>) -> Result<Option<u64>, RunError> {
+    async fn steer(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), RunError> {
         if let Served::Vips(steered) = &mut self.served {
-            return Ok(steered.follow(snapshot).await);
+            steered.follow(snapshot).await;
+            return Ok(());
         }
         let (Doors::Vips(options) | Doors::Cluster(options)) = &self.doors else {
-            return Ok(None);
+            return Ok(());
         };
-        let started = Steered::start(&self.settings, options.clone(), snapshot).await;
+        let started = Steered::start(&self.settings, options.clone(), snapshot, &mut self.trying).await;
         match (started, std::mem::replace(&mut self.served, Served::Nothing)) {
-            (Ok((steered, generation)), before) => {
+            (Ok(steered), before) => {
                 self.served = Served::Vips(Box::new(steered));
                 if let Served::Listeners(opened) = before {
                     self.leave(*opened);
                 }
-                Ok(Some(generation))
+                self.refuse_vips(None);
+                Ok(())
             }
             (Err(error), Served::Listeners(mut opened)) => {
-                error!(%error, "VIPs cannot be served: this node goes on at its own addresses");
                 opened.follow(snapshot);
+                // An attempt may have got as far as a request path of its own.
+                self.settings.board.started(opened.proxy(), None);
                 self.served = Served::Listeners(opened);
-                Ok(None)
+                self.refuse_vips(Some(error.to_string()));
+                self.unserved = Some(Arc::clone(snapshot));
+                Ok(())
             }
             (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Tells why VIPs cannot be served, once, or that it is over.
+    fn refuse_vips(&mut self, why: Option<String>) {
+        if self.settings.board.refuses_vips(why.clone())
+            && let Some(error) = why
+        {
+            error!(
+                error,
+                "VIPs cannot be served: this node goes on at its own addresses, and other nodes hand it nothing; \
+                 tried again"
+            );
         }
     }
 
@@ -188,14 +223,19 @@ impl Serving {
         self.leaving.spawn(async move { proxy.drain(at_most).await });
     }
 
+    /// How long what is open may take to end from now on, where listeners make way for others.
+    pub(super) const fn leave_within(&mut self, at_most: Duration) {
+        self.settings.drain_timeout = at_most;
+    }
+
     /// What is to be looked at every few seconds.
-    pub(super) async fn look_again(&mut self) -> Result<Option<u64>, RunError> {
+    pub(super) async fn look_again(&mut self) -> Result<(), RunError> {
         if let Served::Vips(steered) = &mut self.served {
             steered.fit_segments().await;
         }
         match self.unserved.take() {
             Some(snapshot) => self.follow(&snapshot).await,
-            None => Ok(None),
+            None => Ok(()),
         }
     }
 

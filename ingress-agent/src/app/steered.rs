@@ -12,55 +12,56 @@ use super::run::{RunError, Settings};
 use crate::model::Model;
 use crate::proxy::{Listeners, Proxy};
 use crate::translate::Snapshot;
-use crate::xdp::{self, Dataplane};
+use crate::xdp::{self, Dataplane, Plan};
 
 /// VIPs that are served.
 pub(super) struct Steered {
     publisher: Publisher,
     dataplane: Dataplane,
     proxy: Arc<Proxy>,
+    /// What is in force.
+    plan: Arc<Plan>,
     /// `None` from the drain on.
     heartbeat: Option<Heartbeat>,
 }
 
 impl Steered {
-    /// Serves what a snapshot means; also gives the membership that is followed. Nothing of the kernel's is touched where it means nothing for this node.
+    /// Serves what a snapshot means. Nothing of the kernel's is touched where it means nothing for this node.
+    /// `publisher`: who tried before, and so has told what is wrong; taken on success.
     pub(super) async fn start(
         settings: &Settings,
         options: xdp::Options,
         snapshot: &Arc<Snapshot>,
-    ) -> Result<(Self, u64), RunError> {
-        let mut publisher = settings.publisher(None);
-        let model = publisher.translate(snapshot);
-        if let Some(source_name) = settings.needs_vips.clone().filter(|_| model.listeners.is_empty()) {
-            return Err(RunError::NoVip { source_name });
-        }
-        publisher.plan(&model)?;
-        let mut dataplane = Dataplane::open(options).await?;
-        match serve(settings, &model, &mut publisher, &mut dataplane).await {
-            Ok((proxy, heartbeat, generation)) => {
-                info!(node = %settings.node, workers = settings.workers, vips = model.listeners.len(), "serving");
-                let steered = Self {
-                    publisher,
-                    dataplane,
-                    proxy,
-                    heartbeat: Some(heartbeat),
-                };
-                Ok((steered, generation))
-            }
+        publisher: &mut Option<Publisher>,
+    ) -> Result<Self, RunError> {
+        let mut own = publisher.take().unwrap_or_else(|| settings.publisher(None));
+        match open(settings, options, snapshot, &mut own).await {
+            Ok((dataplane, begun)) => Ok(Self {
+                publisher: own,
+                dataplane,
+                proxy: begun.proxy,
+                plan: begun.plan,
+                heartbeat: Some(begun.heartbeat),
+            }),
             Err(error) => {
-                close(dataplane).await;
+                *publisher = Some(own);
                 Err(error)
             }
         }
     }
 
-    /// Serves what a snapshot means. The membership that is followed then, if it is.
-    pub(super) async fn follow(&mut self, snapshot: &Arc<Snapshot>) -> Option<u64> {
+    /// Serves what a snapshot means.
+    pub(super) async fn follow(&mut self, snapshot: &Arc<Snapshot>) {
         let model = self.publisher.translate(snapshot);
-        self.publisher
-            .apply(&model, &self.proxy, &mut self.dataplane)
-            .await
+        let applied = self.publisher.apply(&model, &self.proxy, &mut self.dataplane);
+        if let Some(plan) = applied.await {
+            self.plan = plan;
+        }
+    }
+
+    /// The membership that is in force; `None`: this node is of no pool.
+    pub(super) fn generation(&self) -> Option<u64> {
+        self.plan.own.map(|_| self.plan.generation)
     }
 
     /// Lets connections announce segments that fit the tunnel as the network is now.
@@ -96,12 +97,43 @@ impl Steered {
     }
 }
 
+/// What serves behind a data plane.
+struct Begun {
+    proxy: Arc<Proxy>,
+    heartbeat: Heartbeat,
+    plan: Arc<Plan>,
+}
+
+async fn open(
+    settings: &Settings,
+    options: xdp::Options,
+    snapshot: &Arc<Snapshot>,
+    publisher: &mut Publisher,
+) -> Result<(Dataplane, Begun), RunError> {
+    let model = publisher.translate(snapshot);
+    if let Some(source_name) = settings.needs_vips.clone().filter(|_| model.listeners.is_empty()) {
+        return Err(RunError::NoVip { source_name });
+    }
+    publisher.plan(&model)?;
+    let mut dataplane = Dataplane::open(options).await?;
+    match serve(settings, &model, publisher, &mut dataplane).await {
+        Ok(begun) => {
+            info!(node = %settings.node, workers = settings.workers, vips = model.listeners.len(), "serving");
+            Ok((dataplane, begun))
+        }
+        Err(error) => {
+            close(dataplane).await;
+            Err(error)
+        }
+    }
+}
+
 async fn serve(
     settings: &Settings,
     model: &Arc<Model>,
     publisher: &mut Publisher,
     dataplane: &mut Dataplane,
-) -> Result<(Arc<Proxy>, Heartbeat, u64), RunError> {
+) -> Result<Begun, RunError> {
     let listeners = Listeners::bind(settings.workers)?;
     // The workers take the listeners themselves.
     let group = [listeners.v4_fd(), listeners.v6_fd()].map(|listener| listener.try_clone_to_owned());
@@ -119,7 +151,7 @@ async fn serve(
         })
     });
     dataplane.set_listeners(v4?.as_fd(), v6?.as_fd())?;
-    let Some(generation) = publisher.apply(model, &proxy, dataplane).await else {
+    let Some(plan) = publisher.apply(model, &proxy, dataplane).await else {
         return Err(RunError::NotInEffect);
     };
     let (writer, pulse) = (dataplane.heartbeat()?, Arc::clone(&proxy));
@@ -128,7 +160,11 @@ async fn serve(
         call: "start the heartbeat's thread",
         cause,
     })?;
-    Ok((proxy, heartbeat, generation))
+    Ok(Begun {
+        proxy,
+        heartbeat,
+        plan,
+    })
 }
 
 async fn close(dataplane: Dataplane) {

@@ -89,26 +89,27 @@ fn an_outage_does_not_make_the_first_refusal_after_it_a_long_one() {
 
 #[test]
 fn answers_are_told_from_silence() {
-    let silence = || kube::Error::ReadEvents(io::ErrorKind::TimedOut.into());
-    assert_eq!(
-        Failure::of(&Error::WatchFailed(silence()), None),
-        Failure::Unanswered
-    );
-    for code in [410, 429, 500, 503] {
-        assert_eq!(
-            Failure::of(&Error::InitialListFailed(answered(code, 0)), None),
-            REFUSAL
-        );
+    let silence = Error::WatchFailed(kube::Error::ReadEvents(io::ErrorKind::TimedOut.into()));
+    assert_eq!(Failure::of(&silence), Failure::Unanswered);
+    let unknown = Error::InitialListFailed(answered(404, 0));
+    assert_eq!(Failure::of(&unknown), Failure::Unanswered);
+    for code in [403, 410, 429, 500, 503] {
+        assert_eq!(Failure::of(&Error::InitialListFailed(answered(code, 0))), REFUSAL);
     }
-    for code in [401, 403, 404] {
-        let error = Error::InitialListFailed(answered(code, 0));
-        assert_eq!(Failure::of(&error, None), Failure::Unanswered);
-    }
-    let asks = Error::WatchStartFailed(answered(429, 7));
-    let pause = |error, header| match Failure::of(error, header) {
-        Failure::Refused { retry_after } => retry_after,
-        Failure::Unanswered => None,
+    let asks = Failure::Refused {
+        retry_after: Some(seconds(7)),
     };
-    assert_eq!(pause(&asks, None), Some(seconds(7)));
-    assert_eq!(pause(&asks, Some(seconds(9))), Some(seconds(9)), "the header's");
+    assert_eq!(Failure::of(&Error::WatchFailed(answered(429, 7))), asks);
+}
+
+/// The pause is made: the next list is asked for after it.
+#[tokio::test]
+async fn a_failed_list_is_followed_by_a_pause() {
+    let error = Error::InitialListFailed(answered(429, 0));
+    let mut events = paced(stream::iter([Err(error), Ok(Event::<()>::Init)]));
+    assert!(events.next().await.unwrap().is_err());
+    let begin = Instant::now();
+    assert!(events.next().await.unwrap().is_ok());
+    assert!(begin.elapsed() >= FIRST, "{:?}", begin.elapsed());
+    assert!(events.next().await.is_none());
 }

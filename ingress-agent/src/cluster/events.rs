@@ -1,28 +1,35 @@
 //! Events for what is refused or degraded, in the words of the report, by whoever leads.
 //!
-//! Each thing is said once: an Event's name is made of what it says, so that another leader does not say it again.
+//! Each thing has one Event, whoever leads: its name is made of what it says. While it is so, and when another comes to
+//! lead, the Event is written again as a series, as the API server forgets it otherwise.
+//!
+//! An Event is written over the version that was known before the last look at who leads. One that is made is over none:
+//! what a leader that was paused makes too late is what others made, or an Event of what was so before the pause.
 
+mod agenda;
 mod telling;
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::api::events::v1::{Event, EventSeries};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ListParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::Leadership;
 use super::request::{RequestError, answer};
 use super::trouble::Trouble;
+use super::{Leadership, clock};
 use crate::model::ObjectRef;
 use crate::translate::{Controllers, Served, our_classes};
+use agenda::{Agenda, Said};
 use telling::{Telling, api_version, tellings};
 
 /// The least time between two Events: ten thousand Ingresses with a fault each must not drown the API server.
@@ -50,47 +57,54 @@ pub struct EventWriter {
 impl EventWriter {
     /// Tells what is wrong while this process leads. Ends only by being dropped.
     pub async fn tell(self, mut served: watch::Receiver<Option<Arc<Served>>>) -> Infallible {
-        let (mut won, mut lost) = (self.leadership.clone(), self.leadership.clone());
-        let mut told = BTreeSet::new();
+        let mut agenda = Agenda::default();
+        let mut leadership = self.leadership.clone();
         loop {
-            won.is_won().await;
-            tokio::select! {
-                () = lost.is_lost() => {}
-                never = self.follow(&mut served, &mut told) => match never {},
-            }
+            leadership.for_a_term(self.follow(&mut served, &mut agenda)).await;
         }
     }
 
     async fn follow(
         &self,
         served: &mut watch::Receiver<Option<Arc<Served>>>,
-        told: &mut BTreeSet<Telling>,
+        agenda: &mut Agenda,
     ) -> Infallible {
         let mut trouble = Trouble::new("making Events");
+        served.mark_changed();
         loop {
-            let now = served.borrow_and_update().clone();
-            let current: BTreeSet<_> = now.iter().flat_map(|now| self.current(now)).collect();
-            // What is no longer so may be said again when it is.
-            told.retain(|telling| current.contains(telling));
-            let next = current.into_iter().find(|telling| !told.contains(telling));
-            let Some(next) = next.filter(|_| self.leadership.is_held()) else {
-                if served.changed().await.is_err() {
-                    // Nothing is served any more.
-                    return std::future::pending().await;
+            let now = clock::now();
+            let next = agenda.next();
+            let pause = next.map(|(_, _, due)| due.saturating_sub(now));
+            tokio::select! {
+                biased;
+                changed = served.changed() => {
+                    if changed.is_err() {
+                        // Nothing is served any more.
+                        return pending().await;
+                    }
+                    let served = served.borrow_and_update().clone();
+                    agenda.set(served.iter().flat_map(|served| self.current(served)).collect());
+                    continue;
                 }
+                () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+            }
+            let Some((telling, said)) = next.map(|(telling, said, _)| (telling.clone(), said.cloned()))
+            else {
                 continue;
             };
-            match self.say(&next).await {
-                Ok(()) => {
+            let outcome = self.say(&telling, said).await;
+            let pause = match &outcome {
+                Ok(_) => {
                     trouble.over();
-                    told.insert(next);
-                    sleep(PACE).await;
+                    PACE
                 }
                 Err(error) => {
-                    trouble.tell(&error);
-                    sleep(AGAIN).await;
+                    trouble.tell(error);
+                    AGAIN
                 }
-            }
+            };
+            agenda.tried(&telling, outcome.unwrap_or_default(), clock::now());
+            sleep(pause).await;
         }
     }
 
@@ -107,14 +121,39 @@ impl EventWriter {
         current
     }
 
-    async fn say(&self, telling: &Telling) -> Result<(), RequestError> {
+    /// Makes the Event, or writes it again. `None`: somebody else wrote at the same time, or leads.
+    async fn say(&self, telling: &Telling, said: Option<Said>) -> Result<Option<Said>, RequestError> {
         let uid = self.uid(&telling.object).await?;
-        let event = telling.event(uid, &self.node, MicroTime(Timestamp::now()));
+        let now = MicroTime(Timestamp::now());
+        let event = telling.event(uid, &self.node, now.clone());
+        let name = event.metadata.name.clone().unwrap_or_default();
         let api: Api<Event> = Api::namespaced(self.client.clone(), telling.namespace());
-        let parameters = PostParams::default();
-        match answer(ANSWER, api.create(&parameters, &event)).await {
-            // It is there: a former leader said it, or its namespace goes away with the object.
-            Ok(_) | Err(RequestError::Outdated) => Ok(()),
+        let mut said = said.filter(|said| said.name == name);
+        if said.is_none() {
+            if !self.leadership.is_held() {
+                return Ok(None);
+            }
+            match answer(ANSWER, api.create(&PostParams::default(), &event)).await {
+                Ok(made) => return Ok(Some(Said::of(made))),
+                // A former leader said it.
+                Err(RequestError::Outdated) => said = answer(ANSWER, api.get_opt(&name)).await?.map(Said::of),
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(said) = said.filter(|_| self.leadership.is_held()) else {
+            return Ok(None);
+        };
+        let series = EventSeries {
+            count: said.count.saturating_add(1),
+            last_observed_time: now,
+        };
+        let patch = Patch::Merge(json!({
+            "metadata": {"resourceVersion": said.version},
+            "series": series,
+        }));
+        match answer(ANSWER, api.patch(&name, &PatchParams::default(), &patch)).await {
+            Ok(written) => Ok(Some(Said::of(written))),
+            Err(RequestError::Outdated) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -1,5 +1,6 @@
 //! Who leads: the election on Lease `ingress-agent-leader` of our namespace.
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +25,6 @@ use super::request::{Patience, RequestError};
 use super::trouble::Trouble;
 use super::{Wanted, Who, clock, identity, watching};
 use crate::digest::lease::{Beat, LABEL};
-use crate::model::MemberState;
 
 /// The name of the Lease.
 pub const LEADER: &str = "ingress-agent-leader";
@@ -83,8 +83,17 @@ impl Leadership {
         }
     }
 
+    /// Waits until this process leads, and does this until it does no more.
+    pub(super) async fn for_a_term(&mut self, work: impl Future<Output = Infallible>) {
+        self.is_won().await;
+        tokio::select! {
+            () = self.is_lost() => {}
+            never = work => match never {},
+        }
+    }
+
     /// Waits until it does not.
-    pub async fn is_lost(&mut self) {
+    async fn is_lost(&mut self) {
         // An error: there is no election any more, nor a leader.
         _ = self.leads.wait_for(|state| *state != State::Leader).await;
     }
@@ -103,13 +112,15 @@ pub(super) fn start(who: &Who<'_>, wishes: watch::Receiver<Wanted>, tasks: &mut 
         term: Arc::default(),
         leads,
     };
-    let numbers = Arc::new(Mutex::new(Numbers::default()));
-    tasks.spawn(numbers::lead(
+    let numbers = Arc::new(Mutex::new(Numbers::new(who.retention.number)));
+    let lead = numbers::lead(
         api.clone(),
         who.lease.to_owned(),
+        who.retention.lease,
         Arc::clone(&numbers),
         leadership.clone(),
-    ));
+    );
+    tasks.spawn(async { match lead.await {} });
     let election = Election {
         api,
         identity: Arc::clone(who.identity),
@@ -329,12 +340,10 @@ fn record(lease: Option<&Lease>) -> Option<&str> {
         .map(String::as_str)
 }
 
-/// Waits for the wish that the node drains.
+/// Waits for the process to be about to end.
 async fn drains(wishes: &mut watch::Receiver<Wanted>) {
     // An error: nobody is there to wish anything, and all of this ends.
-    _ = wishes
-        .wait_for(|wanted| wanted.state == MemberState::Draining)
-        .await;
+    _ = wishes.wait_for(|wanted| wanted.leaves).await;
 }
 
 /// Up to a second, so that candidates and leaders of several clusters do not write at once. Without random bytes

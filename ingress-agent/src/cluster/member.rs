@@ -24,7 +24,6 @@ use super::request::{Patience, RequestError};
 use super::trouble::Trouble;
 use super::{Wanted, Who, identity, watching};
 use crate::digest::lease::{self, Announced, Beat, DURATION_SECONDS, LABEL};
-use crate::model::MemberState;
 
 /// How often it is renewed.
 const RENEW: Duration = Duration::from_secs(5);
@@ -33,13 +32,13 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How long a request may take at first: with a pause and another one that is well within the Lease's duration.
 const ANSWER: Duration = Duration::from_secs(4);
 
-/// Keeps the Lease. Out: which state the API server was last told of.
+/// Keeps the Lease. Out: what the API server was last told.
 pub(super) fn start(
     who: &Who<'_>,
     wishes: watch::Receiver<Wanted>,
     tasks: &mut JoinSet<()>,
-) -> watch::Receiver<Option<MemberState>> {
-    let (told, announced) = watch::channel(None);
+) -> watch::Receiver<Wanted> {
+    let (told, announced) = watch::channel(Wanted::default());
     let member = Member {
         leases: Api::namespaced(who.client.clone(), who.namespace),
         name: who.lease.to_owned(),
@@ -100,7 +99,7 @@ impl Member {
         nodes: Api<Node>,
         node: Arc<str>,
         mut wishes: watch::Receiver<Wanted>,
-        told: watch::Sender<Option<MemberState>>,
+        told: watch::Sender<Wanted>,
     ) {
         let mut objects = pin!(watching::one(nodes, &node));
         let mut watching = Trouble::new("reading this node's Node");
@@ -143,7 +142,7 @@ impl Member {
                 Ok(()) => {
                     self.trouble.over();
                     self.heard.now();
-                    told.send_replace(Some(wanted.state));
+                    told.send_replace(wanted);
                     begun + RENEW
                 }
                 Err(error) => {
@@ -204,9 +203,9 @@ impl Member {
     fn body(&self, own: &Own, wanted: Wanted, last: Option<&Lease>) -> Value {
         let announced = Announced {
             addresses: own.addresses.clone(),
-            state: wanted.state,
+            state: wanted.state(),
             labels: own.labels.clone(),
-            generation: wanted.generation,
+            generation: wanted.taking.generation,
         };
         let mut annotations = BTreeMap::new();
         announced.write(&mut annotations);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::node::{MAX_NUMBER, NUMBER_REST};
+use crate::digest::node::MAX_NUMBER;
 
 pub(super) use writer::lead;
 
@@ -21,8 +21,12 @@ pub(super) use writer::lead;
 pub(super) const RECORD: &str = "ingress-agent.dev/numbers";
 
 /// Which numbers are somebody's.
-#[derive(Debug, Default)]
-pub(super) struct Numbers(BTreeMap<NonZeroU16, Owner>);
+#[derive(Debug)]
+pub(super) struct Numbers {
+    owners: BTreeMap<NonZeroU16, Owner>,
+    /// For how long nobody else has the number of a node that has gone.
+    rest: Duration,
+}
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Owner {
@@ -52,6 +56,14 @@ struct Record {
 }
 
 impl Numbers {
+    /// Knows of none.
+    pub(super) fn new(rest: Duration) -> Self {
+        Self {
+            owners: BTreeMap::new(),
+            rest,
+        }
+    }
+
     /// Forgets everything and goes on where the last leader's record ends. What of it cannot be read is ignored:
     /// numbers in use stand in the Leases too.
     pub(super) fn adopt(&mut self, record: Option<&str>, now: Duration) {
@@ -65,19 +77,22 @@ impl Numbers {
             };
             (number, owner)
         });
-        self.0 = used.collect();
+        self.owners = used.collect();
         for (number, (node, seconds)) in record.resting {
-            let rest = Duration::from_secs(seconds).min(NUMBER_REST);
+            let rest = Duration::from_secs(seconds).min(self.rest);
             let rests_until = Some(now + rest);
             let node = node.map(Arc::from);
-            self.0.insert(number, Owner { node, rests_until });
+            self.owners.insert(number, Owner { node, rests_until });
         }
     }
 
     /// What the next leader has to know.
     pub(super) fn record(&self, now: Duration) -> String {
-        let used = self.0.iter().filter(|(_, owner)| owner.rests_until.is_none());
-        let resting = self.0.iter().filter_map(|(number, owner)| {
+        let used = self
+            .owners
+            .iter()
+            .filter(|(_, owner)| owner.rests_until.is_none());
+        let resting = self.owners.iter().filter_map(|(number, owner)| {
             let left = owner.rests_until?.checked_sub(now)?;
             // Rather a second too long.
             Some((
@@ -100,7 +115,7 @@ impl Numbers {
         leases: &BTreeMap<Arc<str>, Option<NonZeroU16>>,
         now: Duration,
     ) -> Vec<Given> {
-        self.0
+        self.owners
             .retain(|_, owner| owner.rests_until.is_none_or(|until| now < until));
         let claims: BTreeSet<_> = leases
             .iter()
@@ -130,7 +145,7 @@ impl Numbers {
     fn settle(&mut self, claims: &BTreeSet<(NonZeroU16, Arc<str>)>) -> BTreeMap<Arc<str>, NonZeroU16> {
         let mut settled = BTreeMap::new();
         for (number, node) in claims {
-            let may = self.0.get(number).is_none_or(|owner| match &owner.node {
+            let may = self.owners.get(number).is_none_or(|owner| match &owner.node {
                 Some(owner) => owner == node,
                 // In use by somebody: by whoever has it.
                 None => owner.rests_until.is_none(),
@@ -150,14 +165,14 @@ impl Numbers {
         settled: &BTreeMap<Arc<str>, NonZeroU16>,
         now: Duration,
     ) {
-        for (number, owner) in &mut self.0 {
+        for (number, owner) in &mut self.owners {
             let is_used = owner.node.as_ref().is_some_and(|node| match settled.get(node) {
                 Some(other) => other == number,
                 // It is about to be given it.
                 None => leases.contains_key(node),
             });
             if !is_used && owner.rests_until.is_none() {
-                owner.rests_until = Some(now + NUMBER_REST);
+                owner.rests_until = Some(now + self.rest);
             }
         }
     }
@@ -165,7 +180,7 @@ impl Numbers {
     /// What is the node's already.
     fn number_of(&self, node: &Arc<str>) -> Option<NonZeroU16> {
         let own = self
-            .0
+            .owners
             .iter()
             .filter(|(_, owner)| owner.node.as_ref() == Some(node));
         own.min_by_key(|(_, owner)| owner.rests_until.is_some())
@@ -175,7 +190,7 @@ impl Numbers {
     fn free(&self) -> Option<NonZeroU16> {
         (1..=MAX_NUMBER)
             .filter_map(NonZeroU16::new)
-            .find(|number| !self.0.contains_key(number))
+            .find(|number| !self.owners.contains_key(number))
     }
 
     fn use_by(&mut self, number: NonZeroU16, node: &Arc<str>) {
@@ -183,7 +198,7 @@ impl Numbers {
             node: Some(Arc::clone(node)),
             rests_until: None,
         };
-        self.0.insert(number, owner);
+        self.owners.insert(number, owner);
     }
 }
 

@@ -34,7 +34,7 @@ type Decisions = BTreeMap<Arc<str>, Decision>;
 pub async fn record(
     client: Client,
     controllers: Controllers,
-    leadership: Leadership,
+    mut leadership: Leadership,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
 ) -> Infallible {
     let recorder = Recorder {
@@ -42,14 +42,11 @@ pub async fn record(
         controllers,
         leadership: leadership.clone(),
     };
-    let (mut won, mut lost) = (leadership.clone(), leadership);
     let mut trouble = Trouble::new("writing the status of VipPools");
     loop {
-        won.is_won().await;
-        tokio::select! {
-            () = lost.is_lost() => {}
-            never = recorder.follow(&mut snapshots, &mut trouble) => match never {},
-        }
+        leadership
+            .for_a_term(recorder.follow(&mut snapshots, &mut trouble))
+            .await;
     }
 }
 

@@ -26,7 +26,7 @@ use super::Leadership;
 use super::request::{RequestError, answer};
 use super::trouble::Trouble;
 use super::watching;
-use crate::backoff::patiently;
+use crate::backoff::paced;
 use crate::translate::{Controllers, IngressKey, Served, addresses};
 use roll::{Roll, Seen, Write};
 
@@ -55,13 +55,9 @@ pub struct StatusWriter {
 impl StatusWriter {
     /// Keeps the status as it is served while this process leads. Ends only by being dropped.
     pub async fn publish(self, mut served: watch::Receiver<Option<Arc<Served>>>) -> Infallible {
-        let (mut won, mut lost) = (self.leadership.clone(), self.leadership.clone());
+        let mut leadership = self.leadership.clone();
         loop {
-            won.is_won().await;
-            tokio::select! {
-                () = lost.is_lost() => {}
-                never = self.follow(&mut served) => match never {},
-            }
+            leadership.for_a_term(self.follow(&mut served)).await;
         }
     }
 
@@ -120,7 +116,7 @@ impl StatusWriter {
         };
         let watch = |api: Api<Published>| {
             let config = watching::config().page_size(PAGE);
-            Box::pin(patiently(watcher::watcher(api, config), || None))
+            paced(watcher::watcher(api, config))
         };
         apis.into_iter().map(watch).collect()
     }

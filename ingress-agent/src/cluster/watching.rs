@@ -7,7 +7,7 @@ use kube::runtime::watcher::{self, Config, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
-use crate::backoff::patiently;
+use crate::backoff::paced;
 
 /// How long a watch lives, in seconds: as long as those of the source, for the same reason.
 const WATCH_SECONDS: u32 = 25;
@@ -27,7 +27,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let config = config().fields(&format!("metadata.name={name}"));
-    patiently(watcher::watcher(api, config), || None)
+    paced(watcher::watcher(api, config))
         .scan(false, |listed, event| {
             let item = match event {
                 Ok(Event::Init) => {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::proxy::{Caps, Options};
+use crate::proxy::Caps;
 
 /// Flags of `run` that say how many connections there may be. A connection beyond a limit is reset at once and
 /// counted in the metric connections_limited.
@@ -10,7 +10,7 @@ use crate::proxy::{Caps, Options};
 pub struct LimitArgs {
     /// Client connections in all; 0: no limit [default: half of the files this process may open, which leaves as
     /// many for connections to pods]. At nine tenths of it those that have been idle for longest are closed.
-    #[arg(long, env = "INGRESS_AGENT_MAX_CONNECTIONS", value_name = "N")]
+    #[arg(long, env = "INGRESS_AGENT_MAX_CONNECTIONS", value_name = "N", value_parser = count)]
     pub max_connections: Option<usize>,
 
     /// Client connections of one source, an IPv4 address or the /64 of an IPv6 one; 0: no limit. Raise it where many
@@ -19,7 +19,8 @@ pub struct LimitArgs {
         long,
         env = "INGRESS_AGENT_MAX_CONNECTIONS_PER_SOURCE",
         value_name = "N",
-        default_value_t = 1_000
+        default_value_t = 1_000,
+        value_parser = count
     )]
     pub max_connections_per_source: usize,
 
@@ -28,7 +29,8 @@ pub struct LimitArgs {
         long,
         env = "INGRESS_AGENT_MAX_CONNECTIONS_PER_LISTENER",
         value_name = "N",
-        default_value_t = 10_000
+        default_value_t = 10_000,
+        value_parser = count
     )]
     pub max_connections_per_listener: usize,
 
@@ -38,25 +40,28 @@ pub struct LimitArgs {
         long,
         env = "INGRESS_AGENT_MAX_HANDSHAKES",
         value_name = "N",
-        default_value_t = 2_000
+        default_value_t = 2_000,
+        value_parser = count
     )]
     pub max_handshakes: usize,
 }
 
 impl LimitArgs {
-    /// The request path's options. Reads how many files this process may open now.
-    pub fn options(self) -> Options {
+    /// The request path's caps. Reads how many files this process may open now.
+    pub fn caps(self) -> Caps {
         let default = Caps::default();
-        Options {
-            caps: Caps {
-                total: self.max_connections.unwrap_or(default.total),
-                source: self.max_connections_per_source,
-                listener: self.max_connections_per_listener,
-                handshakes: self.max_handshakes,
-            },
-            ..Options::default()
+        Caps {
+            total: self.max_connections.unwrap_or(default.total),
+            source: self.max_connections_per_source,
+            listener: self.max_connections_per_listener,
+            handshakes: self.max_handshakes,
         }
     }
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    text.parse()
+        .map_err(|_| "expected a number, such as 1000; 0 is no limit".to_owned())
 }
 
 #[cfg(test)]
@@ -75,7 +80,7 @@ mod tests {
     fn flags_become_caps() {
         let caps = |args: &[&str]| {
             let parsed = Alone::try_parse_from(["x"].iter().chain(args)).unwrap();
-            parsed.args.options().caps
+            parsed.args.caps()
         };
         assert_eq!(caps(&[]), Caps::default());
         let all = [

@@ -2,10 +2,10 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::telemetry::AccessFormat;
+use crate::telemetry::{AccessFormat, Filter};
 
 /// Flags of the log.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct LogArgs {
     /// What is logged, by target: `info`, `info,access=off`, `debug` ... (tracing's EnvFilter syntax).
     #[arg(
@@ -14,7 +14,7 @@ pub struct LogArgs {
         value_name = "FILTER",
         default_value = "info"
     )]
-    pub log: String,
+    pub log: Filter,
 
     /// How it is written, to standard error.
     #[arg(long, env = "INGRESS_AGENT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]

@@ -154,6 +154,8 @@ causes! {
     TlsEarly = "tls-early",
     /// A certificate that has expired.
     TlsExpired = "tls-expired",
+    /// A `spec.tls` host that other namespaces have rules for, an older one at least, and its own has none.
+    TlsHostForeign = "tls-host-foreign",
     /// A private key that cannot sign.
     TlsKey = "tls-key",
     /// A private key that is no PEM.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -20,6 +21,8 @@ use crate::model::{Member, MemberState, ObjectRef};
 pub const LABEL: (&str, &str) = ("ingress-agent.dev/lease", "node");
 /// A silent node's Lease has ended after this many seconds.
 pub const DURATION_SECONDS: u16 = 15;
+/// How long a node stays a member after its Lease has ended, in which it drains; then the leader deletes the Lease.
+pub const GONE: Duration = Duration::from_secs(600);
 
 const PREFIX: &str = "node-";
 const NAME: &str = "metadata.name";
@@ -50,7 +53,7 @@ pub struct NodeLease {
     pub labels: BTreeMap<String, String>,
     /// What the leader gave it.
     pub number: Option<NonZeroU16>,
-    /// The hash of the membership that is in force there.
+    /// The hash of the membership that is in force there; `None`: it serves no VIP, and is handed nothing.
     pub generation: Option<u64>,
     /// What of it could not be read. With one that is refused, the node is no member.
     pub faults: Vec<Fault>,
@@ -134,6 +137,7 @@ impl NodeLease {
             name: Arc::clone(&self.node),
             addresses: self.addresses.clone(),
             state: self.state,
+            ready: self.generation.is_some(),
         };
         self.faults.is_empty().then(|| Node {
             member,

@@ -80,6 +80,7 @@ impl Nodes {
                     name: Arc::clone(name),
                     addresses: Vec::new(),
                     state: MemberState::Active,
+                    ready: true,
                 },
                 labels: BTreeMap::new(),
             }],
@@ -245,6 +246,7 @@ fn node(index: usize, entry: Entry) -> Result<Node, Fault> {
             name: Arc::from(name),
             addresses,
             state,
+            ready: true,
         },
         labels,
     })

@@ -34,6 +34,8 @@ pub struct Control {
     pub degraded: AtomicU64,
     /// Findings of the last snapshot: refused.
     pub refused: AtomicU64,
+    /// The keys of the agents' ConfigMap.
+    pub config_keys: ArcSwap<ConfigKeys>,
     /// Lines that the logs lost.
     pub dropped: Arc<AtomicU64>,
     /// Listeners of the last model.
@@ -56,6 +58,7 @@ impl Default for Control {
             translate: Seconds::default(),
             degraded: AtomicU64::default(),
             refused: AtomicU64::default(),
+            config_keys: ArcSwap::default(),
             dropped: Arc::default(),
             listeners: AtomicU64::default(),
             changed_at: AtomicU64::default(),
@@ -63,6 +66,19 @@ impl Default for Control {
             inventory: ArcSwap::default(),
         }
     }
+}
+
+/// The keys of the agents' ConfigMap, by what came of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConfigKeys {
+    /// They have their effect.
+    pub in_effect: u64,
+    /// A flag or its variable wins.
+    pub overruled: u64,
+    /// They wait for the agent's next start.
+    pub waiting: u64,
+    /// They are of no use as they stand.
+    pub refused: u64,
 }
 
 /// A moment as seconds since 1970.
@@ -116,6 +132,17 @@ impl Collector for Control {
                 ([("verdict", "refused")], get(&self.refused)),
             ],
         )?;
+        let keys = self.config_keys.load();
+        writer.gauges(
+            "config_keys",
+            "Keys of the agents' ConfigMap, by what came of them",
+            [
+                ([("outcome", "in_effect")], keys.in_effect),
+                ([("outcome", "overruled")], keys.overruled),
+                ([("outcome", "waiting")], keys.waiting),
+                ([("outcome", "refused")], keys.refused),
+            ],
+        )?;
         writer.counter(
             "log_lines_dropped",
             "Lines that a log had no room for",
@@ -166,6 +193,20 @@ impl Collector for Control {
                 &with_rest(buckets, get(&self.translate.count)),
                 None,
             )
+    }
+}
+
+/// How many seconds ago the API server last answered: of an agent that has a Lease, for every one renews it.
+#[derive(Debug)]
+pub(super) struct Answered(pub(super) u64);
+
+impl Collector for Answered {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        Writer(encoder).gauge(
+            "api_server_answered_timestamp_seconds",
+            "When the API server last answered, since 1970: what is served may be as old",
+            since_1970(SystemTime::now()).saturating_sub(self.0),
+        )
     }
 }
 

@@ -70,6 +70,9 @@ pub struct Member {
     pub addresses: Vec<IpAddr>,
     /// Whether it is given new connections.
     pub state: MemberState,
+    /// Whether its programs and listeners for VIPs are in place. Where they are not, it is handed no packet, and may
+    /// still enter some.
+    pub ready: bool,
 }
 
 /// Whether a node is given new connections.

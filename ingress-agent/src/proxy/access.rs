@@ -123,7 +123,7 @@ impl Record {
     /// A head of the exchange, of which the format may tell some fields.
     pub(super) fn heads(&mut self, side: Side, headers: &HeaderMap) {
         self.captured
-            .take(&self.client.worker.options.captures, side, headers);
+            .take(&self.client.worker.options.captures.get(), side, headers);
     }
 
     /// It goes to a pod now, under this id.

@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use foldhash::quality::RandomState;
 use rustix::process::{Resource, getrlimit};
 
+use super::setting::Setting;
+
 pub(super) use self::handshakes::Handshaking;
 
 /// What is assumed where the process may open any number of files.
@@ -72,7 +74,7 @@ type Shard = Mutex<HashMap<Key, usize, RandomState>>;
 /// The connections of all workers.
 #[derive(Debug)]
 pub(super) struct Admission {
-    caps: Caps,
+    caps: Setting<Caps>,
     total: AtomicUsize,
     hasher: RandomState,
     shards: [Shard; SHARDS],
@@ -86,7 +88,7 @@ pub(super) struct Admitted {
 }
 
 impl Admission {
-    pub(super) fn new(caps: Caps) -> Self {
+    pub(super) fn new(caps: Setting<Caps>) -> Self {
         Self {
             caps,
             total: AtomicUsize::new(0),
@@ -97,21 +99,23 @@ impl Admission {
 
     /// Admits a connection to the listener at `local`.
     pub(super) fn admit(self: &Arc<Self>, local: SocketAddr) -> Result<Admitted, Beyond> {
+        let caps = self.caps.get();
         let open = self.total.fetch_add(1, Relaxed);
         let mut admitted = Admitted {
             admission: Arc::clone(self),
             keys: [None; 2],
         };
-        if self.caps.total > 0 && open >= self.caps.total {
+        if caps.total > 0 && open >= caps.total {
             return Err(Beyond::Total);
         }
-        admitted.enter(0, Key::Listener(local), self.caps.listener, Beyond::Listener)?;
+        admitted.enter(0, Key::Listener(local), caps.listener, Beyond::Listener)?;
         Ok(admitted)
     }
 
     /// Whether nine tenths of all connections that there may be are there.
     pub(super) fn is_nearly_full(&self) -> bool {
-        self.caps.total > 0 && self.total.load(Relaxed) >= self.caps.total - self.caps.total / 10
+        let cap = self.caps.get().total;
+        cap > 0 && self.total.load(Relaxed) >= cap - cap / 10
     }
 
     fn shard(&self, key: &Key) -> Option<MutexGuard<'_, HashMap<Key, usize, RandomState>>> {
@@ -124,7 +128,7 @@ impl Admission {
 impl Admitted {
     /// Counts the connection to its source, once that is known.
     pub(super) fn of(&mut self, source: IpAddr) -> Result<(), Beyond> {
-        let cap = self.admission.caps.source;
+        let cap = self.admission.caps.get().source;
         self.enter(1, Key::Source(network(source)), cap, Beyond::Source)
     }
 
@@ -176,12 +180,13 @@ mod tests {
     use super::*;
 
     fn caps(total: usize, source: usize, listener: usize) -> Arc<Admission> {
-        Arc::new(Admission::new(Caps {
+        let caps = Caps {
             total,
             source,
             listener,
             handshakes: 0,
-        }))
+        };
+        Arc::new(Admission::new(caps.into()))
     }
 
     fn come(admission: &Arc<Admission>, source: &str, local: &str) -> Result<Admitted, Beyond> {
@@ -211,6 +216,29 @@ mod tests {
             drop((other, elsewhere));
             assert_eq!(admission.total.load(Relaxed), 1);
         }
+    }
+
+    #[test]
+    fn other_caps_hold_for_who_comes_from_then_on() {
+        let admission = caps(0, 2, 0);
+        let come = || come(&admission, "192.0.2.1", "10.0.0.1:80");
+        let both = [come().unwrap(), come().unwrap()];
+        let set = |source| {
+            admission.caps.set(Caps {
+                source,
+                ..**admission.caps.get()
+            });
+        };
+        set(3);
+        let third = come().unwrap();
+        set(1);
+        assert_eq!(come().unwrap_err(), Beyond::Source);
+        set(0);
+        drop((both, third, come().unwrap()));
+        assert_eq!(admission.total.load(Relaxed), 0);
+        set(1);
+        let _one = come().unwrap();
+        assert_eq!(come().unwrap_err(), Beyond::Source);
     }
 
     #[test]

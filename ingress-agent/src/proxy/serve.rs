@@ -195,7 +195,7 @@ async fn serve_tls(
         live.table.listener(ends.local)?.certificates.clone()
     });
     let ended = {
-        let under_way = worker.handshaking.begin(worker.options.caps.handshakes);
+        let under_way = worker.handshaking.begin(worker.options.caps.get().handshakes);
         let handshake = timeout(worker.options.handshake, handshake);
         match select(pin!(handshake), pin!(under_way.displaced())).await {
             Either::Left((ended, _)) => ended,

@@ -15,6 +15,7 @@
 mod answers;
 mod arrived;
 mod client;
+mod configmap;
 mod kind;
 mod members;
 mod roster;
@@ -36,7 +37,8 @@ use tracing::warn;
 use crate::translate::{Controllers, Snapshot, named_secrets};
 
 pub use answers::Answers;
-pub use client::{ClusterId, ConnectError, Identity, connect, connect_by};
+pub use client::{Api, ClusterId, ConnectError, Identity, connect, connect_by};
+pub use configmap::{CONFIG_MAP, Data, Known, Origin, Trouble, watch_config};
 pub use members::Fleet;
 pub use saved::Saved;
 use secrets::Secrets;

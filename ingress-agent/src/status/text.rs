@@ -2,16 +2,20 @@
 
 use std::fmt;
 
-use super::{Cluster, Lease, State, Status};
+use super::{Cluster, Lease, MapState, Settings, State, Status};
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Starting => "starting: nothing is served yet",
+            State::Unready => "not ready",
             State::Serving => "serving",
             State::Draining => "draining: nothing new is taken",
         };
         writeln!(f, "agent     {state}, version {}", self.version)?;
+        if let Some(why) = self.unready.as_ref().filter(|_| self.state == State::Unready) {
+            writeln!(f, "because   {why}")?;
+        }
         let source = &self.source;
         let changed = ago(source.changed_seconds_ago);
         let applied = ago(source.applied_seconds_ago);
@@ -28,6 +32,9 @@ impl fmt::Display for Status {
             "findings  {} refused, {} degraded",
             source.refused, source.degraded
         )?;
+        if let Some(map) = &self.settings {
+            settings(map, f)?;
+        }
         match &self.cluster {
             Some(cluster) => self.cluster(cluster, f)?,
             None => writeln!(f, "cluster   none: this agent tells the API server nothing")?,
@@ -86,6 +93,31 @@ impl Status {
         }
         Ok(())
     }
+}
+
+fn settings(settings: &Settings, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Settings {
+        config_map,
+        state,
+        error,
+        in_effect,
+        remarks,
+    } = settings;
+    let what = match state {
+        MapState::Unread => "is not read",
+        MapState::Saved => "is as a former agent read it",
+        MapState::Absent => "is not there",
+        MapState::Read => "is read",
+    };
+    let in_effect = names(in_effect);
+    writeln!(
+        f,
+        "settings  ConfigMap {config_map} {what}; in effect: {in_effect}"
+    )?;
+    for line in error.iter().chain(remarks) {
+        writeln!(f, "          {line}")?;
+    }
+    Ok(())
 }
 
 fn row(lease: &Lease) -> Vec<String> {
@@ -154,6 +186,7 @@ mod tests {
         Status {
             version: "1.2.3".to_owned(),
             state: State::Serving,
+            unready: None,
             source: Source {
                 changed_seconds_ago: Some(7),
                 applied_seconds_ago: Some(6),
@@ -163,6 +196,13 @@ mod tests {
                 refused: 1,
                 degraded: 0,
             },
+            settings: Some(Settings {
+                config_map: "ours/ingress-agent".to_owned(),
+                state: MapState::Read,
+                error: None,
+                in_effect: vec!["log".to_owned(), "workers".to_owned()],
+                remarks: vec!["key x: a remark".to_owned()],
+            }),
             cluster: Some(Cluster {
                 node: "edge-1".to_owned(),
                 leads: true,
@@ -207,6 +247,8 @@ agent     serving, version 1.2.3
 source    last change 7 s ago, last in effect 6 s ago
 answered  Ingress 12 s ago, Service never
 findings  1 refused, 0 degraded
+settings  ConfigMap ours/ingress-agent is read; in effect: log, workers
+          key x: a remark
 node      edge-1; the API server answered 2 s ago
 leader    edge-1 (this agent)
 

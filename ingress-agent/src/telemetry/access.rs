@@ -7,8 +7,10 @@ mod format;
 
 use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -19,10 +21,14 @@ use super::lossy::Lossy;
 
 pub use self::format::AccessFormat;
 
+/// The field with the header fields that the format at a request's begin named.
+const CAPTURED: &str = "captured";
+
 /// Writes access events.
 #[derive(Debug)]
 pub(super) struct AccessLog {
-    pub(super) format: AccessFormat,
+    /// As it is now.
+    pub(super) format: Arc<ArcSwap<AccessFormat>>,
     pub(super) out: Lossy,
 }
 
@@ -31,7 +37,7 @@ impl<S: Subscriber> Layer<S> for AccessLog {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let mut line = String::with_capacity(256);
-        self.format.write(&fields, SystemTime::now(), &mut line);
+        self.format.load().write(&fields, SystemTime::now(), &mut line);
         line.push('\n');
         // Never fails: what finds no room is counted.
         _ = self.out.clone().write_all(line.as_bytes());

@@ -16,8 +16,8 @@ use crate::model::MemberState;
 pub type IngressKey = (Arc<str>, Arc<str>);
 
 /// The addresses of every Ingress of ours, in their order: those that VipPools give its class or itself or, where
-/// there is no pool, those of the nodes that take connections. `None` for one that is still to be given some: what
-/// it has is not to be taken from it. Nothing at all where the snapshot does not say enough.
+/// there is no pool, those of the nodes that take connections. `None` for one that is still to be given some, or whose
+/// addresses no node is ready to serve: what it has is not to be taken from it. Nothing at all where the snapshot does not say enough.
 pub fn addresses(
     snapshot: &Snapshot,
     controllers: Controllers,
@@ -61,7 +61,8 @@ impl<'a> Given<'a> {
         let nodes = snapshot.nodes.as_ref()?.nodes.iter();
         let taking = nodes.filter(|node| node.member.state == MemberState::Active);
         let addresses: BTreeSet<_> = taking.flat_map(|node| &node.member.addresses).copied().collect();
-        Some(Self::Nodes(addresses.into_iter().collect()))
+        // Agents that restart take nothing for a moment, and what is published stays.
+        (!addresses.is_empty()).then(|| Self::Nodes(addresses.into_iter().collect()))
     }
 
     fn pools(snapshot: &'a Snapshot, classes: &Classes<'_>, ours: &[Own<'_>]) -> Option<Self> {
@@ -71,7 +72,13 @@ impl<'a> Given<'a> {
         let mut shared: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut own: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         let mut pending = BTreeSet::new();
+        let nodes = snapshot.nodes.iter().flat_map(|nodes| &nodes.nodes);
+        let ready: Vec<_> = nodes.filter(|node| node.member.ready).collect();
         for share in shares {
+            let selector = &share.pool.value.nodes;
+            if !ready.iter().any(|node| selector.matches(&node.labels)) {
+                pending.extend(share.holders.values().flatten().cloned());
+            }
             let mut of_classes: BTreeMap<Arc<str>, Vec<_>> = BTreeMap::new();
             for (address, owners) in share.holders {
                 for owner in owners {

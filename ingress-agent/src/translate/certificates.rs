@@ -2,7 +2,8 @@
 //!
 //! A host in `spec.tls[].hosts` gets that entry's Secret; a rule's host that no entry names gets the first
 //! Secret of the Ingress whose certificate covers it. Only Secrets of the Ingress's own namespace, and the
-//! first Ingress by precedence, count. Without a usable certificate a host is shown the default one: it is
+//! first Ingress by precedence, count. An entry for a host that other namespaces have rules for, an older one at
+//! least, and its own has none, counts for nothing. Without a usable certificate a host is shown the default one: it is
 //! never dead.
 
 use std::sync::Arc;
@@ -55,7 +56,21 @@ pub(super) fn choose(host: &Host, readings: &[Arc<Reading>]) -> Chosen {
     if *host == Host::Any {
         return chosen;
     }
-    for reading in readings {
+    let has_rule = |reading: &&Arc<Reading>| reading.has_rule(host);
+    let first = readings
+        .iter()
+        .position(|reading| has_rule(&reading))
+        .unwrap_or(readings.len());
+    for (rank, reading) in readings.iter().enumerate() {
+        let mut own = readings
+            .iter()
+            .filter(|other| other.namespace() == reading.namespace());
+        if first < rank && !own.any(|own| has_rule(&own)) {
+            let tls = reading.tls().find(|(tls, _)| tls.hosts.contains(host));
+            let fault = tls.map(|(tls, _)| foreign(tls, host));
+            chosen.findings.extend(fault.map(|fault| reading.finding(fault)));
+            continue;
+        }
         let mut named = false;
         for (tls, secret) in reading.tls().filter(|(tls, _)| tls.hosts.contains(host)) {
             named = true;
@@ -119,6 +134,16 @@ fn taken(tls: &Tls, host: &Host, owner: &Certificate) -> Fault {
         .expected("one certificate for a host")
         .so(format!("the host is shown the certificate of {owner}"))
         .change("name the same Secret's certificate, or remove the host from one of the two")
+}
+
+fn foreign(tls: &Tls, host: &Host) -> Fault {
+    Fault::degraded(Cause::TlsHostForeign, format!("spec.tls[{}].hosts", tls.index))
+        .found(format!(
+            "host `{host}`, for which an older Ingress of another namespace has rules, and this namespace has none"
+        ))
+        .expected("hosts that a rule of the same namespace has")
+        .so("the entry counts for nothing: neither its certificate nor a redirect to https")
+        .change("remove the host, or give the Ingress a rule for it")
 }
 
 /// RFC 6125 section 6.4.3: a wildcard stands for one label.

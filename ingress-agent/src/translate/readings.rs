@@ -99,6 +99,16 @@ impl Reading {
         }
     }
 
+    /// Where it and what it names is.
+    pub(super) fn namespace(&self) -> &str {
+        &self.entry.value.object.namespace
+    }
+
+    /// Whether a rule of its is for a host.
+    pub(super) fn has_rule(&self, host: &Host) -> bool {
+        self.entry.value.rules.iter().any(|rule| rule.host == *host)
+    }
+
     /// The hosts that it names, in a rule or for TLS, each once.
     pub(super) fn hosts(&self) -> BTreeSet<&Host> {
         let Ingress { rules, tls, .. } = &*self.entry.value;

@@ -22,7 +22,7 @@ pub struct Plan {
     pub own: Option<u16>,
     /// The nodes of all pools, this one among them, by number.
     pub nodes: BTreeMap<u16, PlanNode>,
-    /// Who serves in each pool.
+    /// Who serves in each pool: the members that are ready or, where none is, all.
     pub pools: BTreeMap<PoolName, Vec<Candidate>>,
     /// Which pool serves each VIP.
     pub vips: BTreeMap<Vip, PoolName>,
@@ -205,6 +205,13 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Whether this node is of a pool and is handed nothing, because it is not ready and others are.
+    pub fn is_spared(&self) -> bool {
+        let mut asked = self.pools.values().flatten();
+        self.own
+            .is_some_and(|own| !asked.any(|candidate| candidate.number == own))
+    }
+
     /// What of the generation packets carry.
     pub const fn low_generation(&self) -> u16 {
         let [.., high, low] = self.generation.to_be_bytes();
@@ -233,7 +240,10 @@ impl Plan {
                 .entry(member.number.get())
                 .or_insert_with(|| PlanNode::from(member));
         }
-        let mut candidates: Vec<Candidate> = pool.members.iter().map(Candidate::from).collect();
+        // Where nobody is ready, somebody has to be asked all the same.
+        let nobody = !pool.members.iter().any(|member| member.ready);
+        let asked = pool.members.iter().filter(|member| member.ready || nobody);
+        let mut candidates: Vec<Candidate> = asked.map(Candidate::from).collect();
         candidates.sort_by(|a, b| a.name.cmp(&b.name));
         self.pools.insert(Arc::clone(&pool.name), candidates);
         true

@@ -12,7 +12,7 @@ use xtask::control_plane::{Binaries, Place, Plane, Relay};
 use xtask::lab::{Namespace, Pod, Process, Scratch, join_pod_network, pod_network};
 use xtask::pod_runner::{Image, Node, PodRunner};
 
-pub(crate) use crate::objects::{deployment, ingress, ingress_tls, service};
+pub(crate) use crate::objects::{NODE, deployment, ingress, ingress_tls, service};
 
 /// How long what is to come may take on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -179,6 +179,11 @@ impl Cluster {
         self.scratch.start(name, &mut command).unwrap()
     }
 
+    /// Starts another program.
+    pub(crate) fn start_program(&self, name: &str, command: &mut Command) -> Process {
+        self.scratch.start(name, command).unwrap()
+    }
+
     fn run_directory(&self, name: &str) -> PathBuf {
         self.scratch.directory().join(format!("{name}-run"))
     }
@@ -270,8 +275,7 @@ impl Cluster {
 
     /// A metric of an agent, with its labels.
     pub(crate) fn metric(&self, agent: &str, name: &str) -> u64 {
-        let socket = self.run_directory(agent).join("admin.sock");
-        let (status, text) = self.curl(&["--unix-socket", socket.to_str().unwrap(), "http://agent/metrics"]);
+        let (status, text) = self.ask(agent, "/metrics");
         assert_eq!(status, "200");
         let value = text
             .lines()
@@ -286,6 +290,13 @@ impl Cluster {
             .args(["status", "--run-dir"])
             .arg(self.run_directory(agent));
         String::from_utf8(command.output().unwrap().stdout).unwrap()
+    }
+
+    /// What an agent says of itself: the status of its answer, and the body.
+    pub(crate) fn ask(&self, agent: &str, path: &str) -> (String, String) {
+        let socket = self.run_directory(agent).join("admin.sock");
+        let url = format!("http://agent{path}");
+        self.curl(&["--unix-socket", socket.to_str().unwrap(), &url])
     }
 
     /// Asks the agent: the status, `000` where it does not answer, and the body.

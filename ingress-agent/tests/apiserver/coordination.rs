@@ -2,6 +2,8 @@
 
 #[path = "coordination/bed.rs"]
 mod bed;
+#[path = "coordination/gone.rs"]
+mod gone;
 #[path = "coordination/paused.rs"]
 mod paused;
 #[path = "coordination/slow.rs"]
@@ -10,8 +12,9 @@ mod slow;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use ingress_agent::cluster::{Coordination, LEADER};
+use ingress_agent::cluster::{Coordination, LEADER, Taking};
 
+pub(crate) use bed::client;
 use bed::{Bed, name};
 
 /// How long what is to come may take on a machine that has other things to do.
@@ -66,6 +69,44 @@ fn a_leader_that_dies_is_followed_within_fifteen_seconds() {
         assert!(gap < Duration::from_secs(15), "{gap:?}");
         // Nothing else has changed, and the dead one's Lease is there.
         assert_eq!(without_beats(bed.leases().await), without_beats(before));
+    });
+}
+
+/// Before its programs and listeners are in place, and after a restart, a node is known and handed nothing.
+#[test]
+fn an_agent_says_that_it_takes_nothing_until_it_does() {
+    let bed = Bed::start(2);
+    bed.run(async |bed| {
+        // Somebody of those that take nothing yet leads: without numbers nobody ever would.
+        let mut agents = bed.starting_agents(0..2);
+        led(&agents).await;
+        let leases = bed.numbered(2).await;
+        let says = |lease: &bed::Told| (lease.state.clone(), lease.generation.clone());
+        let nothing = ("draining".to_owned(), String::new());
+        assert_eq!(
+            leases.iter().map(says).collect::<Vec<_>>(),
+            [nothing.clone(), nothing.clone()]
+        );
+        let taking = Taking {
+            connections: true,
+            generation: Some(1),
+        };
+        agents[1].takes(taking);
+        bed.eventually("it takes", |leases| {
+            says(&leases[1]) == ("active".to_owned(), format!("{:016x}", 1))
+        })
+        .await;
+        // It is killed, and another process begins.
+        drop(agents.pop());
+        agents.extend(bed.starting_agents(1..2));
+        bed.eventually("the next process takes nothing", |leases| {
+            says(&leases[1]) == nothing
+        })
+        .await;
+        agents[1].takes(taking);
+        agents[1].drain().await;
+        let last = bed.leases().await;
+        assert_eq!(says(&last[1]), ("draining".to_owned(), format!("{:016x}", 1)));
     });
 }
 
@@ -132,7 +173,10 @@ fn what_hands_do_is_mended() {
         let agents = bed.agents(0..2);
         led(&agents).await;
         let leases = bed.numbered(2).await;
-        agents[0].follows(0x0123_4567_89ab_cdef);
+        agents[0].takes(Taking {
+            connections: true,
+            generation: Some(0x0123_4567_89ab_cdef),
+        });
         bed.eventually("the generation", |leases| {
             leases[0].generation == "0123456789abcdef"
         })

@@ -1,5 +1,5 @@
-//! The agent as a DaemonSet's Pods, in an image of its own, with its ServiceAccount. The pod runner applies no seccomp
-//! profile.
+//! `deploy/overlays/no-xdp` as a DaemonSet's Pods: what their processes have and have not. The base, with XDP, is in
+//! `lab/deployed.rs`. The pod runner applies no seccomp profile.
 
 use std::fs;
 use std::path::Path;
@@ -9,53 +9,14 @@ use tempfile::TempDir;
 use xtask::pod_runner::Image;
 
 use crate::cluster::{Cluster, deployment, ingress};
-use crate::pods::{LOOK, PATIENCE, READY, field, wait_for};
+use crate::pods::{LOOK, PATIENCE, READY, wait_for};
 
-const AGENT: &str = "\
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: agent}
----
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: {name: agent}
-spec:
-  selector: {matchLabels: {app: agent}}
-  template:
-    metadata: {labels: {app: agent}}
-    spec:
-      serviceAccountName: agent
-      hostNetwork: true
-      nodeSelector: {kubernetes.io/os: linux}
-      containers:
-      - name: agent
-        image: agent
-        args: [run, --source, kube, --no-xdp, --no-publish, --node, $(NODE), --listen, '$(ADDRESS):80', --drain-timeout, 1s]
-        env:
-        - {name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
-        - {name: ADDRESS, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}
-        securityContext:
-          runAsUser: 0
-          allowPrivilegeEscalation: false
-          readOnlyRootFilesystem: true
-          seccompProfile: {type: RuntimeDefault}
-          capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}
-        readinessProbe: {exec: {command: [/ingress-agent, --version]}, periodSeconds: 1, timeoutSeconds: 5}
-        volumeMounts:
-        - {name: run, mountPath: /run/ingress-agent}
-        - {name: state, mountPath: /var/lib/ingress-agent}
-      volumes:
-      - {name: run, emptyDir: {medium: Memory}}
-      - {name: state, hostPath: {path: /var/lib/ingress-agent, type: DirectoryOrCreate}}
-";
-
-const RIGHTS: [&str; 5] = [
-    "create",
-    "clusterrole",
-    "agent",
-    "--verb=get,list,watch",
-    "--resource=ingresses.networking.k8s.io,ingressclasses.networking.k8s.io,services,endpointslices.discovery.k8s.io,secrets",
-];
+/// Ordinary listeners on each node: what needs no XDP here.
+const OVERLAY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/overlays/no-xdp");
+/// As `deploy/base` names it.
+const IMAGE: &str = "localhost/ingress-agent:0.1.0";
+/// In which `deploy/base` is.
+const NAMESPACE: &str = "--namespace=ingress-agent";
 
 /// CAP_NET_BIND_SERVICE of linux/capability.h.
 const NET_BIND_SERVICE: u64 = 1 << 10;
@@ -84,23 +45,36 @@ fn status(process: &Path, key: &str) -> String {
     line.unwrap().trim().to_owned()
 }
 
+/// A field of the agents' Pods.
+fn of_pods(cluster: &Cluster, path: &str) -> String {
+    cluster.kubectl(&["get", "pods", NAMESPACE, &format!("--output=jsonpath={{{path}}}")])
+}
+
+fn is_rolled(cluster: &Cluster) {
+    cluster.kubectl(&[
+        "rollout",
+        "status",
+        "daemonset/ingress-agent",
+        NAMESPACE,
+        "--timeout=60s",
+    ]);
+}
+
 #[test]
 fn the_agent_runs_on_every_node_with_its_service_account_and_no_right_more() {
     let files = files();
     let cluster = Cluster::running_pods([
-        ("agent", Image::root(files.path(), "/ingress-agent")),
+        (IMAGE, Image::root(files.path(), "/ingress-agent")),
         ("echo", Image::test("pods::echo").unwrap()),
     ]);
-    cluster.kubectl(&RIGHTS);
-    let bind = ["--clusterrole=agent", "--serviceaccount=default:agent"];
-    cluster.kubectl(&[&["create", "clusterrolebinding", "agent"], &bind[..]].concat());
+    cluster.kubectl(&["apply", "--kustomize", OVERLAY]);
     cluster.apply(&deployment("shop", "echo", 2, "", ""));
-    cluster.apply(&ingress("shop", "shop.test", "shop"));
-    cluster.apply(AGENT);
+    let class = "ingressClassName: ingress-agent";
+    cluster.apply(&ingress("shop", "shop.test", "shop").replace("ingressClassName: xdp", class));
     wait_for(&cluster, "shop", 2, READY);
     let serves = |cluster: &Cluster, node: &str| {
         let url = format!("http://{node}/");
-        let arguments = [
+        let asked = [
             "--silent",
             "--fail",
             "--noproxy",
@@ -109,20 +83,24 @@ fn the_agent_runs_on_every_node_with_its_service_account_and_no_right_more() {
             "Host: shop.test",
             &url,
         ];
-        cluster.network().output("curl", &arguments).is_ok()
+        cluster.network().output("curl", &asked).is_ok()
     };
-    for node in ["10.2.0.1", "10.2.0.2"] {
+    let nodes = ["10.2.0.1", "10.2.0.2"];
+    for node in nodes {
         cluster.within(PATIENCE, LOOK, node, |cluster| serves(cluster, node));
     }
-    cluster.kubectl(&["rollout", "status", "daemonset/agent", "--timeout", "45s"]);
-    let addresses = field(&cluster, "agent", ".items[*].status.podIP");
-    assert_eq!(addresses.split(' ').count(), 2, "{addresses}");
+    is_rolled(&cluster);
+    cluster.within(PATIENCE, LOOK, "the nodes' addresses in the status", |cluster| {
+        let path = "--output=jsonpath={.status.loadBalancer.ingress[*].ip}";
+        let told = cluster.kubectl(&["get", "ingress", "shop", path]);
+        let mut told: Vec<_> = told.split_whitespace().collect();
+        told.sort_unstable();
+        told == nodes
+    });
+    let before = of_pods(&cluster, ".items[*].metadata.uid");
+    assert_eq!(before.split(' ').count(), nodes.len(), "{before}");
 
-    let id = field(
-        &cluster,
-        "agent",
-        ".items[0].status.containerStatuses[0].containerID",
-    );
+    let id = of_pods(&cluster, ".items[0].status.containerStatuses[0].containerID");
     let process = Path::new("/proc").join(id.strip_prefix("process://").unwrap());
     for set in ["CapBnd", "CapPrm", "CapEff"] {
         let held = u64::from_str_radix(&status(&process, set), 16).unwrap();
@@ -157,9 +135,14 @@ fn the_agent_runs_on_every_node_with_its_service_account_and_no_right_more() {
     mounted("/var/run/secrets/kubernetes.io/serviceaccount", None, "ro");
 
     // Another after another, each with what its node kept.
-    cluster.kubectl(&["rollout", "restart", "daemonset/agent"]);
-    cluster.kubectl(&["rollout", "status", "daemonset/agent", "--timeout", "60s"]);
-    for node in ["10.2.0.1", "10.2.0.2"] {
+    cluster.kubectl(&["rollout", "restart", "daemonset/ingress-agent", NAMESPACE]);
+    is_rolled(&cluster);
+    let after = of_pods(&cluster, ".items[*].metadata.uid");
+    assert!(
+        after.split(' ').all(|pod| !before.contains(pod)),
+        "{before}; {after}"
+    );
+    for node in nodes {
         cluster.within(PATIENCE, LOOK, node, |cluster| serves(cluster, node));
     }
 }

@@ -1,5 +1,13 @@
 //! The manifests that these tests apply.
 
+/// The node that agents say they are on, without a kubelet.
+pub(crate) const NODE: &str = "\
+apiVersion: v1
+kind: Node
+metadata: {name: node1}
+status: {addresses: [{type: InternalIP, address: 10.2.0.1}]}
+";
+
 /// A Service without a selector, and the slice of its one pod.
 pub(crate) fn service(name: &str, address: &str) -> String {
     format!(

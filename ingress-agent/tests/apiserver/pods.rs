@@ -67,7 +67,7 @@ pub(crate) fn wait_for(cluster: &Cluster, service: &str, count: usize, condition
 }
 
 /// A field of the Pods of an app.
-pub(crate) fn field(cluster: &Cluster, app: &str, path: &str) -> String {
+fn field(cluster: &Cluster, app: &str, path: &str) -> String {
     let path = format!("jsonpath={{{path}}}");
     cluster.kubectl(&[
         "get",

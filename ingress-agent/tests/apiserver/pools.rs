@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ingress_agent::cluster::{Coordination, record_addresses};
+use ingress_agent::cluster::{Coordination, Retention, record_addresses};
 use ingress_agent::digest::vippool::Owner;
 use ingress_agent::source::kube::{self as source, Fleet, Identity, Saved, Scope};
 use ingress_agent::translate::{Controllers, Snapshot, translate};
@@ -24,13 +24,13 @@ use crate::definition::define;
 /// How long what is to come may take on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct World {
-    plane: Plane,
+pub(crate) struct World {
+    pub(crate) plane: Plane,
     scratch: Arc<Scratch>,
 }
 
 impl World {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         // Whoever comes first.
         _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let binaries = Binaries::find_or_build(&mut |line| eprintln!("{line}")).unwrap();
@@ -39,11 +39,11 @@ impl World {
         Self { plane, scratch }
     }
 
-    fn apply(&self, yaml: &str) {
+    pub(crate) fn apply(&self, yaml: &str) {
         self.plane.kubectl_with(&["apply", "-f", "-"], yaml).unwrap();
     }
 
-    fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         self.plane.kubectl(arguments).unwrap()
     }
 
@@ -59,7 +59,7 @@ impl World {
     }
 
     /// What an agent with VIPs sees of the cluster.
-    async fn watch(&self, name: &str, tasks: &mut JoinSet<()>) -> watch::Receiver<Arc<Snapshot>> {
+    pub(crate) async fn watch(&self, name: &str, tasks: &mut JoinSet<()>) -> watch::Receiver<Arc<Snapshot>> {
         let node: Arc<str> = Arc::from(name);
         let scope = Scope {
             node: Arc::clone(&node),
@@ -79,19 +79,20 @@ impl World {
 }
 
 /// One that stands for election in a namespace of its own and gives addresses while it leads. Ends with its drop.
-struct Allocator {
+pub(crate) struct Allocator {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     coordination: Coordination,
     _tasks: JoinSet<()>,
 }
 
 impl Allocator {
-    fn start(runtime: &Runtime, world: &World, name: &str, namespace: &str) -> Self {
+    pub(crate) fn start(runtime: &Runtime, world: &World, name: &str, namespace: &str) -> Self {
         runtime.block_on(async {
             let mut tasks = JoinSet::new();
             let snapshots = world.watch(name, &mut tasks).await;
             let client = world.client().await;
-            let coordination = Coordination::start(&client, namespace, &Arc::from(name)).unwrap();
+            let coordination =
+                Coordination::start(&client, namespace, &Arc::from(name), Retention::default()).unwrap();
             let (leadership, seen) = (coordination.leadership(), snapshots.clone());
             tasks.spawn(async move {
                 match record_addresses(client, Controllers::Own, leadership, seen).await {}
@@ -112,7 +113,7 @@ impl Allocator {
 }
 
 /// Waits until a snapshot is as it should be, which is given back.
-fn eventually(
+pub(crate) fn eventually(
     runtime: &Runtime,
     snapshots: &watch::Receiver<Arc<Snapshot>>,
     what: &str,
@@ -150,7 +151,7 @@ fn served(snapshot: &Snapshot) -> Vec<String> {
     addresses.iter().map(ToString::to_string).collect()
 }
 
-fn causes(snapshot: &Snapshot) -> Vec<String> {
+pub(crate) fn causes(snapshot: &Snapshot) -> Vec<String> {
     let (_, report) = translate(snapshot);
     report
         .findings
@@ -159,7 +160,7 @@ fn causes(snapshot: &Snapshot) -> Vec<String> {
         .collect()
 }
 
-fn class(name: &str) -> String {
+pub(crate) fn class(name: &str) -> String {
     format!(
         "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {{name: {name}}}\n\
          spec: {{controller: ingress-agent.dev/xdp}}\n---\n"
@@ -174,14 +175,14 @@ fn own(namespace: &str, name: &str, class: &str) -> String {
     )
 }
 
-fn pool(name: &str, addresses: &str) -> String {
+pub(crate) fn pool(name: &str, addresses: &str) -> String {
     format!(
         "apiVersion: ingress-agent.dev/v1alpha1\nkind: VipPool\nmetadata: {{name: {name}}}\n\
          spec: {{addresses: [{addresses}]}}\n---\n"
     )
 }
 
-fn threads() -> Runtime {
+pub(crate) fn threads() -> Runtime {
     Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -1,12 +1,22 @@
 //! What the leader writes about Ingresses: addresses in their status, and Events.
 
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::cluster::{Cluster, ingress};
+use k8s_openapi::api::networking::v1::{Ingress, IngressLoadBalancerIngress};
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::Value;
+use tokio::runtime::Builder;
+
+use crate::cluster::{Cluster, NODE, ingress};
+use crate::coordination::client;
 use crate::pods::{LOOK, PATIENCE};
 
 /// Publishes as the node `node1`, at 10.2.0.1.
-const PUBLISHING: [&str; 4] = ["--node", "node1", "--namespace", "default"];
+pub(crate) const PUBLISHING: [&str; 4] = ["--node", "node1", "--namespace", "default"];
 
 /// An Ingress's entries, addresses and host names, in their order.
 fn entries(cluster: &Cluster, name: &str) -> String {
@@ -59,7 +69,7 @@ fn addresses_are_added_beside_those_of_others_and_taken_away_with_the_class() {
         entries(cluster, "shop") == "lb.example.com 10.2.0.1"
     });
     let settled = version(&cluster, "shop");
-    std::thread::sleep(Duration::from_secs(2));
+    sleep(Duration::from_secs(2));
     assert_eq!(
         version(&cluster, "shop"),
         settled,
@@ -72,6 +82,103 @@ fn addresses_are_added_beside_those_of_others_and_taken_away_with_the_class() {
     cluster.within(PATIENCE, LOOK, "the address taken away", |cluster| {
         entries(cluster, "shop") == "lb.example.com"
     });
+}
+
+/// Another controller, which writes its own entry over and over, as fast as the API server takes it. How often it was
+/// told that somebody else had written meanwhile.
+fn storm(cluster: &Cluster, is_over: &AtomicBool, written: &AtomicU32) -> u32 {
+    let kubeconfig = cluster.plane.kubeconfig();
+    let work = || {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(runtime.block_on(async {
+            let api: Api<Ingress> = Api::namespaced(client(&kubeconfig), "default");
+            let mut conflicts = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let mut shop = api.get_status("shop").await.unwrap();
+                let status = shop.status.get_or_insert_default();
+                let entries = status.load_balancer.get_or_insert_default();
+                let entries = entries.ingress.get_or_insert_default();
+                entries.retain(|entry| entry.hostname.is_none());
+                entries.push(IngressLoadBalancerIngress {
+                    hostname: Some(format!("lb-{}.test", written.load(Ordering::Relaxed))),
+                    ..IngressLoadBalancerIngress::default()
+                });
+                match api.replace_status("shop", &PostParams::default(), &shop).await {
+                    Ok(_) => _ = written.fetch_add(1, Ordering::Relaxed),
+                    Err(kube::Error::Api(status)) if status.code == 409 => conflicts += 1,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            conflicts
+        }))
+    };
+    cluster.network().run(work).unwrap()
+}
+
+/// The answers to what the agent wrote into Ingresses' status.
+fn answers(cluster: &Cluster) -> Vec<u64> {
+    let log = fs::read_to_string(cluster.plane.audit_log()).unwrap();
+    // The last line may be half written.
+    let events = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    // The other controller replaces.
+    let ours = events.filter(|event| {
+        event["verb"] == "patch"
+            && event["objectRef"]["resource"] == "ingresses"
+            && event["objectRef"]["subresource"] == "status"
+    });
+    ours.map(|event| event["responseStatus"]["code"].as_u64().unwrap())
+        .collect()
+}
+
+/// K8-9: another controller writes the same object without end; each change of ours is one write that is taken, and
+/// nobody's entry is lost.
+#[test]
+fn a_storm_of_conflicts_costs_one_write_for_a_change() {
+    let cluster = Cluster::audited();
+    cluster.apply(NODE);
+    cluster.apply(&ingress("shop", "shop.test", "red"));
+    let (is_over, written) = (AtomicBool::new(false), AtomicU32::new(0));
+    let others = || {
+        entries(&cluster, "shop")
+            .split(' ')
+            .filter(|entry| entry.starts_with("lb-"))
+            .count()
+    };
+    let has_ours = || {
+        entries(&cluster, "shop")
+            .split(' ')
+            .any(|entry| entry == "10.2.0.1")
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| storm(&cluster, &is_over, &written));
+        let _agent = cluster.agent_with("agent", &PUBLISHING);
+        cluster.within(PATIENCE, LOOK, "the node's address", |_| has_ours());
+        // The storm goes on, which is no change of ours.
+        let before = written.load(Ordering::Relaxed);
+        sleep(Duration::from_secs(2));
+        assert!(written.load(Ordering::Relaxed) > before + 20);
+        assert!(has_ours() && others() == 1);
+        let class = r#"{"spec":{"ingressClassName":"another"}}"#;
+        cluster.kubectl(&["patch", "ingress", "shop", "--type=merge", "--patch", class]);
+        cluster.within(PATIENCE, LOOK, "the address taken away", |_| !has_ours());
+        is_over.store(true, Ordering::Relaxed);
+        let theirs = other.join().unwrap();
+        let answers = answers(&cluster);
+        eprintln!("written {written:?} times, with {theirs} conflicts, and by us {answers:?}");
+    });
+    assert_eq!(others(), 1);
+    let answers = answers(&cluster);
+    assert_eq!(
+        answers.iter().filter(|code| **code == 200).count(),
+        2,
+        "{answers:?}"
+    );
+    assert!(
+        answers.iter().all(|code| [200, 409].contains(code)),
+        "{answers:?}"
+    );
 }
 
 #[test]
@@ -95,7 +202,12 @@ fn what_is_refused_is_told_by_an_event_once_in_the_report_s_words() {
     assert!(words.starts_with("refused: ") && words.contains("503"), "{words}");
     let described = cluster.kubectl(&["describe", "ingress", "shop"]);
     assert!(described.contains("AnnotationClosed"), "{described}");
-    // Another leads, and does not say it again.
+    let times = |cluster: &Cluster| {
+        let path = "--output=jsonpath={range .items[?(@.reason==\"AnnotationClosed\")]}{.series.count}|{end}";
+        cluster.kubectl(&["get", "events.events.k8s.io", path])
+    };
+    assert_eq!(times(&cluster), "|");
+    // Another leads, and writes the same Event again, once.
     drop(first);
     let _second = cluster.agent_with("second", &PUBLISHING);
     let again = "metadata: {name: news, annotations: {nginx.ingress.kubernetes.io/auth-type: basic}}";
@@ -103,9 +215,18 @@ fn what_is_refused_is_told_by_an_event_once_in_the_report_s_words() {
     cluster.within(PATIENCE, LOOK, "the second one's Event", |cluster| {
         told(cluster).matches('|').count() == 2
     });
+    cluster.within(PATIENCE, LOOK, "the first one's Event, as a series", |cluster| {
+        let mut times: Vec<_> = times(cluster).split('|').map(str::to_owned).collect();
+        times.sort_unstable();
+        times == ["", "", "2"]
+    });
+    let described = cluster.kubectl(&["describe", "ingress", "shop"]);
+    assert!(described.contains("(x2 over "), "{described}");
     let begin = Instant::now();
+    let settled = times(&cluster);
     while begin.elapsed() < Duration::from_secs(2) {
         assert_eq!(told(&cluster).matches('|').count(), 2);
-        std::thread::sleep(Duration::from_millis(200));
+        assert_eq!(times(&cluster), settled);
+        sleep(Duration::from_millis(200));
     }
 }

@@ -8,16 +8,19 @@ use std::time::Duration;
 use serde_json::Value;
 use xtask::lab::Process;
 
-use crate::cluster::{Cluster, ingress, ingress_tls, service};
+use crate::cluster::{Cluster, NODE, ingress, ingress_tls, service};
 
 /// API group, resource and verbs: what an agent of all namespaces needs.
-const RIGHTS: [Right; 5] = [
+const RIGHTS: [Right; 6] = [
     Right("networking.k8s.io", "ingresses", &["list", "watch"]),
     Right("networking.k8s.io", "ingressclasses", &["list", "watch"]),
     Right("", "services", &["list", "watch"]),
     Right("discovery.k8s.io", "endpointslices", &["list", "watch"]),
     Right("", "secrets", &["get", "list", "watch"]),
+    Right("", OWN, &["list", "watch"]),
 ];
+/// What of it is of the agents' own namespace, `default` here.
+const OWN: &str = "configmaps";
 /// What of it belongs to no namespace.
 const OF_NO_NAMESPACE: &str = "ingressclasses";
 
@@ -77,8 +80,13 @@ fn agent(cluster: &Cluster, flags: &[&str]) -> Process {
     agent
 }
 
-/// What the agent did: group, resource, verb and namespace, each with the status of the answer.
+/// What the agent did.
 fn requests(cluster: &Cluster) -> Vec<([String; 4], u64)> {
+    requests_of(cluster, "system:serviceaccount:default:agent")
+}
+
+/// What a user did: group, resource, verb and namespace, each with the status of the answer.
+fn requests_of(cluster: &Cluster, user: &str) -> Vec<([String; 4], u64)> {
     let log = fs::read_to_string(cluster.plane.audit_log()).unwrap();
     // The last line may be half written.
     let events = log
@@ -86,7 +94,7 @@ fn requests(cluster: &Cluster) -> Vec<([String; 4], u64)> {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let text = |event: &Value, at: &str| event.pointer(at).and_then(Value::as_str).unwrap_or("").to_owned();
     events
-        .filter(|event| text(event, "/user/username") == "system:serviceaccount:default:agent")
+        .filter(|event| text(event, "/user/username") == user)
         .map(|event| {
             let fields = [
                 "/objectRef/apiGroup",
@@ -180,10 +188,43 @@ fn a_secret_that_it_may_not_read_harms_its_own_hosts_only() {
     cluster.eventually("its certificate", |cluster| cluster.shown("shop.test") == hidden);
 }
 
+/// As before the ConfigMap was read.
+#[test]
+fn without_a_right_to_the_config_map_it_serves_by_its_flags() {
+    let cluster = Cluster::start();
+    let rights: Vec<_> = RIGHTS
+        .into_iter()
+        .filter(|Right(_, resource, _)| *resource != OWN)
+        .collect();
+    account(&cluster, &cluster_role(&rights));
+    cluster.apply(&ingress("shop", "shop.test", "red"));
+    let agent = agent(&cluster, &[]);
+    assert_eq!(cluster.get("shop.test", "/").0, "200");
+    let said = || {
+        agent
+            .log()
+            .matches("configmaps \"ingress-agent\" is forbidden")
+            .count()
+    };
+    assert_eq!(said(), 1, "{}", agent.log());
+
+    // The right is given: nothing needs a restart.
+    cluster.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: ingress-agent}, data: {access-log-format: 'now $status'}}");
+    cluster.apply(&namespace_role("default", &[Right("", OWN, &["list", "watch"])]));
+    cluster.eventually("its settings", |cluster| {
+        cluster.get("shop.test", "/");
+        agent.log().contains("now 200")
+    });
+    assert_eq!(said(), 1, "{}", agent.log());
+}
+
 #[test]
 fn with_rights_in_two_namespaces_it_sees_nothing_of_a_third() {
     let cluster = Cluster::audited();
-    let (cluster_wide, namespaced): (Vec<_>, Vec<_>) = RIGHTS
+    let (own, others): (Vec<_>, Vec<_>) = RIGHTS
+        .into_iter()
+        .partition(|Right(_, resource, _)| *resource == OWN);
+    let (cluster_wide, namespaced): (Vec<_>, Vec<_>) = others
         .into_iter()
         .partition(|Right(_, resource, _)| *resource == OF_NO_NAMESPACE);
     for namespace in ["a", "b", "c"] {
@@ -192,7 +233,8 @@ fn with_rights_in_two_namespaces_it_sees_nothing_of_a_third() {
         cluster.apply_in(namespace, &ingress("shop", &format!("{namespace}.test"), "red"));
     }
     let roles = ["a", "b"].map(|namespace| namespace_role(namespace, &namespaced));
-    account(&cluster, &(cluster_role(&cluster_wide) + &roles.concat()));
+    let roles = roles.concat() + &namespace_role("default", &own);
+    account(&cluster, &(cluster_role(&cluster_wide) + &roles));
     let _agent = agent(&cluster, &["--watch-namespace", "a,b"]);
     for (namespace, status) in [("a", "200"), ("b", "200"), ("c", "404")] {
         assert_eq!(
@@ -205,8 +247,87 @@ fn with_rights_in_two_namespaces_it_sees_nothing_of_a_third() {
     cluster.eventually("a change in b", |cluster| cluster.get("new.test", "/").0 == "200");
     for ([_, resource, verb, namespace], code) in requests(&cluster) {
         assert_ne!(code, 403, "{verb} {resource} in {namespace}");
-        let is_allowed = ["a", "b"].contains(&&*namespace) || resource == OF_NO_NAMESPACE;
+        let is_own = resource == OWN && namespace == "default";
+        let is_allowed = is_own || ["a", "b"].contains(&&*namespace) || resource == OF_NO_NAMESPACE;
         assert!(is_allowed, "{verb} {resource} in '{namespace}'");
+    }
+}
+
+/// `deploy/overlays/namespaced`, of the namespace `default`: its Roles are enough, and nothing can be read elsewhere.
+#[test]
+fn the_namespaced_overlay_gives_what_its_namespaces_need_and_nothing_of_others() {
+    const USER: &str = "system:serviceaccount:ingress-agent:ingress-agent";
+    let cluster = Cluster::audited();
+    let overlay = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/overlays/namespaced");
+    cluster.kubectl(&["apply", "--kustomize", overlay]);
+    cluster.kubectl(&["create", "namespace", "other"]);
+    cluster.apply(NODE);
+    let shown = cluster.pair("default", "pair", "shop.test");
+    cluster.apply(&ingress_tls("shop", "shop.test", "red", "pair"));
+    // Told in an Event.
+    cluster.apply(&ingress("lost", "lost.test", "nowhere"));
+    cluster.pair("other", "pair", "other.test");
+    cluster.apply_in("other", &service("red", "10.2.0.11"));
+    cluster.apply_in("other", &ingress_tls("other", "other.test", "red", "pair"));
+
+    let may = |verb: &str, resource: &str, namespace: &str| {
+        let asked = [
+            "auth",
+            "can-i",
+            verb,
+            resource,
+            "--as",
+            USER,
+            "--namespace",
+            namespace,
+        ];
+        cluster.plane.kubectl(&asked).is_ok()
+    };
+    for (resource, verbs) in [
+        ("ingresses.networking.k8s.io", &["list", "watch"][..]),
+        ("ingresses.networking.k8s.io/status", &["patch"]),
+        ("services", &["list", "watch"]),
+        ("endpointslices.discovery.k8s.io", &["list", "watch"]),
+        ("secrets", &["get", "list", "watch"]),
+        ("events.events.k8s.io", &["create"]),
+    ] {
+        for verb in verbs {
+            assert!(may(verb, resource, "default"), "{verb} {resource}");
+            assert!(!may(verb, resource, "other"), "{verb} {resource}");
+        }
+    }
+
+    let api = cluster.plane.api();
+    let kubeconfig = cluster
+        .plane
+        .account_kubeconfig("ingress-agent", "ingress-agent", api);
+    let scope = [
+        "--watch-namespace",
+        "default",
+        "--namespace",
+        "ingress-agent",
+        "--node",
+        "node1",
+    ];
+    let agent = cluster.start_agent_as("agent", &kubeconfig.unwrap(), &scope);
+    agent
+        .wait_for_log("serving without XDP", 0, Duration::from_secs(30))
+        .unwrap();
+    cluster.eventually("its certificate", |cluster| cluster.shown("shop.test") == shown);
+    assert_eq!(cluster.get_tls("shop.test", "/").0, "200");
+    cluster.eventually("its address", |cluster| {
+        let path = "--output=jsonpath={.status.loadBalancer.ingress[*].ip}";
+        cluster.kubectl(&["get", "ingress", "shop", path]) == "10.2.0.1"
+    });
+    cluster.eventually("an Event", |cluster| {
+        cluster
+            .kubectl(&["get", "events", "--output=name"])
+            .contains("lost")
+    });
+    assert_eq!(cluster.get("other.test", "/").0, "404");
+    for ([_, resource, verb, namespace], code) in requests_of(&cluster, USER) {
+        assert_ne!(code, 403, "{verb} {resource} in {namespace}");
+        assert_ne!(namespace, "other", "{verb} {resource}");
     }
 }
 

@@ -285,6 +285,7 @@ fn member(number: u16, name: &str, addresses: &[&str]) -> Member {
             .map(|address| address.parse::<IpAddr>().unwrap())
             .collect(),
         state: MemberState::Active,
+        ready: true,
     }
 }
 

@@ -28,6 +28,7 @@ fn rendered(helm: &Helm, chart: &Path, values: &[&str]) -> BTreeMap<[String; 3],
     let mut command = helm.command(own.path());
     command.args(["template", "ingress-agent"]).arg(chart);
     command.args(["--namespace", "ingress-agent", "--include-crds"]);
+    command.args(["--set", "namespace=true"]);
     for value in values {
         command.args(["--set", value]);
     }
@@ -84,7 +85,9 @@ fn it_is_installed_changed_and_removed() {
         stdout(command.args(arguments).args(["--namespace", "ingress-agent"]))
     };
     let chart = folder().join("helm").display().to_string();
-    run(&["install", "ingress-agent", &chart, "--create-namespace"]);
+    let namespace = folder().join("base/namespace.yaml").display().to_string();
+    plane.kubectl(&["apply", "--filename", &namespace]).unwrap();
+    run(&["install", "ingress-agent", &chart]);
     let agent = || {
         plane.kubectl(&[
             "get",
@@ -115,10 +118,15 @@ fn values_reach_the_pods() {
         "tolerations[0].key=edge",
         "flags.drain-timeout=60s",
         "flags.source=kube",
+        "config.max-connections=2000000",
+        "config.no-publish=true",
         "namespace=false",
     ];
     let objects = rendered(&helm, &folder().join("helm"), &values);
     assert!(objects.keys().all(|[kind, ..]| kind != "Namespace"));
+    let map = ["ConfigMap", "ingress-agent", "ingress-agent"].map(str::to_owned);
+    let config = json!({"max-connections": "2000000", "no-publish": "true"});
+    assert_eq!(objects[&map]["data"], config);
     let pod = pod(&objects);
     let agent = &pod["containers"][0];
     assert_eq!(agent["image"], "registry.test/agent:1.2.3");

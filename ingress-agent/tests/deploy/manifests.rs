@@ -11,7 +11,7 @@ use xtask::control_plane::{Binaries, Place, Plane};
 use xtask::image::{ENTRYPOINT, NAME, TAG};
 use xtask::lab::Scratch;
 
-use crate::rendered::{KUSTOMIZATIONS, folder, kustomize, objects, pod};
+use crate::rendered::{KUSTOMIZATIONS, UNLOADING, folder, kustomize, objects, pod};
 
 fn pod_of(kustomization: &str) -> Value {
     pod(&objects(&kustomize(kustomization)))
@@ -35,7 +35,8 @@ fn every_overlay_is_known_here() {
     let here: BTreeSet<_> = overlays
         .map(|entry| format!("overlays/{}", entry.unwrap().file_name().to_str().unwrap()))
         .collect();
-    let known = KUSTOMIZATIONS.into_iter().filter(|name| *name != "base");
+    let known = KUSTOMIZATIONS.into_iter().chain([UNLOADING]);
+    let known = known.filter(|name| *name != "base");
     assert_eq!(here, known.map(str::to_owned).collect());
 }
 
@@ -158,6 +159,14 @@ fn each_overlay_does_what_its_name_says() {
     assert_eq!(bound("ClusterRoleBinding", "", "ingress-agent-objects"), 0);
     assert_eq!(bound("ClusterRoleBinding", "", "ingress-agent"), 1);
     assert_eq!(bound("RoleBinding", "default", "ingress-agent-objects"), 1);
+    // What it may do in a namespace stands in the base alone.
+    let named = |kind: &str, namespace: &str| [kind, namespace, "ingress-agent-objects"].map(str::to_owned);
+    let role = &namespaced[&named("Role", "default")]["rules"];
+    let base = objects(&kustomize("base"));
+    assert_eq!(*role, base[&named("ClusterRole", "")]["rules"]);
+    assert!(!namespaced.contains_key(&named("ClusterRole", "")));
+    let binding = &namespaced[&named("RoleBinding", "default")];
+    assert_eq!(binding["roleRef"]["kind"], "Role");
 }
 
 /// A name that is none would be ignored in silence.

@@ -7,13 +7,16 @@ use std::process::Command;
 use serde_json::{Value, json};
 use xtask::control_plane::Binaries;
 
-/// Every folder that is to be applied, below [`folder`].
+/// Every folder that runs agents, below [`folder`].
 pub(crate) const KUSTOMIZATIONS: [&str; 4] = [
     "base",
     "overlays/namespaced",
     "overlays/no-xdp",
     "overlays/takeover",
 ];
+
+/// What ends them.
+pub(crate) const UNLOADING: &str = "overlays/unload";
 
 /// `deploy/`.
 pub(crate) fn folder() -> PathBuf {

@@ -1,5 +1,6 @@
 //! Agents that find one another, their VIPs and their leader by a real API server.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -26,7 +27,12 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A lab whose three nodes are Nodes, with a class, and Services and Ingresses for its pods. No agent runs yet.
     pub(crate) fn start() -> Option<Self> {
-        let cluster = Self::bare(false, [])?;
+        Self::of(3)
+    }
+
+    /// The same with so many nodes.
+    pub(crate) fn of(nodes: u8) -> Option<Self> {
+        let cluster = Self::begin(nodes, false, [])?;
         cluster.apply(include_str!("../../../deploy/base/crd.yaml"));
         let wait = [
             "wait",
@@ -43,7 +49,15 @@ impl Cluster {
         audited: bool,
         images: impl IntoIterator<Item = (&'static str, Image)>,
     ) -> Option<Self> {
-        let lab = super::lab(3)?;
+        Self::begin(3, audited, images)
+    }
+
+    fn begin(
+        nodes: u8,
+        audited: bool,
+        images: impl IntoIterator<Item = (&'static str, Image)>,
+    ) -> Option<Self> {
+        let lab = super::lab(nodes)?;
         let binaries = Binaries::find_or_build(&mut |line| eprintln!("{line}")).unwrap();
         let network = lab.pod_network().clone();
         let address = ["address", "add", "10.2.0.254/24", "dev", "pods"];
@@ -53,7 +67,7 @@ impl Cluster {
             address: API.into(),
         };
         let plane = Plane::start(lab.scratch(), binaries, place, audited).unwrap();
-        let nodes = (1..=3).map(|number| Node {
+        let nodes = (1..=nodes).map(|number| Node {
             name: format!("node{number}"),
             addresses: node_addresses(number).into(),
             namespace: lab.node(number).unwrap().clone(),
@@ -104,6 +118,40 @@ impl Cluster {
             .env("NO_COLOR", "1");
         let agent = self.lab.scratch().start(&name, &mut command).unwrap();
         self.agents.push((number, agent));
+    }
+
+    /// What a node's agent says to a command of the program's: its exit code and its words.
+    pub(crate) fn ask(&self, number: u8, arguments: &[&str]) -> (i32, String) {
+        let mut command = self
+            .lab
+            .node(number)
+            .unwrap()
+            .command(env!("CARGO_BIN_EXE_ingress-agent"));
+        let run_dir = self.lab.directory().join("memory").join(format!("node{number}"));
+        let output = command
+            .args(arguments)
+            .arg("--run-dir")
+            .arg(run_dir)
+            .output()
+            .unwrap();
+        let words = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(words).unwrap())
+    }
+
+    /// What the nodes' Leases say of the membership in force there, by node; empty: none.
+    pub(crate) fn generations(&self) -> Vec<String> {
+        let path = "--output=jsonpath={range .items[*]}{.metadata.annotations.ingress-agent\\.dev/generation}{'\\n'}{end}";
+        let nodes = "--selector=ingress-agent.dev/lease=node";
+        let text = self.kubectl(&["get", "leases", "--namespace", "ingress", nodes, path]);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Whether these nodes, and no others, follow a membership, which is the same.
+    pub(crate) fn agree(&self, nodes: &[u8]) -> bool {
+        let generations = self.generations();
+        let following: BTreeSet<_> = generations.iter().filter(|text| !text.is_empty()).collect();
+        let is_one_of = |(number, text): (u8, &String)| nodes.contains(&number) != text.is_empty();
+        following.len() == 1 && (1..).zip(&generations).all(is_one_of) && generations.len() >= nodes.len()
     }
 
     /// Where a node's agent keeps what it knows.
@@ -227,15 +275,8 @@ fn an_ingress_gets_the_pool_s_addresses_and_the_node_s_own_where_there_is_no_poo
     for vip in [VIP_V4, VIP_V6] {
         cluster.eventually("an answer", |cluster| cluster.serves(vip));
     }
-    // All nodes follow the same membership.
-    let generations = |cluster: &Cluster| {
-        let path = "--output=jsonpath={.items[*].metadata.annotations.ingress-agent\\.dev/generation}";
-        let text = cluster.kubectl(&["get", "leases", "--namespace", "ingress", path]);
-        text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-    };
-    cluster.eventually("the same membership", |cluster| {
-        let generations = generations(cluster);
-        generations.len() == 3 && generations.iter().all(|one| Some(one) == generations.first())
+    cluster.eventually("all nodes follow the same membership", |cluster| {
+        cluster.agree(&[1, 2, 3])
     });
 
     // No pool: the nodes' own addresses, until there is one again.

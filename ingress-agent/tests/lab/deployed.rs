@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use rcgen::generate_simple_self_signed;
 use tempfile::TempDir;
 use xtask::image::{ENTRYPOINT, Program, unpack};
-use xtask::lab::{Traffic, VIP_V4, VIP_V6};
+use xtask::lab::{NIC, Traffic, VIP_V4, VIP_V6};
 use xtask::pod_runner::Image;
 
 use super::cluster::Cluster;
@@ -134,6 +134,21 @@ impl Deployed {
         names.split_whitespace().map(str::to_owned).collect()
     }
 
+    /// Whether a node's kernel has a program on the NIC, routes of ours, and pins.
+    fn is_held(&self, number: u8) -> [bool; 3] {
+        let lab = &self.cluster.lab;
+        let node = lab.node(number).unwrap();
+        let link = node.output("ip", &["link", "show", NIC]).unwrap();
+        let routes = ["route", "show", "table", "all", "proto", "116"];
+        let routes = node.output("ip", &routes).unwrap();
+        let pins = format!("bpf/node{number}/ingress");
+        [
+            link.contains("xdp"),
+            !routes.trim().is_empty(),
+            lab.directory().join(pins).exists(),
+        ]
+    }
+
     /// Waits until exactly the shop's so many Pods answer.
     fn answered_by(&self, count: usize) {
         self.cluster.eventually("answers of the shop's Pods", |cluster| {
@@ -206,6 +221,20 @@ fn a_rolling_update_of_the_agents_fails_no_request() {
     }
     let after = pods(cluster);
     assert!(before.is_disjoint(&after) && after.len() == 3, "{after:?}");
+}
+
+#[test]
+fn the_way_out_leaves_nothing_on_the_nodes() {
+    let Some(deployed) = Deployed::start(false) else {
+        return;
+    };
+    let cluster = &deployed.cluster;
+    assert!((1..=3).all(|number| deployed.is_held(number) == [true; 3]));
+    let way_out = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/overlays/unload");
+    cluster.kubectl(&["apply", "--kustomize", way_out]);
+    deployed.is_rolled("daemonset/ingress-agent", "ingress-agent");
+    assert!((1..=3).all(|number| deployed.is_held(number) == [false; 3]));
+    cluster.kubectl(&["delete", "--kustomize", way_out]);
 }
 
 /// As `deploy/base` names it.

@@ -12,6 +12,7 @@ mod crash;
 mod deployed;
 mod drain;
 mod flow;
+mod joining;
 mod maps;
 mod membership;
 mod outage;

@@ -35,7 +35,7 @@ fn metric(lab: &Lab, name: &str, label: &str) -> f64 {
         .sum()
 }
 
-/// Ready only when it serves, and alive from its first answer.
+/// OP-5: ready only when it serves, and alive from its first answer.
 fn start(lab: &Lab) -> Agent {
     let agent = lab.try_agent(1, &[]).unwrap();
     let mut seen = Vec::new();

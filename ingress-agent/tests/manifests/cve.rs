@@ -9,13 +9,14 @@
 //! | 2025-24514, 2025-1097, 2025-1098, 2025-15566, 2026-1580 | `auth-url`, `auth-tls-match-cn`, `mirror-*`, `auth-proxy-set-headers`, `auth-method` | `cve_2025_24514_auth_url` and the four after it |
 //! | #14664 | an alias passes the check of its name | `an_alias_is_checked_as_its_name` |
 //! | 2020-8553 | a namespace and a name joined by a hyphen | `cve_2020_8553_joined_names` |
-//! | 2025-24513 | a file by a Secret's name or key | `cve_2025_24513_secret_names` |
+//! | 2025-24513 | a file by a Secret's name or key | `cve_2025_24513_secret_names`, `cve_2025_24513_secret_keys` |
 //! | GHSA-4mr2-fg2p-w63c, 2026-24513 | authentication that fails open | `ghsa_4mr2_authentication_that_cannot_be_had` |
 //! | 2021-32783 | an ExternalName or an address that leads to the node itself | `cve_2021_32783_external_name`, `cve_2021_32783_endpoints` |
 //! | 2026-48020, GHSA-gm3x, #13227 | two views of one path | `cve_2026_48020_two_views_of_a_path`; `proxy/corpus.rs` |
 //! | 2025-1974, 2026-24514 | an admission webhook that runs what it judges | there is none: `check` is the same pure function that serves |
 
 use crate::folder::{annotated, ingress, services, within};
+use crate::tls::secret;
 use crate::world::World;
 
 /// A tenant of his own on the same host, who must never notice.
@@ -141,6 +142,7 @@ fn an_alias_is_checked_as_its_name() {
     assert_closed("limit-whitelist", "10.0.0.0/8");
 }
 
+/// K8-4.
 #[test]
 fn cve_2020_8553_joined_names() {
     let of = |namespace: &str, name: &str, host: &str| {
@@ -176,6 +178,32 @@ fn cve_2025_24513_secret_names() {
             "{name:?}"
         );
     }
+}
+
+/// K8-4: what a Secret has under the name of a file elsewhere is not read, and makes no file.
+#[test]
+fn cve_2025_24513_secret_keys() {
+    let off = "ingress-agent.dev/ssl-redirect: 'false'";
+    let tls = "ingressClassName: ours\n  tls: [{hosts: [a.test], secretName: pair}]";
+    let web = annotated("web", "a.test", &[("Prefix", "/", "s")], off).replace("ingressClassName: ours", tls)
+        + &services(&["s"]);
+    let whole = secret("pair", &["a.test"]);
+    let astray = whole
+        .replace("\"tls.crt\":", "\"../tls.crt\":")
+        .replace("\"tls.key\":", "\"../../../../tmp/tls.key\":");
+    assert!(astray.contains("../tls.crt") && astray.contains("/tmp/tls.key"));
+    let world = World::start(&(web.clone() + &astray));
+    world.assert_answers(&[("a.test", "/", "s")]);
+    assert!(crate::folder::site(&world.model).certificates.is_empty());
+    assert!(!world.report.findings.is_empty());
+    // Beside its own keys they do not matter.
+    let both = whole.replace(
+        "stringData: {",
+        "stringData: {\"../tls.crt\": other, \"/tmp/tls.key\": other, ",
+    );
+    let world = World::start(&(web + &both));
+    assert_eq!(crate::folder::site(&world.model).certificates.len(), 1);
+    assert!(world.report.findings.is_empty());
 }
 
 /// K8-5: whatever is wrong with what the annotation names, the pod hears nothing.
@@ -214,7 +242,7 @@ fn cve_2021_32783_external_name() {
     }
 }
 
-/// Whoever may write EndpointSlices does not reach the node's own services, nor our VIP.
+/// K8-6: whoever may write EndpointSlices does not reach the node's own services, nor our VIP.
 #[test]
 fn cve_2021_32783_endpoints() {
     for address in [

@@ -16,7 +16,7 @@ use crate::folder::{ingress, services, site, within};
 use crate::world::World;
 
 /// A Secret with a self-signed certificate for these names.
-fn secret(name: &str, hosts: &[&str]) -> String {
+pub(crate) fn secret(name: &str, hosts: &[&str]) -> String {
     let key = KeyPair::generate().unwrap();
     let hosts: Vec<_> = hosts.iter().map(|&host| host.to_owned()).collect();
     let certificate = CertificateParams::new(hosts).unwrap().self_signed(&key).unwrap();

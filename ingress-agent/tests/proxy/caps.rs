@@ -21,7 +21,7 @@ const NONE: Caps = Caps {
 
 fn bed(a: &Recorder, caps: Caps) -> Bed {
     let options = Options {
-        caps,
+        caps: caps.into(),
         ..Options::default()
     };
     Bed::with_options(site(&[("a.test", "/", &[a.address()])]), options)

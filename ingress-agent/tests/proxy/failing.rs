@@ -6,12 +6,13 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ingress_agent::model::policy::{Balance, Timeouts, UpstreamPolicy};
+use ingress_agent::model::policy::{Balance, Retry, Timeouts, UpstreamPolicy};
 use ingress_agent::model::{Action, Backend, EndpointState, Policies, Route, Site, VirtualHost};
 
 use socket2::{Domain, Socket, Type};
 
 use crate::bed::{Bed, site, under};
+use crate::health::POST;
 use crate::raw::Raw;
 use crate::recorder::{Answer, Recorder};
 
@@ -184,16 +185,17 @@ impl Silent {
             _waiting: waiting,
         }
     }
+
+    fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
 }
 
 /// All pods are replaced while a request waits for one of them: what it began with helps it no more.
 #[test]
 fn a_retry_goes_to_the_pods_that_there_are_now() {
     let gone = [(); 3].map(|()| Silent::start());
-    let addresses: Vec<_> = gone
-        .iter()
-        .map(|gone| gone.listener.local_addr().unwrap())
-        .collect();
+    let addresses = gone.each_ref().map(Silent::address);
     let timeouts = Timeouts {
         connect: Duration::from_millis(500),
         ..Timeouts::default()
@@ -221,6 +223,77 @@ fn a_retry_goes_to_the_pods_that_there_are_now() {
         bed.swap(under(site(&[("a.test", "/", &[came.address()])]), &policies));
         assert_eq!(client.reply().unwrap().text(), "came", "{method}");
     }
+}
+
+/// OP-9: a SYN that nobody answers. Of `proxy-connect-timeout`'s 5 s one is waited for, once.
+#[test]
+fn a_pod_that_answers_no_syn_costs_one_request_a_second() {
+    for request in ["GET / HTTP/1.1\r\nHost: a.test\r\n\r\n", POST] {
+        let (gone, a) = (Silent::start(), Recorder::start("a"));
+        let bed = Bed::start(site(&[("a.test", "/", &[gone.address(), a.address()])]));
+        let mut client = bed.connect();
+        let times = [(); 6].map(|()| {
+            let begin = Instant::now();
+            assert_eq!(client.send(request).reply().unwrap().text(), "a");
+            begin.elapsed()
+        });
+        let slow: Vec<_> = times.iter().filter(|time| time.as_millis() > 500).collect();
+        let second = Duration::from_millis(990)..Duration::from_secs(2);
+        assert!(slow.len() == 1 && second.contains(slow[0]), "{times:?}");
+        assert_eq!(a.take_requests().len(), times.len());
+    }
+}
+
+/// Where nobody else can be asked a pod has all the time that the route gives it.
+#[test]
+fn the_last_pod_has_the_whole_connect_timeout() {
+    let (gone, a) = ([(); 2].map(|()| Silent::start()), Recorder::start("a"));
+    let [one, other] = gone.each_ref().map(Silent::address);
+    let limit = Duration::from_millis(1500);
+    let with = |retry: Retry| {
+        policies(UpstreamPolicy {
+            timeouts: Timeouts {
+                connect: limit,
+                ..Timeouts::default()
+            },
+            retry,
+            ..UpstreamPolicy::default()
+        })
+    };
+    let asked = |pods: &[SocketAddr], policies: &Policies| {
+        let bed = Bed::start(under(site(&[("a.test", "/", pods)]), policies));
+        let mut client = bed.connect();
+        let begin = Instant::now();
+        let status = client.get("a.test", "/").status;
+        if status == 200 {
+            // The other one's turn was first.
+            let begin = Instant::now();
+            return (client.get("a.test", "/").status, begin.elapsed());
+        }
+        (status, begin.elapsed())
+    };
+    let slack = Duration::from_millis(800);
+    let (status, took) = asked(&[one], &with(Retry::default()));
+    assert!(
+        status == 504 && (limit..limit + slack).contains(&took),
+        "{status} {took:?}"
+    );
+    let (status, took) = asked(&[one, other], &with(Retry::default()));
+    let both = limit + Duration::from_secs(1);
+    assert!(
+        status == 504 && (both..both + slack).contains(&took),
+        "{status} {took:?}"
+    );
+    // `proxy-next-upstream` without `timeout`.
+    let once = Retry {
+        timeout: false,
+        ..Retry::default()
+    };
+    let (status, took) = asked(&[one, a.address()], &with(once));
+    assert!(
+        status == 504 && (limit..limit + slack).contains(&took),
+        "{status} {took:?}"
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::bed::{Bed, site, under};
 use crate::failing::{one_second, refusing};
 use crate::recorder::{Answer, Recorder};
 
-const POST: &str = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc";
+pub(crate) const POST: &str = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc";
 
 fn health(bed: &Bed, address: SocketAddr) -> EndpointHealth {
     let mut of_it = bed.proxy.endpoints();

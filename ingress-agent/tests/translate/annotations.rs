@@ -2,24 +2,10 @@
 
 use std::time::Duration;
 
+use ingress_agent::model::Policies;
 use ingress_agent::model::policy::{BodyLimit, UpstreamProtocol};
-use ingress_agent::model::{Host, Model, Policies};
 
-use crate::folder::{annotated, causes, ingress, model, routes, services, site, with_tls, within};
-
-fn policies<'a>(model: &'a Model, host: &str, path: &str) -> &'a Policies {
-    let host = if host == "*" {
-        Host::Any
-    } else {
-        Host::parse(host).unwrap()
-    };
-    let routes = &site(model).hosts.get(&host).unwrap().routes;
-    &routes
-        .iter()
-        .find(|route| route.matches.path.path() == path)
-        .unwrap()
-        .policies
-}
+use crate::folder::{annotated, causes, ingress, model, policies, routes, services, site, with_tls, within};
 
 const ROOT: &[(&str, &str, &str)] = &[("Prefix", "/", "s")];
 

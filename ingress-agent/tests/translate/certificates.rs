@@ -1,10 +1,12 @@
 //! Which certificate is shown for which name, and what is said about bad ones.
 
+use std::sync::Arc;
+
 use ingress_agent::model::Model;
 use ingress_agent::translate::{Controllers, Snapshot, Translator};
 use rcgen::{CertificateParams, KeyPair};
 
-use crate::folder::{BASE, causes, folder, ingress, model, read, services, site};
+use crate::folder::{BASE, causes, folder, ingress, model, policies, read, services, site, with_tls, within};
 
 fn issue(names: &[&str]) -> (String, String) {
     issue_until(names, 2999)
@@ -153,6 +155,36 @@ fn a_certificate_that_is_not_valid_yet_is_shown_and_told() {
     let (model, report) = model(&text);
     assert_eq!(shown(&model), ["a.test one"]);
     assert_eq!(causes(&report), ["Secret default/one: degraded tls-early"]);
+}
+
+/// OP-15: what is told of a certificate follows the clock, which may jump; what is served does not.
+#[test]
+fn a_clock_that_jumps_is_told_of_and_changes_nothing_that_is_served() {
+    const YEAR: i64 = 365 * 86_400;
+    let text = BASE.to_owned()
+        + &web("w", "a.test", "[{hosts: [a.test], secretName: one}]")
+        + &secret("one", &issue_between(&["a.test"], 2020, 2030))
+        + &s();
+    let mut snapshot = read(folder(&[("all.yaml", &text)]).path());
+    let autumn_of_2026 = 1_795_000_000;
+    let mut translator = Translator::default();
+    snapshot.time = autumn_of_2026;
+    let (first, _) = translator.translate(&snapshot);
+    for (jump, cause) in [
+        (10 * YEAR, Some("tls-expired")),
+        (-3_600, None),
+        (-10 * YEAR, Some("tls-early")),
+        (0, None),
+    ] {
+        snapshot.time = autumn_of_2026 + jump;
+        let (model, report) = translator.translate(&snapshot);
+        let expected = cause.map(|cause| format!("Secret default/one: degraded {cause}"));
+        assert_eq!(causes(&report), Vec::from_iter(expected), "{jump}");
+        for (now, before) in model.listeners.iter().zip(&first.listeners) {
+            assert!(Arc::ptr_eq(&now.site, &before.site), "{jump}");
+        }
+        assert_eq!(format!("{model:?}"), format!("{first:?}"), "{jump}");
+    }
 }
 
 #[test]
@@ -337,4 +369,25 @@ fn a_chain_in_wrong_order_is_told_with_what_to_change() {
         words.contains("place 2") && words.contains("sort the chain"),
         "{words}"
     );
+}
+
+/// Nobody else's rules are sent to https, or shown a certificate, by an Ingress that has no rule for the host.
+#[test]
+fn a_tls_entry_for_other_namespaces_rules_counts_for_nothing() {
+    let secret = secret("one", &issue(&["a.test"]));
+    let theirs = |namespace| {
+        let rule = ingress("older", "b.test", &[("Prefix", "/", "s")]);
+        let entry = with_tls(&rule, "a.test").replace("hosts: ", "secretName: one, hosts: ");
+        within(namespace, &(entry + &secret))
+    };
+    let rule = ingress("w", "a.test", &[("Prefix", "/", "s")]) + &s();
+    let (model, report) = model(&(rule.clone() + &theirs("evil") + &within("evil", &s())));
+    assert_eq!(shown(&model), [""; 0]);
+    assert_eq!(causes(&report), ["Ingress evil/older: degraded tls-host-foreign"]);
+    assert!(!policies(&model, "a.test", "/").https_redirect);
+
+    // One namespace may have its rules and its certificates apart.
+    let (model, report) = self::model(&(rule + &theirs("default")));
+    assert_eq!(shown(&model), ["a.test one"]);
+    assert_eq!(causes(&report), [""; 0]);
 }

@@ -185,6 +185,7 @@ fn what_no_slice_may_hold_is_left_out_and_told() {
     assert_eq!(causes(&report), expected);
 }
 
+/// K8-6.
 #[test]
 fn a_vip_is_never_called_as_an_endpoint() {
     let slices = slice(

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ingress_agent::model::{Action, Host, Listener, Model, Route, Site};
+use ingress_agent::model::{Action, Host, Listener, Model, Policies, Route, Site};
 use ingress_agent::source::file;
 use ingress_agent::translate::{Controllers, Report, Snapshot, Translator, translate};
 use tempfile::TempDir;
@@ -86,6 +86,21 @@ pub(crate) fn routes(site: &Site, host: &str) -> Option<Vec<String>> {
     };
     let routes = &site.hosts.get(&host)?.routes;
     Some(routes.iter().map(|route| describe(route)).collect())
+}
+
+/// The policies of a host's route, by its path.
+pub(crate) fn policies<'a>(model: &'a Model, host: &str, path: &str) -> &'a Policies {
+    let host = if host == "*" {
+        Host::Any
+    } else {
+        Host::parse(host).unwrap()
+    };
+    let routes = &site(model).hosts.get(&host).unwrap().routes;
+    &routes
+        .iter()
+        .find(|route| route.matches.path.path() == path)
+        .unwrap()
+        .policies
 }
 
 pub(crate) fn describe(route: &Route) -> String {

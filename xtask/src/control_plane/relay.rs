@@ -1,17 +1,17 @@
 //! A byte-level relay in front of the API server, for what a network does to connections.
 //!
 //! In: where to pass bytes to, and what to do with the connections. Out: an address to connect to. It reads none of
-//! the bytes, and may pass the server's late; of connections without TLS it can refuse every request.
+//! the bytes; of connections without TLS it can refuse requests.
 
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::pin::pin;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener as Listener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -35,10 +35,17 @@ struct Line {
     silent: bool,
     /// How often all connections were closed.
     cuts: u64,
-    /// What every request is answered with.
-    refusal: Option<&'static str>,
-    /// How late the server's bytes are passed.
+    /// What requests are answered with.
+    refusal: Option<Refusal>,
+    /// How long answers are under way.
     latency: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    status: &'static str,
+    /// Of the requests that have this text in their head.
+    of: &'static str,
 }
 
 impl Relay {
@@ -93,15 +100,23 @@ impl Relay {
         self.line.send_modify(|line| line.silent = false);
     }
 
-    /// From now on every byte of the server's comes so late: answers, events and handshakes.
-    pub fn delay(&self, latency: Duration) {
-        self.line.send_modify(|line| line.latency = latency);
-    }
-
     /// Closes all connections; on new ones every request is answered by a status: `429 Too Many Requests`.
     pub fn refuse(&self, status: &'static str) {
+        self.refuse_with("", status);
+    }
+
+    /// The same for requests that have a text in their head; the others are passed.
+    pub fn refuse_with(&self, text: &'static str, status: &'static str) {
         self.line.send_modify(|line| {
-            line.refusal = Some(status);
+            line.refusal = Some(Refusal { status, of: text });
+            line.cuts += 1;
+        });
+    }
+
+    /// Closes all connections; of new ones what the server sends comes later by so much.
+    pub fn slow(&self, latency: Duration) {
+        self.line.send_modify(|line| {
+            line.latency = latency;
             line.cuts += 1;
         });
     }
@@ -139,28 +154,25 @@ async fn relay(listener: TcpListener, to: SocketAddr, line: watch::Receiver<Line
 }
 
 /// One connection; closed when this returns.
-async fn pass(mut client: TcpStream, to: SocketAddr, mut line: watch::Receiver<Line>) {
+async fn pass(client: TcpStream, to: SocketAddr, mut line: watch::Receiver<Line>) {
     let Line {
         silent,
         cuts,
         refusal,
-        latency: _,
+        latency,
     } = *line.borrow_and_update();
     if silent {
         pending::<()>().await;
     }
-    if let Some(status) = refusal {
-        // A client that does not wait for the answer has none.
-        return refuse(client, status).await.unwrap_or_default();
-    }
-    let Ok(mut server) = TcpStream::connect(to).await else {
+    let Ok(server) = TcpStream::connect(to).await else {
         return;
     };
-    let lately = line.clone();
+    // Its ends stay open in a silence.
+    let mut exchanged = pin!(exchange(client, server, refusal, latency));
     let disturbed = line.wait_for(|line| line.silent || line.cuts > cuts);
     let is_silent = tokio::select! {
         // How a connection ends is its ends' business.
-        _ = copy(&mut client, &mut server, lately) => false,
+        _ = &mut exchanged => false,
         line = disturbed => line.is_ok_and(|line| line.silent),
     };
     if is_silent {
@@ -169,55 +181,82 @@ async fn pass(mut client: TcpStream, to: SocketAddr, mut line: watch::Receiver<L
     }
 }
 
-/// Passes bytes both ways until both ends have said all.
-async fn copy(client: &mut TcpStream, server: &mut TcpStream, line: watch::Receiver<Line>) -> io::Result<()> {
-    let (mut asks, answered) = client.split();
-    let (answers, mut asked) = server.split();
-    let forth = async {
-        tokio::io::copy(&mut asks, &mut asked).await?;
-        asked.shutdown().await
+/// Passes bytes in both directions until the server's are over or a request is refused.
+async fn exchange(
+    client: TcpStream,
+    server: TcpStream,
+    refusal: Option<Refusal>,
+    latency: Duration,
+) -> io::Result<()> {
+    let (asks, mut hears) = client.into_split();
+    let (answers, takes) = server.into_split();
+    let status = {
+        let mut answered = pin!(later(answers, &mut hears, latency));
+        tokio::select! {
+            refused = ask(asks, takes, refusal) => match refused? {
+                Some(status) => status,
+                None => return answered.await,
+            },
+            answered = &mut answered => return answered,
+        }
     };
-    tokio::try_join!(forth, copy_late(answers, answered, line)).map(drop)
+    let answer =
+        format!("HTTP/1.1 {status}\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    hears.write_all(answer.as_bytes()).await?;
+    hears.shutdown().await
 }
 
-/// Passes what the server says, each byte as late as the line was when it came.
-async fn copy_late(
-    mut from: ReadHalf<'_>,
-    mut to: WriteHalf<'_>,
-    line: watch::Receiver<Line>,
+/// Passes what a client asks, up to what is refused: with which status.
+async fn ask(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    refusal: Option<Refusal>,
+) -> io::Result<Option<&'static str>> {
+    let mut bytes = vec![0; 64 * 1024];
+    loop {
+        let count = from.read(&mut bytes).await?;
+        if count == 0 {
+            to.shutdown().await?;
+            return Ok(None);
+        }
+        let chunk = bytes.get(..count).unwrap_or_default();
+        // Each request is taken for the bytes that come at once.
+        let head = String::from_utf8_lossy(chunk);
+        if let Some(refusal) = refusal.filter(|refusal| head.contains(refusal.of)) {
+            return Ok(Some(refusal.status));
+        }
+        to.write_all(chunk).await?;
+    }
+}
+
+/// Passes bytes, each of them later by so much.
+async fn later(
+    mut from: impl AsyncRead + Unpin,
+    to: &mut (impl AsyncWrite + Unpin),
+    latency: Duration,
 ) -> io::Result<()> {
-    let (sender, mut pieces) = mpsc::unbounded_channel();
+    if latency.is_zero() {
+        tokio::io::copy(&mut from, to).await?;
+        return to.shutdown().await;
+    }
+    let (sender, mut queue) = mpsc::unbounded_channel();
     let read = async move {
         loop {
-            let mut piece = vec![0; 16 * 1024];
-            let length = from.read(&mut piece).await?;
-            if length == 0 {
-                return Ok(());
+            let mut bytes = vec![0; 64 * 1024];
+            let count = from.read(&mut bytes).await?;
+            bytes.truncate(count);
+            // The other half may have ended.
+            if count == 0 || sender.send((Instant::now() + latency, bytes)).is_err() {
+                return io::Result::Ok(());
             }
-            piece.truncate(length);
-            let due = Instant::now() + line.borrow().latency;
-            // Whoever reads ends only with this.
-            sender.send((due, piece)).ok();
         }
     };
     let write = async {
-        while let Some((due, piece)) = pieces.recv().await {
-            sleep_until(due).await;
-            to.write_all(&piece).await?;
+        while let Some((at, bytes)) = queue.recv().await {
+            sleep_until(at).await;
+            to.write_all(&bytes).await?;
         }
         to.shutdown().await
     };
     tokio::try_join!(read, write).map(drop)
-}
-
-/// Answers one request, which is taken for the first bytes that come.
-async fn refuse(mut client: TcpStream, status: &str) -> io::Result<()> {
-    let mut request = vec![0; 64 * 1024];
-    if client.read(&mut request).await? == 0 {
-        return Ok(());
-    }
-    let answer =
-        format!("HTTP/1.1 {status}\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-    client.write_all(answer.as_bytes()).await?;
-    client.shutdown().await
 }

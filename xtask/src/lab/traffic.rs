@@ -17,6 +17,8 @@ pub struct Sent {
     pub sent: u32,
     /// Those not answered by 200.
     pub failed: u32,
+    /// Those whose connection took a second or more: a packet of its handshake was lost.
+    pub late: u32,
     /// What curl said of the last failure.
     pub last_failure: Option<String>,
 }
@@ -84,7 +86,7 @@ fn batch(client: &Namespace, arguments: &[String], url: &str, sent: &mut Sent) -
             "--output",
             "/dev/null",
             "--write-out",
-            "%{http_code}\\n",
+            "%{http_code} %{time_connect}\\n",
             url,
         ])
         .output()
@@ -93,8 +95,10 @@ fn batch(client: &Namespace, arguments: &[String], url: &str, sent: &mut Sent) -
     if codes.lines().count() == 0 {
         bail!("curl {url}: {}", String::from_utf8_lossy(&output.stderr));
     }
-    for code in codes.lines() {
+    for line in codes.lines() {
+        let (code, connected) = line.split_once(' ').unwrap_or((line, ""));
         sent.sent += 1;
+        sent.late += u32::from(connected.parse().is_ok_and(|seconds: f64| seconds >= 1.0));
         if code != "200" {
             sent.failed += 1;
             let said = String::from_utf8_lossy(&output.stderr);

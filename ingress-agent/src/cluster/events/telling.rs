@@ -154,7 +154,7 @@ pub(super) fn tellings<'a>(findings: &'a [Finding]) -> impl Iterator<Item = Tell
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
@@ -174,6 +174,11 @@ mod tests {
                 .so("nothing")
                 .change("it"),
         }
+    }
+
+    /// Something that is said in a namespace's Event.
+    pub(in crate::cluster::events) fn telling(found: &str) -> Telling {
+        Telling::of(&finding(found))
     }
 
     #[test]

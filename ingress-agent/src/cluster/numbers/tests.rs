@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::digest::node::NUMBER_REST;
 
 fn number(number: u16) -> NonZeroU16 {
     NonZeroU16::new(number).unwrap()
@@ -31,14 +32,14 @@ fn pairs(all: &[(&str, u16)]) -> Vec<(String, u16)> {
 
 /// Hands the record from one leader to the next.
 fn next_leader(last: &Numbers, second: u64) -> Numbers {
-    let mut next = Numbers::default();
+    let mut next = Numbers::new(NUMBER_REST);
     next.adopt(Some(&last.record(at(second))), at(second));
     next
 }
 
 #[test]
 fn everybody_is_given_a_number_and_keeps_it() {
-    let mut numbers = Numbers::default();
+    let mut numbers = Numbers::new(NUMBER_REST);
     assert_eq!(
         given(&mut numbers, &[("a", 0), ("b", 0), ("c", 2)], 0),
         pairs(&[("a", 1), ("b", 3)])
@@ -52,14 +53,14 @@ fn everybody_is_given_a_number_and_keeps_it() {
     let mut next = next_leader(&numbers, 5);
     assert_eq!(given(&mut next, &[("a", 1), ("b", 3), ("c", 2)], 5), []);
     // Without a record too: the Leases say it.
-    let mut next = Numbers::default();
+    let mut next = Numbers::new(NUMBER_REST);
     next.adopt(None, at(5));
     assert_eq!(given(&mut next, &[("a", 1), ("b", 3), ("c", 2)], 5), []);
 }
 
 #[test]
 fn a_number_rests_for_ten_minutes_over_leaders_too() {
-    let mut numbers = Numbers::default();
+    let mut numbers = Numbers::new(NUMBER_REST);
     given(&mut numbers, &[("a", 1), ("b", 2)], 0);
     // Node a's Lease is deleted.
     assert_eq!(given(&mut numbers, &[("b", 2)], 100), []);
@@ -76,7 +77,7 @@ fn a_number_rests_for_ten_minutes_over_leaders_too() {
 
 #[test]
 fn a_node_that_returns_is_given_what_it_had() {
-    let mut numbers = Numbers::default();
+    let mut numbers = Numbers::new(NUMBER_REST);
     given(&mut numbers, &[("a", 1), ("b", 2)], 0);
     given(&mut numbers, &[("a", 1)], 1);
     let mut numbers = next_leader(&numbers, 100);
@@ -96,7 +97,7 @@ fn a_node_that_returns_is_given_what_it_had() {
 /// Deleted while nobody led.
 #[test]
 fn a_number_that_was_in_use_under_the_last_leader_rests() {
-    let mut numbers = Numbers::default();
+    let mut numbers = Numbers::new(NUMBER_REST);
     given(&mut numbers, &[("a", 1), ("b", 2)], 0);
     let mut numbers = next_leader(&numbers, 10);
     assert_eq!(given(&mut numbers, &[("b", 2), ("c", 0)], 10), pairs(&[("c", 3)]));
@@ -108,7 +109,7 @@ fn a_number_that_was_in_use_under_the_last_leader_rests() {
 
 #[test]
 fn numbers_that_were_edited_by_hand_are_mended() {
-    let mut numbers = Numbers::default();
+    let mut numbers = Numbers::new(NUMBER_REST);
     given(&mut numbers, &[("a", 1), ("b", 2), ("c", 3)], 0);
     // Another's: it stays the other's.
     assert_eq!(
@@ -132,13 +133,13 @@ fn numbers_that_were_edited_by_hand_are_mended() {
         pairs(&[("c", 3)])
     );
     // To a leader that does not know whose it was, it is the first one's by name.
-    let mut next = Numbers::default();
+    let mut next = Numbers::new(NUMBER_REST);
     assert_eq!(given(&mut next, &[("b", 2), ("a", 2)], 4), pairs(&[("b", 1)]));
 }
 
 #[test]
 fn when_all_are_taken_nobody_is_harmed() {
-    let mut numbers = Numbers::default();
+    let mut numbers = Numbers::new(NUMBER_REST);
     let mut all: BTreeMap<Arc<str>, _> = (1..=MAX_NUMBER)
         .map(|n| (Arc::from(format!("n{n}")), Some(number(n))))
         .collect();
@@ -157,7 +158,7 @@ fn a_record_that_was_edited_by_hand_harms_nothing() {
         r#"{"used":"7-1,x,-,0-99999,1-65535","resting":{}}"#,
         r#"{"used":"","resting":{"5000":[null,18446744073709551615]}}"#,
     ] {
-        let mut numbers = Numbers::default();
+        let mut numbers = Numbers::new(NUMBER_REST);
         numbers.adopt(Some(text), at(0));
         assert_eq!(given(&mut numbers, &[("a", 7)], 0), [], "{text}");
     }
@@ -173,7 +174,7 @@ proptest! {
         let names = ["a", "b", "c", "d", "e", "f"];
         let mut present: BTreeMap<Arc<str>, Option<NonZeroU16>> = BTreeMap::new();
         let mut last: BTreeMap<NonZeroU16, (Arc<str>, u64)> = BTreeMap::new();
-        let mut numbers = Numbers::default();
+        let mut numbers = Numbers::new(NUMBER_REST);
         let mut second = 0;
         for (node, edit, pause, changes) in steps {
             let node: Arc<str> = Arc::from(names[node]);

@@ -1,8 +1,9 @@
-//! The leader's hand: numbers into Leases, and Leases away that ended ten minutes ago.
+//! The leader's hand: numbers into Leases, and Leases away that ended long ago.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::pending;
 use std::num::NonZeroU16;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::{Given, Numbers};
-use crate::backoff::patiently;
+use crate::backoff::paced;
 use crate::cluster::leader::Leadership;
 use crate::cluster::lease::Judge;
 use crate::cluster::request::{Patience, RequestError};
@@ -24,8 +25,6 @@ use crate::cluster::trouble::Trouble;
 use crate::cluster::{clock, watching};
 use crate::digest::lease::{Beat, LABEL, digest, number_annotation};
 
-/// A Lease that ended is deleted after this.
-const GONE: Duration = Duration::from_secs(600);
 /// How long a request may take at first.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Until a write that failed is tried again.
@@ -33,28 +32,27 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// How often it is looked for Leases that have ended.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// Writes whenever this process leads, for ever. `own`: the name of its node's Lease.
+/// Writes whenever this process leads, for ever. `own`: the name of its node's Lease; `gone`: after what a Lease that
+/// ended is deleted.
 pub(in crate::cluster) async fn lead(
     api: Api<Lease>,
     own: String,
+    gone: Duration,
     numbers: Arc<Mutex<Numbers>>,
     mut leadership: Leadership,
-) {
+) -> Infallible {
     loop {
-        leadership.is_won().await;
         let writer = Writer {
             api: api.clone(),
             numbers: Arc::clone(&numbers),
             leadership: leadership.clone(),
             leases: BTreeMap::new(),
+            gone,
             judge: Judge::new(&own),
             patience: Patience::new(ANSWER),
             trouble: Trouble::new("reading the nodes' Leases and giving them numbers"),
         };
-        tokio::select! {
-            () = writer.write() => return,
-            () = leadership.is_lost() => {}
-        }
+        leadership.for_a_term(writer.write()).await;
     }
 }
 
@@ -63,6 +61,7 @@ struct Writer {
     numbers: Arc<Mutex<Numbers>>,
     leadership: Leadership,
     leases: BTreeMap<String, Known>,
+    gone: Duration,
     judge: Judge,
     patience: Patience,
     trouble: Trouble,
@@ -77,10 +76,10 @@ struct Known {
 }
 
 impl Writer {
-    async fn write(mut self) {
+    async fn write(mut self) -> Infallible {
         let (key, value) = LABEL;
         let config = watching::config().labels(&format!("{key}={value}"));
-        let mut events = pin!(patiently(watcher::watcher(self.api.clone(), config), || None));
+        let mut events = paced(watcher::watcher(self.api.clone(), config));
         let mut listed: Option<BTreeMap<String, Known>> = None;
         let mut is_listed = false;
         let mut pause = LOOK;
@@ -88,7 +87,10 @@ impl Writer {
             tokio::select! {
                 event = events.next() => match event {
                     Some(Ok(event)) => {
-                        self.trouble.over();
+                        // A list that begins has no answer yet.
+                        if !matches!(event, Event::Init) {
+                            self.trouble.over();
+                        }
                         match event {
                             Event::Init => listed = Some(BTreeMap::new()),
                             Event::InitApply(lease) => {
@@ -112,7 +114,8 @@ impl Writer {
                         }
                     }
                     Some(Err(error)) => self.trouble.tell(&error),
-                    None => return,
+                    // A watch does not end.
+                    None => return pending().await,
                 },
                 () = sleep(pause) => {}
             }
@@ -157,7 +160,11 @@ impl Writer {
         for given in given {
             self.give(given).await?;
         }
-        let over = |name: &&String| self.judge.over_for(name, now).is_some_and(|over| over >= GONE);
+        let over = |name: &&String| {
+            self.judge
+                .over_for(name, now)
+                .is_some_and(|over| over >= self.gone)
+        };
         let gone: Vec<_> = self.leases.keys().filter(over).cloned().collect();
         for name in gone {
             self.delete(&name).await?;
@@ -219,7 +226,7 @@ impl Writer {
         });
         match self.patience.answer(self.api.delete(name, &as_seen)).await {
             Ok(_) => {
-                info!(node = %known.node, "its Lease ended ten minutes ago: the node is no member any more");
+                info!(node = %known.node, "its Lease ended {:?} ago: the node is no member any more", self.gone);
                 Ok(())
             }
             Err(RequestError::Outdated) => Ok(()),

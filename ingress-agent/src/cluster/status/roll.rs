@@ -57,8 +57,8 @@ pub(super) struct Roll {
     ours: Ours,
     /// What is to be looked at.
     stale: BTreeSet<IngressKey>,
-    /// Being written; the answer, or the watch, says how it ended.
-    under_way: BTreeSet<IngressKey>,
+    /// Being written, over these versions; the answer, or the watch, says how it ended.
+    under_way: HashMap<IngressKey, String>,
 }
 
 /// What is to be written.
@@ -101,10 +101,11 @@ impl Roll {
 
     /// A write ended: the Ingress as it is now, or `None` where that failed and is to be tried again.
     pub(super) fn wrote(&mut self, key: IngressKey, now: Option<Seen>) {
-        self.under_way.remove(&key);
+        let over = self.under_way.remove(&key);
+        let seen = self.seen.get(&key).map(|seen| &seen.version);
         match now {
-            // The watch may have told something later already; it then does so again.
-            Some(seen) if self.seen.contains_key(&key) => self.see(key, seen),
+            Some(now) if seen.is_some() && seen == over.as_ref() => self.see(key, now),
+            // The watch has told of this write already, or of a later one.
             Some(_) | None => _ = self.stale.insert(key),
         }
     }
@@ -115,7 +116,7 @@ impl Roll {
             let key = self
                 .stale
                 .iter()
-                .find(|key| !self.under_way.contains(*key))
+                .find(|key| !self.under_way.contains_key(*key))
                 .cloned()?;
             self.stale.remove(&key);
             let Some(seen) = self.seen.get(&key) else {
@@ -132,7 +133,7 @@ impl Roll {
                 continue;
             }
             self.ours.written.extend(wanted);
-            self.under_way.insert(key.clone());
+            self.under_way.insert(key.clone(), seen.version.clone());
             return Some(Write {
                 version: seen.version.clone(),
                 key,

@@ -42,6 +42,15 @@ fn what_is_written_is_read() {
     assert_eq!((member.number.get(), &*member.name), (7, "a.example"));
 }
 
+#[test]
+fn a_node_is_ready_where_a_membership_is_in_force() {
+    assert!(digest(good(), None).member().unwrap().member.ready);
+    let mut starting = good();
+    let annotations = starting.metadata.annotations.as_mut().unwrap();
+    annotations.insert(GENERATION.to_owned(), String::new());
+    assert!(!digest(starting, None).member().unwrap().member.ready);
+}
+
 /// As the page shows it: other versions and people read it too.
 #[test]
 fn the_annotations_as_they_stand_there() {

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Whose head a field stands in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Side {
     /// The client's request.
     Request,
@@ -19,35 +20,57 @@ pub enum Side {
 
 /// Which fields are captured. Empty unless a format asks for some: then nothing is.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Captures(Vec<(Side, HeaderName)>);
+pub struct Captures {
+    fields: Vec<(Side, HeaderName)>,
+    /// The hash of the fields: by it an event says which fields its values are of.
+    mark: u64,
+}
 
 impl Captures {
     /// Adds a field unless it is there; its place.
     pub fn add(&mut self, side: Side, name: HeaderName) -> usize {
         let wanted = (side, name);
-        self.0
-            .iter()
-            .position(|known| *known == wanted)
-            .unwrap_or_else(|| {
-                self.0.push(wanted);
-                self.0.len() - 1
-            })
+        let place = self.fields.iter().position(|known| *known == wanted);
+        place.unwrap_or_else(|| {
+            self.fields.push(wanted);
+            let mut hasher = DefaultHasher::new();
+            self.fields.hash(&mut hasher);
+            self.mark = hasher.finish();
+            self.fields.len() - 1
+        })
     }
 
     /// How many fields there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.fields.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty()
+    }
+
+    /// By what an event's values begin, so that it is known which fields they are of.
+    pub fn mark(&self) -> String {
+        format!("{:x}", self.mark)
+    }
+
+    /// The value at a place, of what an event tells; `None`: the field was absent, or the event's request began when
+    /// other fields were captured.
+    pub fn value<'a>(&self, told: &'a str, place: usize) -> Option<&'a str> {
+        let mut lines = told.split('\n');
+        let is_own = lines.next()? == self.mark();
+        lines.nth(place).filter(|_| is_own)?.strip_prefix('=')
     }
 }
 
 /// The captured values of one request. Without captures it allocates nothing.
 #[derive(Debug, Default)]
-pub(super) struct Captured(Vec<Option<HeaderValue>>);
+pub(super) struct Captured {
+    values: Vec<Option<HeaderValue>>,
+    /// Of the captures that they are of.
+    mark: u64,
+}
 
 impl Captured {
     /// Takes what `captures` names from a head.
@@ -55,8 +78,12 @@ impl Captured {
         if captures.is_empty() {
             return;
         }
-        self.0.resize(captures.len(), None);
-        for (slot, (of, name)) in self.0.iter_mut().zip(&captures.0) {
+        if self.mark != captures.mark {
+            self.values.clear();
+            self.mark = captures.mark;
+        }
+        self.values.resize(captures.len(), None);
+        for (slot, (of, name)) in self.values.iter_mut().zip(&captures.fields) {
             if *of == side {
                 *slot = joined(name, headers);
             }
@@ -65,15 +92,16 @@ impl Captured {
 
     /// In words; `None`: nothing was to be captured.
     pub(super) fn words(&self) -> Option<tracing::field::DisplayValue<&Self>> {
-        (!self.0.is_empty()).then(|| tracing::field::display(self))
+        (!self.values.is_empty()).then(|| tracing::field::display(self))
     }
 }
 
-/// One line for each: nothing where the field is absent, else `=` and its value, in which no line can end
-/// (RFC 9110 section 5.5; `HeaderValue` holds no CR, LF or NUL).
+/// A line that says of which captures, then one for each: nothing where the field is absent, else `=` and its value,
+/// in which no line can end (RFC 9110 section 5.5; `HeaderValue` holds no CR, LF or NUL).
 impl fmt::Display for Captured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for value in &self.0 {
+        writeln!(f, "{:x}", self.mark)?;
+        for value in &self.values {
             if let Some(value) = value {
                 write!(f, "={}", String::from_utf8_lossy(value.as_bytes()))?;
             }
@@ -119,10 +147,22 @@ mod tests {
         headers.append(COOKIE, HeaderValue::from_static("c=d"));
         let mut captured = Captured::default();
         captured.take(&captures, Side::Request, &headers);
+        let told = captured.words().unwrap().to_string();
+        let values = [0, 1, 2, 3].map(|place| captures.value(&told, place));
+        assert_eq!(values, [Some("1, \u{fffd}"), None, Some("a=b; c=d"), None]);
+
+        // Another format, from the middle of a request on: no value stands in another's place.
+        let mut others = Captures::default();
+        others.add(Side::Sent, COOKIE);
+        others.add(Side::Request, name.clone());
+        assert_eq!(others.value(&told, 0), None);
+        captured.take(&others, Side::Sent, &headers);
+        let told = captured.words().unwrap().to_string();
         assert_eq!(
-            captured.words().unwrap().to_string(),
-            "=1, \u{fffd}\n\n=a=b; c=d\n"
+            [0, 1].map(|place| others.value(&told, place)),
+            [Some("a=b; c=d"), None]
         );
+        assert_eq!(captures.value(&told, 0), None);
         let mut none = Captured::default();
         none.take(&Captures::default(), Side::Request, &headers);
         assert!(none.words().is_none());

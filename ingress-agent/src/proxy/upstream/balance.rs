@@ -78,6 +78,12 @@ impl Balancer {
         })
     }
 
+    /// Whether [`Balancer::pick`] has an endpoint in use that the request was not tried on.
+    pub(super) fn has_another(upstream: &Upstream, tried: &Tried) -> bool {
+        let mut all = upstream.ready.iter().chain(&upstream.draining);
+        all.any(|endpoint| !endpoint.state().is_ejected() && !tried.contains(endpoint))
+    }
+
     fn choose<'a>(
         &self,
         cursor: u64,

@@ -1,11 +1,17 @@
 //! How a connection to a pod comes about: TCP, and TLS where the route asks for it.
+//!
+//! `proxy-connect-timeout`, 5 s unless set, limits all of it, as users of ingress-nginx know it. A pod whose machine or
+//! network has gone answers no SYN, and to wait that long for it helps nobody who could ask another pod: so while there
+//! is another one, TCP has [`UNANSWERED`] only, and the last one has all of the limit. Nothing was sent, so that
+//! the next try is free also for a POST. One connection at a time rather than a race of two, as RFC 8305 has it: a pod
+//! that was passed over is out of use until a probe reaches it, so that only the requests that find it out wait.
 
 mod tls;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustls::ClientConfig;
@@ -20,6 +26,9 @@ use crate::proxy::count::Cause;
 
 pub(in crate::proxy) use self::tls::client_config;
 
+/// How long a pod may leave a SYN unanswered while there is another: as long as a probe may, and as Linux waits until it
+/// sends another SYN (RFC 6298 section 2).
+pub(super) const UNANSWERED: Duration = Duration::from_secs(1);
 /// RFC 9438 and RFC 5681; the second may be chosen without privilege.
 const NEAR: [&[u8]; 2] = [b"cubic", b"reno"];
 
@@ -65,32 +74,36 @@ impl ConnectError {
     }
 }
 
-/// Connects to a pod, within `limit` for all of it.
+/// Connects to a pod, within `limit` for all of it and within `patience` for TCP.
 pub(super) async fn connect(
     tls: &Arc<ClientConfig>,
     target: &Target,
     limit: Duration,
+    patience: Duration,
 ) -> Result<Box<Connection>, ConnectError> {
     let address = target.address;
-    let open = async {
-        let stream = TcpStream::connect(address).await.and_then(|stream| {
-            stream.set_nodelay(true)?;
-            set_congestion_control(&stream);
-            Ok(stream)
-        });
-        let stream = stream.map_err(|source| ConnectError::Connect { address, source })?;
-        let Some(name) = target.server_name() else {
-            return Ok(Stream::Plain(stream));
-        };
-        // A handshake's future is large, and most connections need none.
-        let stream = Box::pin(TlsConnector::from(Arc::clone(tls)).connect(name, stream)).await;
-        let stream = stream.map_err(|source| ConnectError::Tls { address, source })?;
-        Ok(Stream::Layered(Box::new(stream)))
+    let begin = Instant::now();
+    let reached = timeout(limit.min(patience), TcpStream::connect(address)).await;
+    let reached = reached.map_err(|_| ConnectError::Timeout {
+        address,
+        limit: limit.min(patience),
+    })?;
+    let stream = reached.and_then(|stream| {
+        stream.set_nodelay(true)?;
+        set_congestion_control(&stream);
+        Ok(stream)
+    });
+    let stream = stream.map_err(|source| ConnectError::Connect { address, source })?;
+    let Some(name) = target.server_name() else {
+        return Ok(Connection::new(Stream::Plain(stream), limit));
     };
-    let stream = timeout(limit, open)
+    // A handshake's future is large, and most connections need none.
+    let handshake = Box::pin(TlsConnector::from(Arc::clone(tls)).connect(name, stream));
+    let stream = timeout(limit.saturating_sub(begin.elapsed()), handshake)
         .await
-        .map_err(|_| ConnectError::Timeout { address, limit })??;
-    Ok(Connection::new(stream, limit))
+        .map_err(|_| ConnectError::Timeout { address, limit })?
+        .map_err(|source| ConnectError::Tls { address, source })?;
+    Ok(Connection::new(Stream::Layered(Box::new(stream)), limit))
 }
 
 /// Pods are near: a window that losses steer serves as well there as one that is paced by timers, as BBR's is,

@@ -4,13 +4,13 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::Response;
 
 use super::answers::Seen;
-use super::balance::Tried;
-use super::connect::{ConnectError, connect};
+use super::balance::{Balancer, Tried};
+use super::connect::{ConnectError, UNANSWERED, connect};
 use super::endpoint::Endpoint;
 use super::health::HealthState;
 use super::http1::{AskError, Connection, Outgoing, RequestHead, Sending};
@@ -58,11 +58,19 @@ pub(in crate::proxy) async fn exchange(
     loop {
         tried.add(endpoint);
         record.tries.begin(endpoint.target.address, began);
+        let patience = || {
+            let newest = targets.newest.get();
+            let now = newest.as_deref().unwrap_or(targets);
+            let is_followed = tries.allow(Failure::ConnectTimeout, Instant::now() + UNANSWERED)
+                && Balancer::has_another(now, &tried);
+            if is_followed { UNANSWERED } else { Duration::MAX }
+        };
         let attempt = Attempt {
             client,
             endpoint,
             head,
             timeouts: &policy.timeouts,
+            patience: &patience,
             upload: upload.map(|upload| &**upload),
             began,
             seen: endpoint.answers().seen(),
@@ -127,6 +135,8 @@ struct Attempt<'a> {
     endpoint: &'a Arc<Endpoint>,
     head: &'a RequestHead,
     timeouts: &'a Timeouts,
+    /// How long the endpoint may leave us without an answer to a SYN.
+    patience: &'a dyn Fn() -> Duration,
     upload: Option<&'a Upload>,
     began: Instant,
     /// What the endpoint had answered then.
@@ -161,8 +171,8 @@ impl Attempt<'_> {
                 }
             }
         }
-        let connecting = connect(&worker.tls, &self.endpoint.target, self.timeouts.connect);
-        match connecting.await {
+        let (limit, patience) = (self.timeouts.connect, (self.patience)());
+        match connect(&worker.tls, &self.endpoint.target, limit, patience).await {
             Ok(connection) => match self.send(connection, outgoing).await {
                 Ok((response, mut connection)) => {
                     connection.in_flight = Some(in_flight);

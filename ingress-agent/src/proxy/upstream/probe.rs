@@ -125,7 +125,7 @@ async fn probe(worker: Rc<Worker>, endpoint: Weak<Endpoint>, first: Instant) {
 /// Whether the endpoint is well; with a connection to it, if that is fit for a request.
 async fn try_out(worker: &Worker, endpoint: &Endpoint) -> Result<Option<Box<Connection>>, ProbeError> {
     let asks = endpoint.state() == HealthState::Silent;
-    let mut connection = connect(&worker.tls, &endpoint.target, EVERY).await?;
+    let mut connection = connect(&worker.tls, &endpoint.target, EVERY, EVERY).await?;
     if !asks {
         return Ok(Some(connection));
     }

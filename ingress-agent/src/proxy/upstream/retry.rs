@@ -87,13 +87,19 @@ impl<'a> Tries<'a> {
         }
     }
 
-    /// Whether another try may follow the one that failed.
-    pub(super) fn another(&mut self, failure: Failure, now: Instant) -> bool {
-        self.left = self.left.saturating_sub(1);
-        let in_time = |within| now.saturating_duration_since(self.started) < within;
-        self.left > 0
+    /// Whether another try would follow one that failed so at `then`.
+    pub(super) fn allow(&self, failure: Failure, then: Instant) -> bool {
+        let in_time = |within| then.saturating_duration_since(self.started) < within;
+        self.left > 1
             && failure.may_retry(self.retry, self.replayable)
             && self.retry.within.is_none_or(in_time)
+    }
+
+    /// Whether another try may follow the one that failed.
+    pub(super) fn another(&mut self, failure: Failure, now: Instant) -> bool {
+        let is_allowed = self.allow(failure, now);
+        self.left = self.left.saturating_sub(1);
+        is_allowed
     }
 }
 

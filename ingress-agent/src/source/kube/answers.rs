@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
 use kube::Client;
 use tokio::time::Instant;
@@ -19,14 +18,7 @@ pub struct Answers(Arc<Mutex<Vec<(&'static str, Arc<Line>)>>>);
 
 /// One watch's line to the API server.
 #[derive(Debug, Default)]
-pub(super) struct Line(Mutex<Heard>);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Heard {
-    answered: Option<Instant>,
-    /// What the last refusal asked for.
-    retry_after: Option<Duration>,
-}
+pub(super) struct Line(Mutex<Option<Instant>>);
 
 impl Answers {
     /// How long ago the API server answered, by kind; of a kind with a watch in each of several namespaces the one
@@ -38,7 +30,7 @@ impl Answers {
     fn before(&self, now: Instant) -> BTreeMap<&'static str, Option<Duration>> {
         let mut kinds = BTreeMap::new();
         for (kind, line) in lock(&self.0).iter() {
-            let ago = lock(&line.0).answered.map(|at| now.duration_since(at));
+            let ago = lock(&line.0).map(|at| now.duration_since(at));
             kinds
                 .entry(*kind)
                 .and_modify(|longest: &mut Option<Duration>| {
@@ -58,37 +50,24 @@ impl Answers {
 }
 
 impl Line {
-    /// A client whose answers are taken note of. Must be called in a tokio runtime.
+    /// A client whose answers are taken note of, of one to which refusals are errors. Must be called in a tokio
+    /// runtime.
     pub(super) fn client(self: &Arc<Self>, client: &Client) -> Client {
         let (line, inner) = (Arc::clone(self), client.clone());
         let service = service_fn(move |request| {
             let (line, inner) = (Arc::clone(&line), inner.clone());
             async move {
                 let response = inner.send(request).await?;
-                line.hear(response.status(), response.headers());
-                let is_answer = response.status().is_success();
+                line.answered();
                 Ok::<_, kube::Error>(response.map(|body| {
                     body.map_frame(move |frame| {
-                        if is_answer {
-                            line.answered();
-                        }
+                        line.answered();
                         frame
                     })
                 }))
             }
         });
-        let valid_until = *client.valid_until();
-        Client::new(service, client.default_namespace()).with_valid_until(valid_until)
-    }
-
-    fn hear(&self, status: StatusCode, headers: &HeaderMap) {
-        if status.is_success() {
-            self.answered();
-        }
-        let seconds = headers
-            .get(header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
-        lock(&self.0).retry_after = seconds.map(Duration::from_secs);
+        Client::new(service, client.default_namespace()).with_valid_until(*client.valid_until())
     }
 
     /// The API server answered.
@@ -97,12 +76,7 @@ impl Line {
     }
 
     fn answered_at(&self, now: Instant) {
-        lock(&self.0).answered = Some(now);
-    }
-
-    /// The pause that the last answer asked for.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
-        lock(&self.0).retry_after
+        *lock(&self.0) = Some(now);
     }
 }
 

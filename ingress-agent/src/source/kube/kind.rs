@@ -1,7 +1,6 @@
 //! A kind's watches: from the API server's events to a shelf.
 
 use std::fmt::Debug;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt as _;
@@ -18,7 +17,7 @@ use super::Scope;
 use super::answers::{Answers, Line};
 use super::arrived::Arrived;
 use super::shelf::{Key, Shelf};
-use crate::backoff::patiently;
+use crate::backoff::paced;
 use crate::translate::{Entry, Finding};
 
 /// How long a watch lives, in seconds; its server ends it then. A connection that is silently dead is noticed five
@@ -64,7 +63,7 @@ impl<T: PartialEq> Kind<T> {
     }
 }
 
-fn lock<T>(shelf: &Mutex<Shelf<T>>) -> MutexGuard<'_, Shelf<T>> {
+pub(super) fn lock<T>(shelf: &Mutex<Shelf<T>>) -> MutexGuard<'_, Shelf<T>> {
     shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -166,7 +165,7 @@ async fn fill<K, T>(
 {
     let config = watcher::Config::default();
     follow(kind, &line, api, definition, config, |event| {
-        if take(event, digest, &mut lock(&shelf)) {
+        if event.is_ok_and(|event| take(event, digest, &mut lock(&shelf))) {
             changed.notify_one();
         }
     })
@@ -174,20 +173,19 @@ async fn fill<K, T>(
 }
 
 /// Follows the objects of an API for ever, `line` being that of its client. What the API server does not answer is
-/// told once.
+/// told once, and to `take` each time.
 pub(super) async fn follow<K>(
     kind: &'static str,
     line: &Line,
     api: Api<Arrived<K>>,
     definition: Definition,
     config: watcher::Config,
-    mut take: impl FnMut(Event<Arrived<K>>),
+    mut take: impl FnMut(Result<Event<Arrived<K>>, &watcher::Error>),
 ) where
     K: Resource<DynamicType = ()> + Watched,
 {
     let config = config.timeout(WATCH_SECONDS).page_size(PAGE);
-    let events = watcher::watcher(api, config);
-    let mut events = pin!(patiently(events, || line.retry_after()));
+    let mut events = paced(watcher::watcher(api, config));
     let mut said = None;
     while let Some(event) = events.next().await {
         let event = match event {
@@ -198,11 +196,12 @@ pub(super) async fn follow<K>(
                     said = Some(UNDEFINED.to_owned());
                 }
                 line.answered();
-                take(Event::Init);
-                take(Event::InitDone);
+                take(Ok(Event::Init));
+                take(Ok(Event::InitDone));
                 continue;
             }
             Err(error) => {
+                take(Err(&error));
                 // The same trouble is told once; the watcher tries on.
                 let words = error.to_string();
                 if said.as_ref() != Some(&words) {
@@ -220,7 +219,7 @@ pub(super) async fn follow<K>(
         if !matches!(event, Event::Init) && said.take().is_some() {
             info!(kind, "the API server answers again");
         }
-        take(event);
+        take(Ok(event));
     }
 }
 
@@ -248,7 +247,11 @@ fn refusal(error: &watcher::Error) -> Option<u16> {
 }
 
 /// Says whether the event changes anything.
-fn take<K, T: PartialEq>(event: Event<Arrived<K>>, digest: Digest<K, T>, shelf: &mut Shelf<T>) -> bool
+pub(super) fn take<K, T: PartialEq>(
+    event: Event<Arrived<K>>,
+    digest: Digest<K, T>,
+    shelf: &mut Shelf<T>,
+) -> bool
 where
     K: Resource<DynamicType = ()>,
 {

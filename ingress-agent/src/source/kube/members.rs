@@ -70,7 +70,7 @@ impl Members {
         let config = watcher::Config::default().labels(&format!("{key}={value}"));
         tasks.spawn(async move {
             follow("Lease", &line, api, Definition::BuiltIn, config, |event| {
-                if take(event, &mut lock(&filled)) {
+                if event.is_ok_and(|event| take(event, &mut lock(&filled))) {
                     told.notify_one();
                 }
             })

@@ -16,7 +16,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use tokio::time::Instant;
 
 use super::shelf::HELD;
-use crate::digest::lease::{self, Beat, NodeLease};
+use crate::digest::lease::{self, Beat, GONE, NodeLease};
 use crate::digest::{Fault, Node};
 use crate::model::{MemberState, ObjectRef};
 use crate::translate::Finding;
@@ -26,8 +26,6 @@ const DURATION: Duration = Duration::from_secs(lease::DURATION_SECONDS as u64);
 /// How old the last renewal of the own Lease, which comes every five seconds, may be where others are judged: an outage
 /// that is shorter than [`DURATION`] must not end those whose turn to renew comes after ours.
 const OWN: Duration = Duration::from_millis(7_500);
-/// How long a node stays a member after its Lease has ended.
-const GONE: Duration = Duration::from_secs(600);
 
 /// The Leases of the fleet.
 #[derive(Debug)]

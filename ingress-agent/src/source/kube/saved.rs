@@ -5,6 +5,7 @@
 //! Snapshot ─encode─▶ STATE_DIR/snapshot   digests, without private keys
 //!                └─▶ RUN_DIR/keys         private keys by their certificate and the fleet's secret, only where
 //!                                         RUN_DIR is a tmpfs
+//! ConfigMap ──────▶ STATE_DIR/config      the agents' own, before anything else is known
 //! ```
 //!
 //! Each file says of which format and cluster it is and has a checksum ([`seal`]); one that is not sound, of
@@ -14,6 +15,7 @@
 //! What could not be read is not kept.
 
 mod code;
+mod config;
 mod contents;
 mod place;
 mod seal;
@@ -35,6 +37,7 @@ use crate::model::PrivateKey;
 use crate::translate::{Entry, Snapshot};
 
 pub use code::Keys;
+pub(super) use config::SavedConfig;
 pub use contents::{Files, Kept, decode, encode, keys};
 pub use seal::Unsound;
 

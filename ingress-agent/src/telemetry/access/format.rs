@@ -1,4 +1,4 @@
-//! The formats: their text is read once, at start, and written per event.
+//! The formats: their text is read once and written per event.
 
 mod escape;
 mod variable;
@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use self::escape::Escape;
 use self::variable::{Variable, value};
-use super::Fields;
+use super::{CAPTURED, Fields};
 use crate::proxy::Captures;
 
 /// `log-format-upstream` of ingress-nginx v1.15, whose lines people's parsers know.
@@ -109,6 +109,8 @@ impl AccessFormat {
             Self::Off => {}
             Self::Json => {
                 let mut object = fields.0.clone();
+                // Of a request that began under another format.
+                object.remove(CAPTURED);
                 object.insert(
                     "time".to_owned(),
                     humantime::format_rfc3339_millis(now).to_string().into(),
@@ -116,11 +118,15 @@ impl AccessFormat {
                 // Keys are text, so it always can be written.
                 line.push_str(&serde_json::to_string(&object).unwrap_or_default());
             }
-            Self::Text(Text { escape, pieces, .. }) => {
+            Self::Text(Text {
+                escape,
+                pieces,
+                captures,
+            }) => {
                 for piece in pieces {
                     match piece {
                         Piece::Literal(text) => line.push_str(text),
-                        Piece::Variable(variable) => match value(variable, fields, now) {
+                        Piece::Variable(variable) => match value(variable, captures, fields, now) {
                             Some(value) => escape.write(&value, line),
                             None => line.push_str(escape.absent()),
                         },

@@ -12,6 +12,7 @@ fn member(number: u16, name: &str, addresses: &[&str]) -> Member {
         name: Arc::from(name),
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
         state: MemberState::Active,
+        ready: true,
     }
 }
 
@@ -73,6 +74,23 @@ fn an_unknown_node_is_told_who_is_known() {
             members: "a, b".into()
         }
     );
+}
+
+/// Its packets come in by the tunnel all the same.
+#[test]
+fn a_node_that_is_not_ready_is_known_and_asked_only_where_nobody_is() {
+    let asked = |members: Vec<Member>| {
+        let plan = Plan::new(&model(vec![pool("p", vec![], members)]), "b").unwrap();
+        assert_eq!((plan.own, plan.nodes.len()), (Some(7), 2));
+        let asked = plan.pools["p"].iter().map(|candidate| candidate.number);
+        (asked.collect::<Vec<_>>(), plan.is_spared())
+    };
+    let mut members = two();
+    assert_eq!(asked(members.clone()), (vec![1, 7], false));
+    members[1].ready = false;
+    assert_eq!(asked(members.clone()), (vec![1], true));
+    members[0].ready = false;
+    assert_eq!(asked(members), (vec![1, 7], false));
 }
 
 #[test]

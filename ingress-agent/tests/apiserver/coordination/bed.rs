@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ingress_agent::cluster::Coordination;
+use ingress_agent::cluster::{Coordination, LEADER, Retention, Taking};
 use ingress_agent::source::kube::connect_by;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
@@ -97,9 +97,9 @@ impl Bed {
         self.plane.kubectl(&arguments).unwrap()
     }
 
-    /// Starts the agents of some nodes, each with a client of its own.
+    /// Starts the agents of some nodes, each with a client of its own, that take connections at once.
     pub(crate) fn agents(&self, nodes: Range<usize>) -> Vec<Coordination> {
-        self.agents_by(&self.plane.kubeconfig(), nodes)
+        self.forgetting(nodes, Retention::default())
     }
 
     /// A relay to the API server, and a kubeconfig by it.
@@ -114,9 +114,28 @@ impl Bed {
 
     /// The same by another kubeconfig.
     pub(crate) fn agents_by(&self, kubeconfig: &Path, nodes: Range<usize>) -> Vec<Coordination> {
+        taking(self.coordinations(kubeconfig, nodes, Retention::default()))
+    }
+
+    /// The same, that remember those who have gone for so long.
+    pub(crate) fn forgetting(&self, nodes: Range<usize>, retention: Retention) -> Vec<Coordination> {
+        taking(self.coordinations(&self.plane.kubeconfig(), nodes, retention))
+    }
+
+    /// Agents that take nothing yet.
+    pub(crate) fn starting_agents(&self, nodes: Range<usize>) -> Vec<Coordination> {
+        self.coordinations(&self.plane.kubeconfig(), nodes, Retention::default())
+    }
+
+    fn coordinations(
+        &self,
+        kubeconfig: &Path,
+        nodes: Range<usize>,
+        retention: Retention,
+    ) -> Vec<Coordination> {
         let start = |index| {
             let client = client(kubeconfig);
-            Coordination::start(&client, NAMESPACE, &Arc::from(name(index))).unwrap()
+            Coordination::start(&client, NAMESPACE, &Arc::from(name(index)), retention).unwrap()
         };
         nodes.map(start).collect()
     }
@@ -149,6 +168,16 @@ impl Bed {
             assert!(begin.elapsed() < PATIENCE, "{what}: {leases:#?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// The numbers that rest, as the leader has recorded them.
+    pub(crate) async fn resting(&self) -> Vec<u16> {
+        let leases: Api<Lease> = Api::namespaced(client(&self.plane.kubeconfig()), NAMESPACE);
+        let lease = leases.get(LEADER).await.unwrap();
+        let annotations = lease.metadata.annotations.unwrap_or_default();
+        let record: Value = serde_json::from_str(&annotations["ingress-agent.dev/numbers"]).unwrap();
+        let resting = record["resting"].as_object().unwrap();
+        resting.keys().map(|number| number.parse().unwrap()).collect()
     }
 
     pub(crate) async fn find_secret(&self) -> Option<Vec<u8>> {
@@ -184,6 +213,17 @@ impl Bed {
     }
 }
 
+/// Agents that take connections from now on.
+fn taking(agents: Vec<Coordination>) -> Vec<Coordination> {
+    for agent in &agents {
+        agent.takes(Taking {
+            connections: true,
+            generation: None,
+        });
+    }
+    agents
+}
+
 fn node(index: usize) -> Value {
     json!({
         "apiVersion": "v1",
@@ -203,7 +243,7 @@ pub(crate) fn client(kubeconfig: &Path) -> Client {
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(config, &options);
     let config = futures::executor::block_on(config).unwrap();
-    connect_by(config).unwrap().0
+    connect_by(config).unwrap().client
 }
 
 fn told(lease: Lease) -> Told {

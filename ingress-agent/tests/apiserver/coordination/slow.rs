@@ -70,7 +70,7 @@ fn a_slow_api_server_ends_no_membership_and_is_written_to_late() {
         let all = snapshots.wait_for(|snapshot| active(snapshot) == 3);
         timeout(PATIENCE, all).await.expect("all are members").unwrap();
 
-        relay.delay(LATENCY);
+        relay.slow(LATENCY);
         let begin = Instant::now();
         bed.kubectl(&[
             "create",

@@ -13,9 +13,12 @@ pub(crate) struct Arguments {
     /// Edits of each kind, 1,000 at most; the median and the 99th percentile are over them.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// On a real API server: cold starts, edits from the PATCH's answer on, idle agents. Needs root.
+    /// On a real API server: cold starts, edits from the PATCH's answer on, first addresses, idle agents. Needs root.
     #[arg(long)]
     api: bool,
+    /// Of that, how long 10,000 Ingresses wait for their first addresses, and nothing else.
+    #[arg(long, requires = "api")]
+    addresses: bool,
     /// Prints JSON rows {case, peer, metric, value, unit, rounds} in place of the table.
     #[arg(long)]
     json: bool,
@@ -35,6 +38,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             "--",
         ])
         .args(["--rounds", &arguments.rounds.to_string()])
+        .args(arguments.addresses.then_some("--addresses"))
         .stderr(Stdio::inherit())
         .output()
         .context("start cargo bench")?;

@@ -97,6 +97,23 @@ fn a_conflict_is_tried_again_over_what_the_watch_tells() {
     );
 }
 
+/// The answer to a write comes after the watch has told of it and of another's after it.
+#[test]
+fn an_answer_does_not_hide_what_the_watch_told_meanwhile() {
+    let mut roll = Roll::default();
+    roll.want(wanted("web", &["192.0.2.1"]), &snapshot());
+    roll.see(key("web"), seen("1", &[]));
+    roll.next().unwrap();
+    roll.see(key("web"), seen("2", &["192.0.2.1"]));
+    roll.see(key("web"), seen("3", &["lb.example.com"]));
+    roll.wrote(key("web"), Some(seen("2", &["192.0.2.1"])));
+    let write = roll.next().unwrap();
+    assert_eq!(
+        (&*write.version, texts(&write)),
+        ("3", vec!["lb.example.com", "192.0.2.1"])
+    );
+}
+
 #[test]
 fn only_entries_of_ours_are_taken_away() {
     let mut roll = Roll::default();

@@ -13,6 +13,7 @@ use kube::api::{ListParams, WatchParams};
 use kube::client::Body;
 
 use super::*;
+use crate::source::kube::client::strict;
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -27,7 +28,7 @@ fn client(answers: impl IntoIterator<Item = Answer>) -> Client {
         let answer = lock(&answers).pop_front().unwrap();
         async move { Ok::<_, kube::Error>(answer) }
     });
-    Client::new(service, "default")
+    strict(Client::new(service, "default"))
 }
 
 fn list() -> Answer {
@@ -47,15 +48,31 @@ async fn answers_are_heard_and_refusals_are_not() {
     assert_eq!(client.default_namespace(), "default");
     let api: Api<ConfigMap> = Api::default_namespaced(client);
     let asked = async || {
-        let is_answered = api.list(&ListParams::default()).await.is_ok();
-        let heard = *lock(&line.0);
-        (is_answered, heard.answered, heard.retry_after)
+        let retry_after = match api.list(&ListParams::default()).await {
+            Ok(_) => 0,
+            Err(kube::Error::Api(status)) => status.details.unwrap().retry_after_seconds,
+            Err(error) => panic!("{error}"),
+        };
+        (retry_after, *lock(&line.0))
     };
-    assert_eq!(asked().await, (false, None, Some(seconds(7))));
-    let (is_answered, first, retry_after) = asked().await;
-    assert!(is_answered && first.is_some() && retry_after.is_none());
-    assert_eq!(asked().await, (false, first, Some(seconds(7))));
+    assert_eq!(asked().await, (7, None));
+    let (_, first) = asked().await;
+    assert!(first.is_some());
+    assert_eq!(asked().await, (7, first));
     assert!(asked().await.1 > first);
+}
+
+/// kube takes the answer for events, and an empty one for a watch that has ended: it would begin anew at once.
+#[tokio::test]
+async fn a_refusal_of_a_watch_is_an_error() {
+    let line = Answers::default().line("ConfigMap");
+    let empty = Response::builder()
+        .status(500)
+        .body(Full::default().boxed_unsync());
+    let api: Api<ConfigMap> = Api::default_namespaced(line.client(&client([empty.unwrap()])));
+    let error = api.watch(&WatchParams::default(), "1").await.err().unwrap();
+    assert!(matches!(error, kube::Error::Api(status) if status.code == 500));
+    assert_eq!(*lock(&line.0), None);
 }
 
 #[tokio::test]
@@ -67,11 +84,11 @@ async fn a_bookmark_is_heard() {
     let body = StreamBody::new(pieces).boxed_unsync();
     let api: Api<ConfigMap> = Api::default_namespaced(line.client(&client([Response::new(body)])));
     let mut events = std::pin::pin!(api.watch(&WatchParams::default(), "1").await.unwrap());
-    let begun = lock(&line.0).answered;
+    let begun = *lock(&line.0);
     let piece = Frame::data(Bytes::from_static(bookmark.as_bytes()));
     sender.unbounded_send(Ok::<_, Infallible>(piece)).unwrap();
     assert!(events.next().await.unwrap().is_ok());
-    assert!(lock(&line.0).answered > begun && begun.is_some());
+    assert!(*lock(&line.0) > begun && begun.is_some());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::source::kube::client::Identity;
 
 /// The format of all payloads. Raised with every change of what is written; an agent reads its own only, since
 /// the API server has the rest.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const DIGEST: usize = 32;
 
 /// Which file it is.
@@ -19,6 +19,7 @@ const DIGEST: usize = 32;
 pub(super) enum Magic {
     Snapshot,
     Keys,
+    Config,
 }
 
 impl Magic {
@@ -27,6 +28,7 @@ impl Magic {
         match self {
             Self::Snapshot => *b"IAsnap\r\n",
             Self::Keys => *b"IAkeys\r\n",
+            Self::Config => *b"IAconf\r\n",
         }
     }
 }

@@ -126,7 +126,7 @@ record!(Requirement: key, operator);
 choice!(Operator: 0 = In(values), 1 = NotIn(values), 2 = Exists, 3 = DoesNotExist);
 
 record!(Node: member, labels);
-record!(Member: number, name, addresses, state);
+record!(Member: number, name, addresses, state, ready);
 choice!(MemberState: 0 = Active, 1 = Draining);
 
 record!(Fault: verdict, field, cause, found, expected, nearest, consequence, change);

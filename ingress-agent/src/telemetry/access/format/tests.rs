@@ -8,12 +8,15 @@ fn line(format: &str, fields: serde_json::Value) -> String {
     let serde_json::Value::Object(fields) = fields else {
         unreachable!("the tests give objects");
     };
+    let format = format.parse::<AccessFormat>().unwrap();
+    let mut fields = Fields(fields);
+    if let Some(values) = fields.text(CAPTURED) {
+        let told = format!("{}\n{values}", format.captures().mark());
+        fields.0.insert(CAPTURED.to_owned(), told.into());
+    }
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_260_420);
     let mut line = String::new();
-    format
-        .parse::<AccessFormat>()
-        .unwrap()
-        .write(&Fields(fields), now, &mut line);
+    format.write(&fields, now, &mut line);
     line
 }
 

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::HeaderName;
 use http::header::COOKIE;
 
-use super::Fields;
+use super::{CAPTURED, Fields};
 use crate::digest::nearest::nearest;
 use crate::proxy::{Captures, Side};
 
@@ -101,10 +101,19 @@ fn unknown(name: &str) -> String {
 }
 
 /// What a variable stands for; `None`: it is absent.
-pub(super) fn value(variable: &Variable, fields: &Fields, now: SystemTime) -> Option<String> {
+pub(super) fn value(
+    variable: &Variable,
+    captures: &Captures,
+    fields: &Fields,
+    now: SystemTime,
+) -> Option<String> {
+    let captured = |place: usize| {
+        let told = fields.text(CAPTURED)?;
+        captures.value(&told, place).map(str::to_owned)
+    };
     match variable {
         Variable::Known(known) => of_event(*known, fields, now),
-        Variable::Field(place) => captured(fields, *place),
+        Variable::Field(place) => captured(*place),
         Variable::Argument(name) => {
             let query = query(fields)?;
             let named = |pair: &str| {
@@ -115,7 +124,7 @@ pub(super) fn value(variable: &Variable, fields: &Fields, now: SystemTime) -> Op
             query.split('&').find_map(named)
         }
         Variable::Cookie(name, place) => {
-            let cookies = captured(fields, *place)?;
+            let cookies = captured(*place)?;
             let named = |pair: &str| {
                 pair.trim_start()
                     .split_once('=')
@@ -125,12 +134,6 @@ pub(super) fn value(variable: &Variable, fields: &Fields, now: SystemTime) -> Op
             cookies.split(';').find_map(named)
         }
     }
-}
-
-/// One of [`Captures`]' values, in the text that they come as.
-fn captured(fields: &Fields, place: usize) -> Option<String> {
-    let all = fields.text("captured")?;
-    Some(all.split('\n').nth(place)?.strip_prefix('=')?.to_owned())
 }
 
 fn query(fields: &Fields) -> Option<String> {
