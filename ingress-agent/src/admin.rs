@@ -153,6 +153,7 @@ async fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Byt
             board.maps().as_deref(),
             board.announced().len(),
             board.cluster().and_then(Observer::answered_seconds_ago),
+            board.answered(),
         ) {
             Ok(metrics) => {
                 if let (Some(proxy), Some(model)) = (board.proxy(), board.model()) {

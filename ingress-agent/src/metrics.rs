@@ -4,14 +4,17 @@
 //! for. Out: text. Every label has few values: a class of statuses, a method of eight, an object of the model, a
 //! reason, a VIP or a node. It counts nothing itself.
 
+mod answers;
 mod control;
 mod inventory;
 mod kernel;
 mod process;
 mod traffic;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{
@@ -31,14 +34,15 @@ pub use self::inventory::Inventory;
 /// The first word of every name.
 const PREFIX: &str = "ingress_agent";
 
-/// All metrics as of now, with the number of addresses that are announced, and the seconds since the API server
-/// answered. What is not there yet has none.
+/// All metrics as of now, with the number of addresses that are announced, the seconds since the API server answered,
+/// and how long ago it did so about each kind. What is not there yet has none.
 pub fn text(
     control: &Arc<Control>,
     proxy: Option<&Proxy>,
     maps: Option<&Maps>,
     announced: usize,
     answered: Option<u64>,
+    kinds: Option<BTreeMap<&'static str, Option<Duration>>>,
 ) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register_collector(Box::new(Arc::clone(control)));
@@ -50,6 +54,9 @@ pub fn text(
     }
     if let Some(maps) = maps {
         registry.register_collector(Box::new(kernel::Kernel::of(maps, announced)));
+    }
+    if let Some(kinds) = kinds {
+        registry.register_collector(Box::new(answers::Answers(kinds)));
     }
     let mut text = String::new();
     encode_registry(&mut text, &registry)?;

@@ -1,6 +1,7 @@
 //! What a running agent says of itself and its cluster: as JSON between the agent and `ingress-agent status`, and as
 //! text for people.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
@@ -47,12 +48,14 @@ pub enum State {
 }
 
 /// How old what is served may be. Seconds.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Source {
     /// Since the source last told a change; `None`: it has not told anything yet.
     pub changed_seconds_ago: Option<u64>,
     /// Since what it told last came into effect wholly; `None`: it has not.
     pub applied_seconds_ago: Option<u64>,
+    /// Since the API server answered, by kind; `None`: it never did. Empty: objects come from elsewhere.
+    pub answered_seconds_ago: BTreeMap<String, Option<u64>>,
     /// Objects, or parts of them, that are not served.
     pub refused: u64,
     /// Objects that are not served as written.

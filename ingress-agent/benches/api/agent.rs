@@ -58,6 +58,17 @@ impl Agent {
         Self::start_with(place, name, number, home, &["--no-publish"])
     }
 
+    /// Starts the agent of the Node of its name, which tells the others so and may lead.
+    pub(crate) fn member(place: &Place, name: &str, number: u8, home: &Home) -> Self {
+        Self::start_with(
+            place,
+            name,
+            number,
+            home,
+            &["--node", name, "--namespace", "default"],
+        )
+    }
+
     /// Starts one that publishes the address of its Node.
     pub(crate) fn publishing(place: &Place, name: &str, home: &Home) -> Self {
         let publishes = ["--namespace", NAMESPACE, "--node", NODE];

@@ -1,5 +1,6 @@
 //! Where it runs: a namespace of the network with a control plane and pods.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,18 +71,29 @@ impl Place {
 
     /// The CPU time of the API server and of its store so far.
     pub(crate) fn server_cpu(&self) -> Duration {
-        let server = self.plane.server().unwrap();
-        usage::cpu(server.id()) + usage::cpu(self.plane.store().id())
+        self.server_cpus().iter().sum()
     }
 
-    /// How many requests the API server has answered, watches when they ended.
-    pub(crate) fn requests(&self) -> u64 {
+    /// The same, each.
+    pub(crate) fn server_cpus(&self) -> [Duration; 2] {
+        let server = self.plane.server().unwrap();
+        [server.id(), self.plane.store().id()].map(usage::cpu)
+    }
+
+    /// How many requests the API server has answered, by verb; watches when they ended.
+    pub(crate) fn requests(&self) -> BTreeMap<String, f64> {
         let text = self.plane.kubectl(&["get", "--raw", "/metrics"]).unwrap();
-        let counts = text
+        let lines = text
             .lines()
-            .filter(|line| line.starts_with("apiserver_request_total{"))
-            .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap());
-        format!("{:.0}", counts.sum::<f64>()).parse().unwrap()
+            .filter_map(|line| line.strip_prefix("apiserver_request_total{"));
+        let mut verbs = BTreeMap::new();
+        for line in lines {
+            let (labels, count) = line.rsplit_once("} ").unwrap();
+            let (_, verb) = labels.split_once("verb=\"").unwrap();
+            let (verb, _) = verb.split_once('"').unwrap();
+            *verbs.entry(verb.to_owned()).or_default() += count.parse::<f64>().unwrap();
+        }
+        verbs
     }
 
     /// A client of the administrator's, for this one's runtime.
@@ -126,7 +138,7 @@ rules:
 - {apiGroups: ['*'], resources: ['*'], verbs: [get, list, watch]}
 - apiGroups: ['*']
   resources: [leases, secrets, events, ingresses/status]
-  verbs: [create, patch]
+  verbs: [create, patch, delete]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding

@@ -1,11 +1,12 @@
 //! What the control thread has last put into effect, for whoever asks.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch::{Receiver, Sender};
@@ -14,6 +15,7 @@ use crate::cluster::Observer;
 use crate::metrics::Control;
 use crate::model::Model;
 use crate::proxy::Proxy;
+use crate::source::kube::Answers;
 use crate::status::Settings;
 use crate::translate::Served;
 use crate::xdp::maps::Maps;
@@ -32,6 +34,7 @@ pub struct Board {
     maps: ArcSwapOption<Maps>,
     announced: ArcSwapOption<Receiver<BTreeSet<IpAddr>>>,
     cluster: OnceLock<Observer>,
+    answers: OnceLock<Answers>,
     settings: ArcSwapOption<Settings>,
     draining: AtomicBool,
     /// Why VIPs are not served that should be.
@@ -66,6 +69,11 @@ impl Board {
     /// The agent takes part in its cluster. Once.
     pub fn coordinates(&self, observer: Observer) {
         _ = self.cluster.set(observer);
+    }
+
+    /// Objects come from the API server. Once.
+    pub fn hears(&self, answers: Answers) {
+        _ = self.answers.set(answers);
     }
 
     /// A model is served, by the kernel too.
@@ -142,6 +150,11 @@ impl Board {
         self.cluster.get()
     }
 
+    /// How long ago the API server answered, by kind; `None`: objects come from elsewhere.
+    pub(super) fn answered(&self) -> Option<BTreeMap<&'static str, Option<Duration>>> {
+        self.answers.get().map(Answers::ago)
+    }
+
     pub(super) fn model(&self) -> Option<Arc<Model>> {
         self.model.load_full()
     }
@@ -193,6 +206,7 @@ mod tests {
         assert!(in_effect.borrow().is_some());
     }
 
+    /// OP-5.
     #[tokio::test]
     async fn ready_from_the_first_model_to_the_drain() {
         let board = Board::default();

@@ -1,11 +1,11 @@
 //! `/debug/status`: what this agent and its cluster do.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::Board;
 use crate::metrics::since_1970;
@@ -56,9 +56,16 @@ fn source(board: &Board) -> Source {
     Source {
         changed_seconds_ago: ago(&control.changed_at),
         applied_seconds_ago: ago(&control.applied_at),
+        answered_seconds_ago: answered(board),
         refused: control.refused.load(Relaxed),
         degraded: control.degraded.load(Relaxed),
     }
+}
+
+fn answered(board: &Board) -> BTreeMap<String, Option<u64>> {
+    let kinds = board.answered().unwrap_or_default().into_iter();
+    let seconds = |ago: Option<Duration>| ago.map(|ago| ago.as_secs());
+    kinds.map(|(kind, ago)| (kind.to_owned(), seconds(ago))).collect()
 }
 
 fn nodes(model: &Model) -> Vec<Node> {

@@ -14,7 +14,7 @@ use crate::cluster::{
 };
 use crate::config::{RunArgs, Source};
 use crate::source::file::{self, WatchError};
-use crate::source::kube::{self, Api, Fleet, Saved, Scope};
+use crate::source::kube::{self, Answers, Api, Fleet, Saved, Scope};
 use crate::translate::Snapshot;
 
 /// Where objects come from.
@@ -44,6 +44,8 @@ impl Objects {
 /// Where snapshots come from.
 pub(super) struct Followed {
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// The one that was given last.
+    last: Option<Arc<Snapshot>>,
     task: JoinHandle<Result<Infallible, WatchError>>,
     /// What this agent tells the others; none where nodes do not find one another by the API server.
     coordination: Option<Coordination>,
@@ -107,12 +109,15 @@ impl Followed {
                     leading.spawn(events.tell(board.in_effect()));
                 }
                 let identity = api.cluster.identity(&scope);
+                let answers = Answers::default();
+                board.hears(answers.clone());
                 let saved = Saved::new(&args.state_dir, &args.places.run_dir, identity);
-                tokio::spawn(async move { Ok(kube::watch(client, scope, saved, sender).await) })
+                tokio::spawn(async move { Ok(kube::watch(client, scope, saved, answers, sender).await) })
             }
         };
         Ok(Self {
             snapshots,
+            last: None,
             task,
             coordination,
             _leading: leading,
@@ -122,7 +127,11 @@ impl Followed {
     /// The next snapshot; an error when there will be none.
     pub(super) async fn next(&mut self) -> Result<Arc<Snapshot>, RunError> {
         match self.snapshots.changed().await {
-            Ok(()) => Ok(Arc::clone(&self.snapshots.borrow_and_update())),
+            Ok(()) => {
+                let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
+                self.last = Some(Arc::clone(&snapshot));
+                Ok(snapshot)
+            }
             // The task has ended, so this does not wait.
             Err(_) => match (&mut self.task).await {
                 Ok(Err(error)) => Err(error.into()),
@@ -130,6 +139,20 @@ impl Followed {
                 Ok(Ok(never)) => match never {},
             },
         }
+    }
+
+    /// The last snapshot again, if that a certificate begins or ends makes it another at `now`, in seconds since 1970.
+    pub(super) fn aged(&mut self, now: i64) -> Option<Arc<Snapshot>> {
+        let last = self.last.as_ref()?;
+        if !last.is_judged_otherwise_at(now) {
+            return None;
+        }
+        let aged = Snapshot {
+            time: now,
+            ..Snapshot::clone(last)
+        };
+        self.last = Some(Arc::new(aged));
+        self.last.clone()
     }
 
     /// Who tells of the others, where they find one another by the API server.

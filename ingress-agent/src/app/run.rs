@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinError;
 use tokio::time::{MissedTickBehavior, interval};
@@ -21,6 +21,7 @@ use super::stop::Stop;
 use crate::admin::{self, Admin, Board};
 use crate::cluster;
 use crate::config::{Line, RunArgs, Source, Twice};
+use crate::metrics::since_1970;
 use crate::model::Opening;
 use crate::proxy::{Caps, Captures, Ended, ListenError, Options, Proxy, Setting, Sockets, StartError};
 use crate::source::file::WatchError;
@@ -30,8 +31,8 @@ use crate::translate::Controllers;
 use crate::xdp::sys::SysError;
 use crate::xdp::{self, OpenError, PlanError};
 
-/// How often it is looked at whether the network asks for another MSS.
-const MSS_EVERY: Duration = Duration::from_secs(3);
+/// How often it is looked at whether the network asks for another MSS, and whether certificates begin or end.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
 
 /// Why an agent does not start, or ends.
 #[derive(Debug, thiserror::Error)]
@@ -247,12 +248,16 @@ async fn follow(
     serving: &mut Serving,
     stop: &mut Stop,
 ) -> Result<(), RunError> {
-    let mut ticks = interval(MSS_EVERY);
+    let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             snapshot = source.next() => serving.follow(&snapshot?).await?,
-            _ = ticks.tick() => serving.look_again().await?,
+            // By the wall clock, which may jump (OP-15).
+            _ = ticks.tick() => match source.aged(since_1970(SystemTime::now()).cast_signed()) {
+                Some(snapshot) => serving.follow(&snapshot).await?,
+                None => serving.look_again().await?,
+            },
             () = configured.changed() => {
                 live.set(configured.args());
                 serving.leave_within(configured.args().drain_timeout);

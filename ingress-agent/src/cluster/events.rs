@@ -35,7 +35,7 @@ use telling::{Telling, api_version, tellings};
 /// The least time between two Events: ten thousand Ingresses with a fault each must not drown the API server.
 const PACE: Duration = Duration::from_millis(50);
 /// How long a request may take.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(15);
 /// How long nothing is asked of an API server that did not answer.
 const AGAIN: Duration = Duration::from_secs(5);
 

@@ -21,14 +21,14 @@ use tracing::info;
 use super::lease::{Candidate, RENEW, RENEW_DEADLINE, Step, TERM_SECONDS};
 use super::numbers::{self, Numbers, RECORD};
 use super::observer::Heard;
-use super::request::{RequestError, answer};
+use super::request::{Patience, RequestError};
 use super::trouble::Trouble;
 use super::{Wanted, Who, clock, identity, watching};
 use crate::digest::lease::{Beat, LABEL};
 
 /// The name of the Lease.
 pub const LEADER: &str = "ingress-agent-leader";
-/// How long a request may take: a later answer would be of no use to a leader.
+/// How long a request may take at first: with a pause and another one that is within a leader's term.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Until a request that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -128,6 +128,7 @@ pub(super) fn start(who: &Who<'_>, wishes: watch::Receiver<Wanted>, tasks: &mut 
         term: Arc::clone(&leadership.term),
         state,
         numbers,
+        patience: Patience::new(ANSWER),
         trouble: Trouble::new("renewing or reading Lease `ingress-agent-leader`"),
     };
     tasks.spawn(election.stand(wishes));
@@ -141,15 +142,16 @@ struct Election {
     term: Arc<Term>,
     state: watch::Sender<State>,
     numbers: Arc<Mutex<Numbers>>,
+    patience: Patience,
     trouble: Trouble,
 }
 
 impl Election {
     async fn stand(mut self, mut wishes: watch::Receiver<Wanted>) {
-        while let Some(lease) = self.win(&mut wishes).await {
+        while let Some((lease, asked_at)) = self.win(&mut wishes).await {
             info!("leads: writes what is written once for all agents");
             self.state.send_replace(State::Leader);
-            let last = self.lead(lease, &mut wishes).await;
+            let last = self.lead(lease, asked_at, &mut wishes).await;
             self.state.send_replace(State::Candidate);
             self.term.lasts_until(Duration::ZERO);
             info!("leads no more");
@@ -161,8 +163,8 @@ impl Election {
         self.state.send_replace(State::Over);
     }
 
-    /// Waits for the Lease to be free and takes it; `None`: the node drains.
-    async fn win(&mut self, wishes: &mut watch::Receiver<Wanted>) -> Option<Lease> {
+    /// Waits for the Lease to be free and takes it, asking for it at that moment; `None`: the node drains.
+    async fn win(&mut self, wishes: &mut watch::Receiver<Wanted>) -> Option<(Lease, Duration)> {
         let mut objects = pin!(watching::one(self.api.clone(), LEADER));
         let mut candidate = Candidate::new(&self.identity, jitter());
         // As the last look or the watch showed it.
@@ -175,7 +177,7 @@ impl Election {
                     Ok(taken) => {
                         self.answered();
                         self.term.lasts_until(asked_at + RENEW_DEADLINE);
-                        return Some(taken);
+                        return Some((taken, asked_at));
                     }
                     Err(RequestError::Outdated) => {
                         candidate.outdated();
@@ -212,39 +214,46 @@ impl Election {
     }
 
     /// Renews the Lease until that fails for too long, or somebody else has it; the Lease: until the node drains.
-    async fn lead(&mut self, mut lease: Lease, wishes: &mut watch::Receiver<Wanted>) -> Option<Lease> {
-        let mut pause = RENEW;
+    async fn lead(
+        &mut self,
+        mut lease: Lease,
+        asked_at: Duration,
+        wishes: &mut watch::Receiver<Wanted>,
+    ) -> Option<Lease> {
+        let mut due = asked_at + RENEW;
         loop {
             tokio::select! {
-                () = sleep(pause) => {}
+                () = sleep(due.saturating_sub(clock::now())) => {}
                 () = drains(wishes) => return Some(lease),
             }
             let asked_at = clock::now();
             if !self.term.is_on(asked_at) {
                 return None;
             }
-            pause = match self.write(&lease, &self.spec()).await {
+            let spec = self.spec();
+            due = match self.write(&lease, &spec).await {
                 Ok(renewed) => {
                     self.answered();
                     self.term.lasts_until(asked_at + RENEW_DEADLINE);
                     lease = renewed;
-                    RENEW.mul_f64(0.95) + jitter() / 10
+                    // Not since it was answered: that may have taken long.
+                    asked_at + RENEW.mul_f64(0.95) + jitter() / 10
                 }
                 // It may be an annotation, or an own write whose answer was lost.
                 Err(RequestError::Outdated) => match self.look().await {
                     Ok(Some(now)) if beat(Some(&now)).holder() == Some(&*self.identity) => {
                         lease = now;
-                        Duration::ZERO
+                        asked_at
                     }
                     Ok(_) => return None,
                     Err(error) => {
                         self.trouble.tell(&error);
-                        AGAIN
+                        clock::now() + AGAIN
                     }
                 },
                 Err(error) => {
                     self.trouble.tell(&error);
-                    AGAIN
+                    clock::now() + AGAIN
                 }
             };
         }
@@ -255,12 +264,12 @@ impl Election {
         self.heard.now();
     }
 
-    async fn look(&self) -> Result<Option<Lease>, RequestError> {
-        answer(ANSWER, self.api.get_opt(LEADER)).await
+    async fn look(&mut self) -> Result<Option<Lease>, RequestError> {
+        self.patience.answer(self.api.get_opt(LEADER)).await
     }
 
     /// Takes the Lease as it was seen, or makes it.
-    async fn take(&self, lease: Option<&Lease>) -> Result<Lease, RequestError> {
+    async fn take(&mut self, lease: Option<&Lease>) -> Result<Lease, RequestError> {
         self.numbers().adopt(record(lease), clock::now());
         let mut spec = self.spec();
         spec.acquire_time.clone_from(&spec.renew_time);
@@ -278,11 +287,12 @@ impl Election {
             },
             spec: Some(spec),
         };
-        answer(ANSWER, self.api.create(&PostParams::default(), &new)).await
+        let parameters = PostParams::default();
+        self.patience.answer(self.api.create(&parameters, &new)).await
     }
 
     /// Lets others lead at once; what fails, they see by themselves.
-    async fn release(&self, lease: &Lease) {
+    async fn release(&mut self, lease: &Lease) {
         let mut spec = self.spec();
         spec.holder_identity = Some(String::new());
         _ = self.write(lease, &spec).await;
@@ -298,7 +308,7 @@ impl Election {
     }
 
     /// Writes it, if nobody has since it was read.
-    async fn write(&self, lease: &Lease, spec: &LeaseSpec) -> Result<Lease, RequestError> {
+    async fn write(&mut self, lease: &Lease, spec: &LeaseSpec) -> Result<Lease, RequestError> {
         let record = self.numbers().record(clock::now());
         let patch = Patch::Merge(json!({
             "metadata": {
@@ -307,7 +317,9 @@ impl Election {
             },
             "spec": spec,
         }));
-        answer(ANSWER, self.api.patch(LEADER, &PatchParams::default(), &patch)).await
+        let parameters = PatchParams::default();
+        let patched = self.api.patch(LEADER, &parameters, &patch);
+        self.patience.answer(patched).await
     }
 
     fn numbers(&self) -> MutexGuard<'_, Numbers> {

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::observer::Heard;
-use super::request::{RequestError, answer};
+use super::request::{Patience, RequestError};
 use super::trouble::Trouble;
 use super::{Wanted, Who, identity, watching};
 use crate::digest::lease::{self, Announced, Beat, DURATION_SECONDS, LABEL};
@@ -29,7 +29,7 @@ use crate::digest::lease::{self, Announced, Beat, DURATION_SECONDS, LABEL};
 const RENEW: Duration = Duration::from_secs(5);
 /// Until a write that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How long a request may take.
+/// How long a request may take at first: with a pause and another one that is well within the Lease's duration.
 const ANSWER: Duration = Duration::from_secs(4);
 
 /// Keeps the Lease. Out: what the API server was last told.
@@ -45,6 +45,7 @@ pub(super) fn start(
         identity: Arc::clone(who.identity),
         heard: Arc::clone(who.heard),
         last: None,
+        patience: Patience::new(ANSWER),
         trouble: Trouble::new("writing this node's Lease"),
     };
     let nodes = Api::all(who.client.clone());
@@ -88,6 +89,7 @@ struct Member {
     heard: Arc<Heard>,
     /// The Lease as it was written or read last.
     last: Option<Lease>,
+    patience: Patience,
     trouble: Trouble,
 }
 
@@ -156,19 +158,21 @@ impl Member {
         loop {
             let last = match self.last.take() {
                 Some(last) => Some(last),
-                None => answer(ANSWER, self.leases.get_opt(&self.name)).await?,
+                None => self.patience.answer(self.leases.get_opt(&self.name)).await?,
             };
             let body = self.body(own, wanted, last.as_ref());
             let written = match &last {
                 Some(last) => {
                     self.tell_takeover(last);
                     let (parameters, patch) = (PatchParams::default(), Patch::Merge(body));
-                    answer(ANSWER, self.leases.patch(&self.name, &parameters, &patch)).await
+                    let patched = self.leases.patch(&self.name, &parameters, &patch);
+                    self.patience.answer(patched).await
                 }
                 None => {
                     let new = serde_json::from_value(body)
                         .map_err(|error| RequestError::Api(Error::SerdeError(error)))?;
-                    answer(ANSWER, self.leases.create(&PostParams::default(), &new)).await
+                    let parameters = PostParams::default();
+                    self.patience.answer(self.leases.create(&parameters, &new)).await
                 }
             };
             match written {

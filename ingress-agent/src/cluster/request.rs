@@ -1,10 +1,13 @@
 //! A request of which somebody waits for the answer.
+//!
+//! An answer that does not come has two causes: the connection is dead, and then another one is better tried soon; or
+//! the API server is slow, and then who does not wait never hears it. Which it is shows in what was tried before.
 
 use std::time::Duration;
 
 use kube::Error;
 use kube::core::Status;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Why a request has no answer, or not the one that was hoped for.
 #[derive(Debug, thiserror::Error)]
@@ -52,4 +55,74 @@ pub(super) async fn answer<T>(
             RequestError::Api(error)
         }
     })
+}
+
+/// The longest wait for an answer: a slow server's on a new connection takes a handshake more.
+const MOST: Duration = Duration::from_secs(12);
+
+/// How long the answers to one task's requests are waited for: as short as is of use where they come at once, longer
+/// where they are late.
+#[derive(Debug)]
+pub(super) struct Patience {
+    least: Duration,
+    now: Duration,
+}
+
+impl Patience {
+    pub(super) fn new(least: Duration) -> Self {
+        Self { least, now: least }
+    }
+
+    /// The answer to a request, if it comes in time.
+    pub(super) async fn answer<T>(
+        &mut self,
+        request: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, RequestError> {
+        let begun = Instant::now();
+        let answer = answer(self.now, request).await;
+        self.learn(&answer, begun.elapsed());
+        answer
+    }
+
+    fn learn<T>(&mut self, answer: &Result<T, RequestError>, took: Duration) {
+        let next = match answer {
+            Ok(_) | Err(RequestError::Late(_) | RequestError::Outdated) => took * 2,
+            // Perhaps nobody was there: that says nothing of how long answers take.
+            Err(RequestError::Api(_)) => self.now,
+        };
+        self.now = next.clamp(self.least, MOST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: Duration = Duration::from_secs(2);
+
+    /// A request that takes so many seconds. Whether it is answered in time.
+    fn ask(patience: &mut Patience, takes: u64) -> bool {
+        let takes = Duration::from_secs(takes);
+        let answer = if takes <= patience.now {
+            Ok(())
+        } else {
+            Err(RequestError::Late(patience.now))
+        };
+        patience.learn(&answer, takes.min(patience.now));
+        answer.is_ok()
+    }
+
+    /// OP-7: a dead connection is given up soon, and a server that answers after 5 s is heard.
+    #[test]
+    fn who_is_late_is_waited_for_longer_and_who_is_not_is_not() {
+        let mut patience = Patience::new(LEAST);
+        assert!(ask(&mut patience, 0));
+        assert_eq!(patience.now, LEAST);
+        // A new connection's handshake takes 5 s too.
+        let late = std::iter::repeat_with(|| ask(&mut patience, 10)).take_while(|answered| !answered);
+        assert_eq!(late.count(), 3);
+        assert!((0..10).all(|_| ask(&mut patience, 5)));
+        assert!(ask(&mut patience, 0));
+        assert_eq!(patience.now, LEAST, "as before once it is fast again");
+    }
 }

@@ -37,7 +37,7 @@ use roll::{Outcome, Roll, Seen, Write};
 /// Writes at the same time.
 const AT_ONCE: usize = 16;
 /// How long a write may take.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(15);
 /// How long a write's place stays taken where the API server did not answer it.
 const BREATH: Duration = Duration::from_secs(1);
 /// How many objects a page of a list has.

@@ -12,6 +12,7 @@
 //! [`HELD`](shelf::HELD), and only an explicit delete acts at once. Until the first lists are there, what a former
 //! agent [saved](Saved) is sent.
 
+mod answers;
 mod arrived;
 mod client;
 mod configmap;
@@ -35,7 +36,8 @@ use tracing::warn;
 
 use crate::translate::{Controllers, Snapshot, named_secrets};
 
-pub use client::{Api, ClusterId, ConnectError, Identity, connect};
+pub use answers::Answers;
+pub use client::{Api, ClusterId, ConnectError, Identity, connect, connect_by};
 pub use configmap::{CONFIG_MAP, Data, Known, Origin, Trouble, watch_config};
 pub use members::Fleet;
 pub use saved::Saved;
@@ -64,16 +66,17 @@ pub struct Scope {
 }
 
 /// Sends what was saved, if that can be, then what the cluster holds, then a new snapshot whenever a digest has
-/// changed. Ends only by being dropped.
+/// changed; `answers` tells when the API server was last heard. Ends only by being dropped.
 pub async fn watch(
     client: Client,
     scope: Scope,
     saved: Saved,
+    answers: Answers,
     snapshots: channel::Sender<Arc<Snapshot>>,
 ) -> Infallible {
     let changed = Arc::new(Notify::new());
-    let mut shelves = Shelves::watch(&client, &scope, &changed);
-    let mut secrets = Secrets::watch(&client, &scope, &changed);
+    let mut shelves = Shelves::watch(&client, &answers, &scope, &changed);
+    let mut secrets = Secrets::watch(&client, &answers, &scope, &changed);
     let saved = Arc::new(saved);
     let restored = restore(&saved, &scope.node).await;
     let mut kept = restored
@@ -122,7 +125,8 @@ pub async fn watch(
             }
         }
         let overdue = waiting.as_ref().map(|(_, since)| *since + ASKING);
-        let wake = [overdue, shelves.next_change()].into_iter().flatten().min();
+        let wake = [overdue, shelves.next_change(), secrets.next_change()];
+        let wake = wake.into_iter().flatten().min();
         // Before the first one only news count.
         let wake = wake.filter(|_| sent);
         tokio::select! {
@@ -154,3 +158,6 @@ fn now() -> i64 {
         .elapsed()
         .map_or(0, |since| since.as_secs().cast_signed())
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,13 @@ impl fmt::Display for Status {
         let changed = ago(source.changed_seconds_ago);
         let applied = ago(source.applied_seconds_ago);
         writeln!(f, "source    last change {changed}, last in effect {applied}")?;
+        if !source.answered_seconds_ago.is_empty() {
+            let kinds = source.answered_seconds_ago.iter();
+            let kinds: Vec<_> = kinds
+                .map(|(kind, seconds)| format!("{kind} {}", ago(*seconds)))
+                .collect();
+            writeln!(f, "answered  {}", names(&kinds))?;
+        }
         writeln!(
             f,
             "findings  {} refused, {} degraded",
@@ -179,6 +186,9 @@ mod tests {
             source: Source {
                 changed_seconds_ago: Some(7),
                 applied_seconds_ago: Some(6),
+                answered_seconds_ago: [("Ingress", Some(12)), ("Service", None)]
+                    .map(|(kind, seconds)| (kind.to_owned(), seconds))
+                    .into(),
                 refused: 1,
                 degraded: 0,
             },
@@ -231,6 +241,7 @@ mod tests {
         let expected = "\
 agent     serving, version 1.2.3
 source    last change 7 s ago, last in effect 6 s ago
+answered  Ingress 12 s ago, Service never
 findings  1 refused, 0 degraded
 settings  ConfigMap ours/ingress-agent is read; in effect: log, workers
           key x: a remark

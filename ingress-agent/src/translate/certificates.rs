@@ -192,22 +192,36 @@ pub(super) fn judge(snapshot: &Snapshot, findings: &mut Findings) {
     }
 }
 
-fn validity(pair: &Pair, now: i64) -> Option<Fault> {
-    let (cause, found) = if now > pair.not_after {
-        (
-            Cause::TlsExpired,
-            format!("a certificate that expired {} ago", days(now - pair.not_after)),
-        )
+impl Snapshot {
+    /// Whether a certificate is valid at one of two times and not at the other: this snapshot's, and `now` in seconds
+    /// since 1970.
+    pub fn is_judged_otherwise_at(&self, now: i64) -> bool {
+        let secrets = self.secrets.iter().filter(|entry| entry.value.declared);
+        let mut pairs = secrets.filter_map(|entry| entry.value.pair.as_ref());
+        pairs.any(|pair| lapse(pair, self.time) != lapse(pair, now))
+    }
+}
+
+/// Why a certificate is not valid at a time.
+fn lapse(pair: &Pair, now: i64) -> Option<Cause> {
+    if now > pair.not_after {
+        Some(Cause::TlsExpired)
     } else if now < pair.not_before {
-        (
-            Cause::TlsEarly,
-            format!(
-                "a certificate that is not valid for another {}",
-                days(pair.not_before - now)
-            ),
-        )
+        Some(Cause::TlsEarly)
     } else {
-        return None;
+        None
+    }
+}
+
+fn validity(pair: &Pair, now: i64) -> Option<Fault> {
+    let cause = lapse(pair, now)?;
+    let found = if cause == Cause::TlsExpired {
+        format!("a certificate that expired {} ago", days(now - pair.not_after))
+    } else {
+        format!(
+            "a certificate that is not valid for another {}",
+            days(pair.not_before - now)
+        )
     };
     Some(
         Fault::degraded(cause, "data.tls.crt")

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 use xtask::control_plane::{Binaries, Place, Plane, Relay};
@@ -104,16 +104,25 @@ impl Cluster {
 
     /// Makes a TLS Secret with a new pair for a host, or gives it one. Its certificate as [`Cluster::shown`] gives it.
     pub(crate) fn pair(&self, namespace: &str, name: &str, host: &str) -> String {
-        let pair = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+        let day = Duration::from_secs(86_400);
+        self.pair_until(namespace, name, host, SystemTime::now() + day)
+    }
+
+    /// The same with a certificate that ends at that second.
+    pub(crate) fn pair_until(&self, namespace: &str, name: &str, host: &str, end: SystemTime) -> String {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new([host.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + end.duration_since(UNIX_EPOCH).unwrap();
+        let certificate = params.self_signed(&key).unwrap().pem();
         let secret = json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": name},
             "type": "kubernetes.io/tls",
-            "stringData": {"tls.crt": pair.cert.pem(), "tls.key": pair.signing_key.serialize_pem()},
+            "stringData": {"tls.crt": certificate, "tls.key": key.serialize_pem()},
         });
         self.apply_in(namespace, &secret.to_string());
-        body(&pair.cert.pem())
+        body(&certificate)
     }
 
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
@@ -155,9 +164,11 @@ impl Cluster {
 
     fn run(&self, name: &str, kubeconfig: &Path, run: &Path, state: &Path, flags: &[&str]) -> Process {
         let mut command = self.network.command(env!("CARGO_BIN_EXE_ingress-agent"));
+        command.args(["run", "--source", "kube", "--no-xdp", "--workers", "2"]);
+        if !flags.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:8080", "--tls-listen", "127.0.0.1:8443"]);
+        }
         command
-            .args(["run", "--source", "kube", "--no-xdp", "--workers", "2"])
-            .args(["--listen", "127.0.0.1:8080", "--tls-listen", "127.0.0.1:8443"])
             .args(["--drain-timeout", "1s", "--run-dir"])
             .arg(run)
             .arg("--state-dir")
@@ -179,7 +190,7 @@ impl Cluster {
 
     /// A relay to the API server, and a ServiceAccount's kubeconfig by it.
     pub(crate) fn account_relay(&self, account: &str) -> (Relay, PathBuf) {
-        let relay = Relay::start(&self.network, self.plane.api()).unwrap();
+        let relay = Relay::start(Some(&self.network), self.plane.api()).unwrap();
         let kubeconfig = self.plane.account_kubeconfig("default", account, relay.address());
         (relay, kubeconfig.unwrap())
     }
@@ -225,7 +236,7 @@ impl Cluster {
 
     /// A relay to the API server, and the administrator's kubeconfig by it.
     pub(crate) fn relay(&self) -> (Relay, PathBuf) {
-        let relay = Relay::start(&self.network, self.plane.api()).unwrap();
+        let relay = Relay::start(Some(&self.network), self.plane.api()).unwrap();
         let direct = fs::read_to_string(self.plane.kubeconfig()).unwrap();
         let [from, to] = [self.plane.api(), relay.address()].map(|address| address.to_string());
         let path = self.scratch.directory().join("relay.kubeconfig");
@@ -240,7 +251,7 @@ impl Cluster {
         command.args(["proxy", "--port=8001"]);
         let proxy = self.scratch.start("kubectl-proxy", &mut command).unwrap();
         proxy.wait_for_log("Starting to serve", 0, PATIENCE).unwrap();
-        let relay = Relay::start(&self.network, to).unwrap();
+        let relay = Relay::start(Some(&self.network), to).unwrap();
         let path = self.scratch.directory().join("plain.kubeconfig");
         let kubeconfig = json!({
             "apiVersion": "v1",
@@ -254,7 +265,15 @@ impl Cluster {
         (proxy, relay, path)
     }
 
-    /// A metric without labels of an agent.
+    /// What the API server was asked for so far, if it is audited; the last line may be half written.
+    pub(crate) fn audited_events(&self) -> Vec<serde_json::Value> {
+        let log = fs::read_to_string(self.plane.audit_log()).unwrap();
+        log.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    /// A metric of an agent, with its labels.
     pub(crate) fn metric(&self, agent: &str, name: &str) -> u64 {
         let (status, text) = self.ask(agent, "/metrics");
         assert_eq!(status, "200");
@@ -262,6 +281,15 @@ impl Cluster {
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap().parse().unwrap()
+    }
+
+    /// What `ingress-agent status` says of an agent.
+    pub(crate) fn status(&self, agent: &str) -> String {
+        let mut command = self.network.command(env!("CARGO_BIN_EXE_ingress-agent"));
+        command
+            .args(["status", "--run-dir"])
+            .arg(self.run_directory(agent));
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
     }
 
     /// What an agent says of itself: the status of its answer, and the body.

@@ -6,6 +6,8 @@ pub(crate) mod bed;
 mod gone;
 #[path = "coordination/paused.rs"]
 mod paused;
+#[path = "coordination/slow.rs"]
+mod slow;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

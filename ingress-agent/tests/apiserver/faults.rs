@@ -1,10 +1,12 @@
 //! A network that lies, an API server that refuses, and lists that lack what was there (OP-7, OP-8). History that is
 //! gone: `outage.rs`; how often is asked: `src/backoff.rs`.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::networking::v1::Ingress;
 use rustix::process::Signal;
+use serde_json::Value;
 use xtask::lab::Process;
 
 use crate::cluster::{Cluster, ingress, ingress_tls, service};
@@ -167,14 +169,19 @@ spec:
     resourceRules: [{verbs: ['*'], apiGroups: ['*'], resources: ['*'], clusterScope: true, namespaces: ['*']}]
 ";
 
+/// The ServiceAccount `agent`, which may do everything.
+fn make_account(cluster: &Cluster) {
+    cluster.kubectl(&["create", "serviceaccount", "agent"]);
+    let rights = ["--clusterrole=cluster-admin", "--serviceaccount=default:agent"];
+    cluster.kubectl(&[&["create", "clusterrolebinding", "agent"], &rights[..]].concat());
+}
+
 /// OP-7.
 #[test]
 fn an_api_server_that_says_too_many_requests_empties_nothing() {
     let cluster = Cluster::start();
     cluster.apply(&ingress("shop", "shop.test", "red"));
-    cluster.kubectl(&["create", "serviceaccount", "agent"]);
-    let rights = ["--clusterrole=cluster-admin", "--serviceaccount=default:agent"];
-    cluster.kubectl(&[&["create", "clusterrolebinding", "agent"], &rights[..]].concat());
+    make_account(&cluster);
     let (relay, kubeconfig) = cluster.account_relay("agent");
     let agent = cluster.start_agent_as("agent", &kubeconfig, &[]);
     agent.wait_for_log("serving without XDP", 0, START).unwrap();
@@ -192,7 +199,7 @@ fn an_api_server_that_says_too_many_requests_empties_nothing() {
 /// That an agent that the API server has just begun to refuse serves what it knew, and learns the rest after it.
 fn keeps_what_it_knows(cluster: &Cluster, agent: &Process, accept: impl FnOnce()) {
     agent
-        .wait_for_log("the API server does not answer", 0, START)
+        .wait_for_log("the API server refuses this", 0, START)
         .unwrap();
     cluster.apply(&ingress("new", "new.test", "blue"));
     assert_eq!(cluster.get("shop.test", "/").0, "200");
@@ -202,6 +209,142 @@ fn keeps_what_it_knows(cluster: &Cluster, agent: &Process, accept: impl FnOnce()
         assert_eq!(cluster.get("shop.test", "/").0, "200");
         cluster.get("new.test", "/").0 == "200"
     });
+}
+
+/// OP-7: a hundred agents ask for a list each in half a minute, once the API server has refused them a few.
+#[test]
+fn lists_that_are_refused_are_asked_for_ever_more_seldom() {
+    let cluster = Cluster::audited();
+    cluster.apply(&ingress("shop", "shop.test", "red"));
+    make_account(&cluster);
+    let (_relay, kubeconfig) = cluster.account_relay("agent");
+    cluster.apply(NO_SEATS);
+    let slow = cluster.slow_request("agent");
+    cluster.within(START, LOOK, "429", |cluster| cluster.asks_as("agent") == "429");
+
+    let agent = cluster.start_agent_as("agent", &kubeconfig, &[]);
+    let begin = Instant::now();
+    agent
+        .wait_for_log("the API server refuses this", 0, START)
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(30).saturating_sub(begin.elapsed()));
+    let mut lists = BTreeMap::new();
+    for event in cluster.audited_events() {
+        let text = |at: &str| event.pointer(at).and_then(Value::as_str).unwrap_or_default();
+        let is_refused = event.pointer("/responseStatus/code") == Some(&429.into());
+        if is_refused && text("/verb") == "list" && text("/userAgent").is_empty() {
+            *lists.entry(text("/objectRef/resource").to_owned()).or_insert(0) += 1;
+        }
+    }
+    eprintln!("{lists:?} in {:?}", begin.elapsed());
+    assert_eq!(lists.len(), 5, "every kind's: {lists:?}");
+    // After 1, 2, 4 and 8 seconds or a little more, and then not for 16.
+    assert!(lists.values().all(|count| *count <= 5), "{lists:?}");
+    assert_eq!(cluster.asks_as("agent"), "429", "all the while");
+    drop(slow);
+    agent
+        .wait_for_log("serving without XDP", 0, Duration::from_secs(45))
+        .unwrap();
+    assert_eq!(cluster.get("shop.test", "/").0, "200");
+}
+
+/// OP-7: how long the API server is silent is told of each kind.
+#[test]
+fn a_kind_that_is_refused_shows_how_old_it_is() {
+    let cluster = Cluster::start();
+    make_account(&cluster);
+    let (relay, kubeconfig) = cluster.account_relay("agent");
+    let agent = cluster.start_agent_as("agent", &kubeconfig, &[]);
+    agent.wait_for_log("serving without XDP", 0, START).unwrap();
+    let heard = |kind: &str| {
+        let name = format!("ingress_agent_source_answered_timestamp_seconds{{kind=\"{kind}\"}}");
+        cluster.metric("agent", &name)
+    };
+    assert!(
+        ["Ingress", "Service", "Secret"]
+            .iter()
+            .all(|kind| heard(kind) > 0)
+    );
+    // Everything but Ingresses from now on.
+    cluster.kubectl(&["delete", "clusterrolebinding", "agent"]);
+    let resources =
+        "--resource=services,secrets,endpointslices.discovery.k8s.io,ingressclasses.networking.k8s.io";
+    cluster.kubectl(&[
+        "create",
+        "clusterrole",
+        "less",
+        "--verb=get,list,watch",
+        resources,
+    ]);
+    let less = ["--clusterrole=less", "--serviceaccount=default:agent"];
+    cluster.kubectl(&[&["create", "clusterrolebinding", "less"], &less[..]].concat());
+    relay.cut();
+    agent
+        .wait_for_log("the API server refuses this", 0, START)
+        .unwrap();
+    assert!(agent.log().contains("code=403"), "{}", agent.log());
+    let before = ["Ingress", "Service"].map(heard);
+    // A watch begins anew after 25 s.
+    cluster.within(Duration::from_secs(40), LOOK, "an answer about Services", |_| {
+        heard("Service") >= before[1] + 20
+    });
+    assert_eq!(heard("Ingress"), before[0]);
+    let status = cluster.status("agent");
+    let answered = status.lines().find(|line| line.starts_with("answered")).unwrap();
+    assert!(
+        answered.contains("Ingress 2") || answered.contains("Ingress 3"),
+        "{answered}"
+    );
+}
+
+/// OP-6.
+#[test]
+fn what_is_known_is_served_while_the_api_server_is_stopped() {
+    let cluster = Cluster::start();
+    cluster.apply(&ingress("shop", "shop.test", "red"));
+    let agent = cluster.agent("agent");
+    let server = cluster.plane.server().unwrap();
+    server.signal(Signal::STOP).unwrap();
+    agent
+        .wait_for_log("the API server does not answer", 0, Duration::from_secs(45))
+        .unwrap();
+    for _ in 0..20 {
+        assert_eq!(cluster.get("shop.test", "/").0, "200");
+    }
+    server.signal(Signal::CONT).unwrap();
+    cluster.apply(&ingress("new", "new.test", "blue"));
+    cluster.within(Duration::from_secs(45), LOOK, "the new host", |cluster| {
+        assert_eq!(cluster.get("shop.test", "/").0, "200");
+        cluster.get("new.test", "/").0 == "200"
+    });
+}
+
+/// A Secret that is deleted while nobody hears it is served for 30 seconds more, as all else (OP-8).
+#[test]
+fn a_secret_that_a_new_list_lacks_is_served_for_30_seconds_more() {
+    let mut cluster = Cluster::start();
+    let certificate = cluster.pair("default", "pair", "shop.test");
+    cluster.apply(&ingress_tls("shop", "shop.test", "red", "pair"));
+    let (relay, kubeconfig) = cluster.relay();
+    let agent = cluster.start_agent_as("agent", &kubeconfig, &[]);
+    agent.wait_for_log("serving without XDP", 0, START).unwrap();
+    assert_eq!(cluster.shown("shop.test"), certificate);
+    agent.signal(Signal::STOP).unwrap();
+    relay.cut();
+    cluster.kubectl(&["delete", "secret", "pair"]);
+    cluster.apply(&ingress("new", "new.test", "blue"));
+    cluster.plane.compact().unwrap();
+    cluster.plane.kill_server().unwrap();
+    cluster.plane.start_server().unwrap();
+    let begin = Instant::now();
+    agent.signal(Signal::CONT).unwrap();
+    cluster.eventually("the new host", |cluster| cluster.get("new.test", "/").0 == "200");
+    assert_eq!(cluster.shown("shop.test"), certificate);
+    cluster.within(Duration::from_secs(60), LOOK, "no longer held", |cluster| {
+        cluster.shown("shop.test") != certificate
+    });
+    let held = begin.elapsed();
+    assert!(held >= Duration::from_secs(30), "held for {held:?} only");
 }
 
 /// OP-8: of what was there everything is gone, Ingresses and endpoints, and nobody has said that it was deleted.

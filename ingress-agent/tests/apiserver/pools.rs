@@ -72,7 +72,8 @@ impl World {
         let saved = Saved::new(&place, &place, Identity([1; 32]));
         let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(&node)));
         let client = self.client().await;
-        tasks.spawn(async move { match source::watch(client, scope, saved, sender).await {} });
+        let answers = source::Answers::default();
+        tasks.spawn(async move { match source::watch(client, scope, saved, answers, sender).await {} });
         snapshots
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use crate::cluster::{Cluster, ingress_tls};
 
@@ -61,4 +62,21 @@ fn a_host_is_never_without_certificate_while_its_ingress_comes_to_name_another_s
     });
     let others: Vec<_> = seen.difference(&made).collect();
     assert!(others.is_empty(), "{others:?}");
+}
+
+/// OP-15: nothing but time makes it invalid.
+#[test]
+fn a_certificate_that_ends_is_told_when_it_ends() {
+    let cluster = Cluster::start();
+    let ends = SystemTime::now() + Duration::from_secs(12);
+    cluster.pair_until("default", "pair", "shop.test", ends);
+    cluster.apply(&ingress_tls("shop", "shop.test", "red", "pair"));
+    let agent = cluster.agent("agent");
+    let degraded = || cluster.metric("agent", "ingress_agent_findings{verdict=\"degraded\"}");
+    assert!(SystemTime::now() < ends, "too slow to see it");
+    assert_eq!(degraded(), 0);
+    let expired = "a certificate that expired less than a day ago";
+    agent.wait_for_log(expired, 0, Duration::from_secs(30)).unwrap();
+    assert_eq!(degraded(), 1);
+    assert!(SystemTime::now() >= ends);
 }

@@ -1,7 +1,7 @@
 //! What `kubectl` does is what clients see.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cluster::{Cluster, ingress, service};
 
@@ -84,34 +84,66 @@ fn the_objects_of_ingress_nginx_are_taken_over_with_the_flag() {
     assert_eq!(cluster.get("old.test", "/").0, "200");
 }
 
+/// A minute of what an idle cluster is told: heartbeats of agents, of which one leads, status writes, watches that end
+/// and begin anew; and a label and a note, which are nobody's business here.
 #[test]
-fn nothing_is_recomputed_while_nothing_changes() {
-    let cluster = Cluster::start();
-    cluster.apply(&ingress("shop", "shop.test", "red"));
-    let _agent = cluster.agent("agent");
-    let snapshots = || cluster.metric("agent", "ingress_agent_snapshots_total");
-    let before = snapshots();
-    assert!(before > 0);
-    // A label, a status and a note are nobody's business here; and the watches end and begin anew meanwhile.
-    cluster.kubectl(&["label", "ingress", "shop", "team=a"]);
-    let status = "{\"status\": {\"loadBalancer\": {\"ingress\": [{\"ip\": \"192.0.2.1\"}]}}}";
-    let patch = [
-        "patch",
-        "ingress",
-        "shop",
-        "--subresource=status",
-        "--type=merge",
-        "--patch",
-        status,
+fn nothing_is_recomputed_in_an_idle_minute() {
+    let cluster = Cluster::running_pods([]);
+    cluster.apply(&ingress("shop", "shop.test", "shop"));
+    let publishing = ["--namespace", "default", "--node"];
+    let first = [&publishing[..], &["node1"]].concat();
+    let second = [&publishing[..], &["node2", "--listen", "127.0.0.1:8090"]].concat();
+    let _agents = [
+        cluster.agent_with("first", &first),
+        cluster.agent_with("second", &second),
     ];
-    cluster.kubectl(&patch);
-    std::thread::sleep(Duration::from_secs(28));
-    cluster.kubectl(&["annotate", "service", "red", "note=b"]);
+    let leases = |path: &str| {
+        let path = format!("--output=jsonpath={{range .items[*]}}{path} {{end}}");
+        cluster.kubectl(&["get", "leases", "--selector=ingress-agent.dev/lease=node", &path])
+    };
+    let numbers = r"{.metadata.annotations.ingress-agent\.dev/number}";
+    cluster.eventually("numbers", |_| leases(numbers).split_whitespace().count() == 2);
+    let address = "--output=jsonpath={.status.loadBalancer.ingress[*].ip}";
+    cluster.eventually("its address", |cluster| {
+        !cluster.kubectl(&["get", "ingress", "shop", address]).is_empty()
+    });
+    let snapshots =
+        || ["first", "second"].map(|agent| cluster.metric(agent, "ingress_agent_snapshots_total"));
+    // What the number and the address brought with them is done.
     std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(snapshots(), before);
-    cluster.apply(&ingress("new", "new.test", "red"));
-    cluster.eventually("the new host", |cluster| cluster.get("new.test", "/").0 == "200");
-    assert!(snapshots() > before, "a change is counted");
+    let (before, beats) = (snapshots(), leases("{.spec.renewTime}"));
+    assert!(before.iter().all(|count| *count > 0));
+
+    let begin = Instant::now();
+    cluster.kubectl(&["label", "ingress", "shop", "team=a"]);
+    let status = |host: &str| {
+        let entry =
+            format!("{{\"status\":{{\"loadBalancer\":{{\"ingress\":[{{\"hostname\":\"{host}\"}}]}}}}}}");
+        let patch = [
+            "patch",
+            "ingress",
+            "shop",
+            "--subresource=status",
+            "--type=merge",
+            "--patch",
+        ];
+        cluster.kubectl(&[&patch[..], &[&entry]].concat());
+    };
+    for host in ["a.example.com", "b.example.com"] {
+        status(host);
+        std::thread::sleep(Duration::from_secs(28));
+    }
+    cluster.kubectl(&["annotate", "ingressclass", "xdp", "note=b"]);
+    std::thread::sleep(Duration::from_secs(60).saturating_sub(begin.elapsed()));
+    assert_eq!(snapshots(), before, "after {:?}", begin.elapsed());
+    assert_ne!(leases("{.spec.renewTime}"), beats);
+
+    cluster.apply(&ingress("new", "new.test", "shop"));
+    cluster.eventually("the new host", |cluster| cluster.get("new.test", "/").0 == "503");
+    assert!(
+        snapshots().iter().zip(before).all(|(now, before)| *now > before),
+        "a change is counted"
+    );
 }
 
 /// Runs an agent that is to refuse; what it says.

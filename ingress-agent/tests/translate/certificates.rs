@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ingress_agent::model::Model;
-use ingress_agent::translate::Translator;
+use ingress_agent::translate::{Controllers, Snapshot, Translator};
 use rcgen::{CertificateParams, KeyPair};
 
 use crate::folder::{BASE, causes, folder, ingress, model, policies, read, services, site, with_tls, within};
@@ -195,6 +195,41 @@ fn an_expired_certificate_is_shown_and_told() {
     let (model, report) = model(&text);
     assert_eq!(shown(&model), ["a.test one"]);
     assert_eq!(causes(&report), ["Secret default/one: degraded tls-expired"]);
+}
+
+/// OP-15: by whatever way the clock goes; and what a translator has kept is judged anew.
+#[test]
+fn a_certificate_is_judged_anew_when_it_begins_and_ends() {
+    let text = web("w", "a.test", "[{hosts: [a.test], secretName: one}]")
+        + &secret("one", &issue_between(&["a.test"], 2030, 2031))
+        + &s();
+    let first = read(folder(&[("base.yaml", BASE), ("test.yaml", &text)]).path());
+    let [begin, end] = [2030, 2031].map(|year| rcgen::date_time_ymd(year, 1, 1).unix_timestamp());
+    let at = |time| Snapshot {
+        time,
+        ..first.clone()
+    };
+    let mut translator = Translator::new(Controllers::Own);
+    let mut last = at(begin - 1);
+    translator.translate(&last);
+    for (time, is_other, expected) in [
+        (begin, true, None),
+        (begin + 1, false, None),
+        (end, false, None),
+        (end + 1, true, Some("tls-expired")),
+        (begin, true, None),
+        (begin - 1, true, Some("tls-early")),
+        (begin - 100, false, Some("tls-early")),
+        (end + 1, true, Some("tls-expired")),
+    ] {
+        assert_eq!(last.is_judged_otherwise_at(time), is_other, "{time}");
+        last = at(time);
+        let (_, report) = translator.translate(&last);
+        let fresh = Translator::new(Controllers::Own).translate(&last).1;
+        assert_eq!(report.findings, fresh.findings);
+        let expected = expected.map(|cause| format!("Secret default/one: degraded {cause}"));
+        assert_eq!(causes(&report), expected.into_iter().collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -49,17 +49,18 @@ struct Refusal {
 }
 
 impl Relay {
-    /// Starts one on loopback in a namespace.
-    pub fn start(namespace: &Namespace, to: SocketAddr) -> Result<Self> {
-        let listener = namespace.run(|| {
+    /// Starts one on loopback in a namespace; `None`: this process's own.
+    pub fn start(namespace: Option<&Namespace>, to: SocketAddr) -> Result<Self> {
+        let listen = || {
             let listener = TcpListener::bind((IpAddr::from(Ipv4Addr::LOCALHOST), 0))?;
             listener.set_nonblocking(true)?;
             Ok(listener)
-        })?;
+        };
+        let listener = namespace.map_or_else(listen, |namespace| namespace.run(listen))?;
         let address = listener.local_addr().context("the relay's address")?;
         let (line, state) = watch::channel(Line::default());
         let (stop, stopped) = oneshot::channel();
-        let thread = namespace.spawn(move || {
+        let serve = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
@@ -70,7 +71,11 @@ impl Relay {
                     _ = stopped => Ok(()),
                 }
             })
-        })?;
+        };
+        let thread = match namespace {
+            Some(namespace) => namespace.spawn(serve)?,
+            None => std::thread::spawn(serve),
+        };
         Ok(Self {
             address,
             line,

@@ -20,12 +20,12 @@ use super::{Given, Numbers};
 use crate::backoff::paced;
 use crate::cluster::leader::Leadership;
 use crate::cluster::lease::Judge;
-use crate::cluster::request::{RequestError, answer};
+use crate::cluster::request::{Patience, RequestError};
 use crate::cluster::trouble::Trouble;
 use crate::cluster::{clock, watching};
 use crate::digest::lease::{Beat, LABEL, digest, number_annotation};
 
-/// How long a request may take.
+/// How long a request may take at first.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Until a write that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -49,6 +49,7 @@ pub(in crate::cluster) async fn lead(
             leases: BTreeMap::new(),
             gone,
             judge: Judge::new(&own),
+            patience: Patience::new(ANSWER),
             trouble: Trouble::new("reading the nodes' Leases and giving them numbers"),
         };
         leadership.for_a_term(writer.write()).await;
@@ -62,6 +63,7 @@ struct Writer {
     leases: BTreeMap<String, Known>,
     gone: Duration,
     judge: Judge,
+    patience: Patience,
     trouble: Trouble,
 }
 
@@ -191,7 +193,8 @@ impl Writer {
             "metadata": {"resourceVersion": known.version, "annotations": {key: value}},
         }));
         let parameters = PatchParams::default();
-        match answer(ANSWER, self.api.patch(name, &parameters, &patch)).await {
+        let patched = self.api.patch(name, &parameters, &patch);
+        match self.patience.answer(patched).await {
             Ok(written) => {
                 known.version = written.metadata.resource_version;
                 known.number = Some(number);
@@ -221,7 +224,7 @@ impl Writer {
             resource_version: known.version.clone(),
             uid: known.uid.clone(),
         });
-        match answer(ANSWER, self.api.delete(name, &as_seen)).await {
+        match self.patience.answer(self.api.delete(name, &as_seen)).await {
             Ok(_) => {
                 info!(node = %known.node, "its Lease ended {:?} ago: the node is no member any more", self.gone);
                 Ok(())

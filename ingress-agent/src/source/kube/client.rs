@@ -4,9 +4,15 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::{Response, header};
+use http_body_util::{BodyExt as _, Collected, Limited};
+use kube::client::Body;
 use kube::config::InferConfigError;
+use kube::core::Status;
+use kube::core::response::StatusDetails;
 use kube::{Client, Config};
 use sha2::{Digest as _, Sha256};
+use tower::service_fn;
 
 use super::{Fleet, Scope};
 
@@ -18,6 +24,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 const READ: Duration = Duration::from_secs(30);
 /// A request that cannot be sent within this goes nowhere.
 const WRITE: Duration = Duration::from_secs(10);
+
+/// How many bytes of a refusal are read.
+const REFUSAL: usize = 64 * 1024;
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -115,13 +124,62 @@ impl Api {
 
 /// A client by `KUBECONFIG` or `~/.kube/config`, else by the Pod's ServiceAccount. Asks nothing yet.
 pub async fn connect() -> Result<Api, ConnectError> {
-    let mut config = Config::infer().await?;
+    connect_by(Config::infer().await?)
+}
+
+/// The API server that a configuration names. Asks nothing yet.
+pub fn connect_by(mut config: Config) -> Result<Api, ConnectError> {
     let cluster = ClusterId::new(&config)?;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(READ);
     config.write_timeout = Some(WRITE);
+    // Whoever asks knows when to ask again: kube would ask fifteen times more at once, each time it is refused.
+    config.default_retry = false;
     Ok(Api {
-        client: Client::try_from(config)?,
+        client: strict(Client::try_from(config)?),
         cluster,
     })
+}
+
+/// The same client, to which every refusal is an error: of a watch's, kube takes the answer for events. What the API
+/// server asks for by `Retry-After` is in the error. Must be called in a tokio runtime.
+pub(super) fn strict(client: Client) -> Client {
+    let (namespace, valid_until) = (client.default_namespace().to_owned(), *client.valid_until());
+    let service = service_fn(move |request| {
+        let client = client.clone();
+        async move {
+            let response = client.send(request).await?;
+            if response.status().is_success() {
+                Ok(response)
+            } else {
+                Err(refusal(response).await)
+            }
+        }
+    });
+    Client::new(service, namespace).with_valid_until(valid_until)
+}
+
+async fn refusal(response: Response<Body>) -> kube::Error {
+    let (parts, body) = response.into_parts();
+    // What cannot be read is not said.
+    let said = Limited::new(body, REFUSAL).collect().await;
+    let said = said.map(Collected::to_bytes).unwrap_or_default();
+    let mut status = serde_json::from_slice(&said).unwrap_or_else(|_| {
+        let words = String::from_utf8_lossy(&said);
+        Status::failure(words.trim(), parts.status.canonical_reason().unwrap_or_default())
+    });
+    status.code = parts.status.as_u16();
+    let seconds = parts.headers.get(header::RETRY_AFTER);
+    if let Some(seconds) = seconds.and_then(|value| value.to_str().ok()?.parse().ok()) {
+        let details = status.details.get_or_insert_with(|| StatusDetails {
+            name: String::new(),
+            group: String::new(),
+            kind: String::new(),
+            uid: String::new(),
+            causes: Vec::new(),
+            retry_after_seconds: 0,
+        });
+        details.retry_after_seconds = seconds;
+    }
+    kube::Error::Api(status.boxed())
 }

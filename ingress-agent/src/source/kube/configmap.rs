@@ -15,6 +15,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
+use super::answers::Line;
 use super::arrived::Arrived;
 use super::client;
 use super::kind::{Definition, follow, lock, take};
@@ -93,8 +94,10 @@ async fn keep_up(api: Api<Arrived<ConfigMap>>, key: Key, saved: SavedConfig, kno
     let shelf = Mutex::new(Shelf::new("ConfigMap"));
     let changed = Notify::new();
     let config = Config::default().fields(&format!("metadata.name={CONFIG_MAP}"));
+    let line = Line::default();
     let heard = follow(
         "ConfigMap",
+        &line,
         api,
         Definition::BuiltIn,
         config,

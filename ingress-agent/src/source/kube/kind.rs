@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::Scope;
+use super::answers::{Answers, Line};
 use super::arrived::Arrived;
 use super::shelf::{Key, Shelf};
 use crate::backoff::paced;
@@ -43,6 +44,13 @@ impl<T: PartialEq> Kind<T> {
         self.0.iter().filter_map(|shelf| lock(shelf).next_expiry()).min()
     }
 
+    /// Lets go of what lists have lacked for long enough.
+    pub(super) fn expire(&self, now: Instant) {
+        for shelf in &self.0 {
+            lock(shelf).expire(now);
+        }
+    }
+
     /// The values that are there at `now`, and what could not be read.
     pub(super) fn enter(&self, now: Instant, entries: &mut Vec<Entry<T>>, findings: &mut Vec<Finding>) {
         for shelf in &self.0 {
@@ -65,6 +73,7 @@ pub(super) fn lock<T>(shelf: &Mutex<Shelf<T>>) -> MutexGuard<'_, Shelf<T>> {
 /// Where watches begin.
 pub(super) struct Watches<'a> {
     pub(super) client: &'a Client,
+    pub(super) answers: &'a Answers,
     pub(super) scope: &'a Scope,
     pub(super) changed: &'a Arc<Notify>,
     pub(super) tasks: &'a mut JoinSet<()>,
@@ -77,8 +86,7 @@ impl Watches<'_> {
         K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Watched,
         T: PartialEq + Send + Sync + 'static,
     {
-        let api = Api::all(self.client.clone());
-        Kind(vec![self.start(kind, api, digest, Definition::BuiltIn)])
+        Kind(vec![self.start(kind, Api::all, digest, Definition::BuiltIn)])
     }
 
     /// The same of a kind that the cluster has to be told of by our definition.
@@ -87,8 +95,7 @@ impl Watches<'_> {
         K: Resource<DynamicType = (), Scope = ClusterResourceScope> + Watched,
         T: PartialEq + Send + Sync + 'static,
     {
-        let api = Api::all(self.client.clone());
-        Kind(vec![self.start(kind, api, digest, Definition::Ours)])
+        Kind(vec![self.start(kind, Api::all, digest, Definition::Ours)])
     }
 
     /// Watches a kind in the namespaces of the scope.
@@ -99,24 +106,19 @@ impl Watches<'_> {
     {
         let namespaces = &self.scope.namespaces;
         if namespaces.is_empty() {
-            let api = Api::all(self.client.clone());
-            return Kind(vec![self.start(kind, api, digest, Definition::BuiltIn)]);
+            return Kind(vec![self.start(kind, Api::all, digest, Definition::BuiltIn)]);
         }
-        let apis = namespaces
-            .iter()
-            .map(|namespace| Api::namespaced(self.client.clone(), namespace));
-        let apis: Vec<_> = apis.collect();
-        Kind(
-            apis.into_iter()
-                .map(|api| self.start(kind, api, digest, Definition::OfNamespace))
-                .collect(),
-        )
+        let of = |namespace: &String| {
+            let api = |client| Api::namespaced(client, namespace);
+            self.start(kind, api, digest, Definition::OfNamespace)
+        };
+        Kind(namespaces.iter().map(of).collect())
     }
 
     fn start<K, T>(
         &mut self,
         kind: &'static str,
-        api: Api<Arrived<K>>,
+        api: impl FnOnce(Client) -> Api<Arrived<K>>,
         digest: Digest<K, T>,
         definition: Definition,
     ) -> Arc<Mutex<Shelf<T>>>
@@ -126,8 +128,10 @@ impl Watches<'_> {
     {
         let shelf = Arc::new(Mutex::new(Shelf::new(kind)));
         let (filled, changed) = (Arc::clone(&shelf), Arc::clone(self.changed));
+        let line = self.answers.line(kind);
+        let api = api(line.client(self.client));
         self.tasks
-            .spawn(fill(kind, api, digest, definition, filled, changed));
+            .spawn(fill(kind, line, api, digest, definition, filled, changed));
         shelf
     }
 }
@@ -154,6 +158,7 @@ impl<K: Clone + Debug + DeserializeOwned + Send + Sync + 'static> Watched for K 
 /// Fills a shelf for ever.
 async fn fill<K, T>(
     kind: &'static str,
+    line: Arc<Line>,
     api: Api<Arrived<K>>,
     digest: Digest<K, T>,
     definition: Definition,
@@ -163,7 +168,8 @@ async fn fill<K, T>(
     K: Resource<DynamicType = ()> + Watched,
     T: PartialEq + Send + Sync + 'static,
 {
-    follow(kind, api, definition, watcher::Config::default(), |event| {
+    let config = watcher::Config::default();
+    follow(kind, &line, api, definition, config, |event| {
         if event.is_ok_and(|event| take(event, digest, &mut lock(&shelf))) {
             changed.notify_one();
         }
@@ -171,9 +177,11 @@ async fn fill<K, T>(
     .await;
 }
 
-/// Follows the objects of an API for ever. What the API server does not answer is told once, and to `take` each time.
+/// Follows the objects of an API for ever, `line` being that of its client. What the API server does not answer is
+/// told once, and to `take` each time.
 pub(super) async fn follow<K>(
     kind: &'static str,
+    line: &Line,
     api: Api<Arrived<K>>,
     definition: Definition,
     config: watcher::Config,
@@ -208,6 +216,7 @@ pub(super) async fn follow<K>(
                     warn!(kind, "{UNDEFINED}");
                     said = Some(UNDEFINED.to_owned());
                 }
+                line.answered();
                 take(Ok(Event::Init));
                 take(Ok(Event::InitDone));
                 continue;
@@ -215,10 +224,14 @@ pub(super) async fn follow<K>(
             Err(error) => {
                 take(Err(&error));
                 // The same trouble is told once; the watcher tries on.
-                let error = error.to_string();
-                if said.as_ref() != Some(&error) {
-                    warn!(kind, %error, "the API server does not answer: what is known stays in force");
-                    said = Some(error);
+                let words = error.to_string();
+                if said.as_ref() != Some(&words) {
+                    let so = "what is known stays in force";
+                    match refusal(&error) {
+                        Some(code) => warn!(kind, code, error = words, "the API server refuses this: {so}"),
+                        None => warn!(kind, error = words, "the API server does not answer: {so}"),
+                    }
+                    said = Some(words);
                 }
                 continue;
             }
@@ -247,12 +260,20 @@ const UNDEFINED: &str = "the API server does not know this kind, so there are no
 
 /// Whether the API server knows no such kind.
 fn is_unknown(error: &watcher::Error) -> bool {
-    if let watcher::Error::InitialListFailed(kube::Error::Api(status))
-    | watcher::Error::WatchStartFailed(kube::Error::Api(status)) = error
-    {
-        status.code == 404
-    } else {
-        false
+    refusal(error) == Some(404)
+}
+
+/// The status with which the API server answered: to a request, or in the course of a watch.
+fn refusal(error: &watcher::Error) -> Option<u16> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => Some(status.code),
+        watcher::Error::WatchError(status) => Some(status.code),
+        watcher::Error::InitialListFailed(_)
+        | watcher::Error::WatchStartFailed(_)
+        | watcher::Error::WatchFailed(_)
+        | watcher::Error::NoResourceVersion => None,
     }
 }
 
@@ -270,6 +291,7 @@ where
             shelf.list_begins();
             false
         }
+        Event::Apply(arrived) | Event::Delete(arrived) if shelf.is_outdated(&arrived.metadata) => false,
         Event::InitApply(arrived) | Event::Apply(arrived) => {
             let Arrived { metadata, object } = arrived;
             shelf.put(&metadata, |last| Ok(digest(object?, last)))
@@ -278,3 +300,6 @@ where
         Event::Delete(arrived) => shelf.delete(&arrived.metadata),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch as latest};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::answers::Answers;
 use super::arrived::Arrived;
 use super::kind::{Definition, follow};
 use super::roster::Roster;
@@ -49,19 +50,26 @@ pub(super) struct Leases {
 
 impl Members {
     /// Begins to watch; `changed` is told when a Lease or the secret is another.
-    pub(super) fn watch(client: &Client, fleet: &Fleet, own: &Arc<str>, changed: &Arc<Notify>) -> Self {
+    pub(super) fn watch(
+        client: &Client,
+        answers: &Answers,
+        fleet: &Fleet,
+        own: &Arc<str>,
+        changed: &Arc<Notify>,
+    ) -> Self {
         let (namespace, secret) = match fleet {
             Fleet::Alone => return Self::Alone(Arc::new(Nodes::alone(own))),
             Fleet::Leases { namespace, secret } => (namespace, secret),
         };
         let roster = Arc::new(Mutex::new(Roster::new(own)));
         let mut tasks = JoinSet::new();
-        let api: Api<Arrived<Lease>> = Api::namespaced(client.clone(), namespace);
+        let line = answers.line("Lease");
+        let api: Api<Arrived<Lease>> = Api::namespaced(line.client(client), namespace);
         let (filled, told) = (Arc::clone(&roster), Arc::clone(changed));
         let (key, value) = LABEL;
         let config = watcher::Config::default().labels(&format!("{key}={value}"));
         tasks.spawn(async move {
-            follow("Lease", api, Definition::BuiltIn, config, |event| {
+            follow("Lease", &line, api, Definition::BuiltIn, config, |event| {
                 if event.is_ok_and(|event| take(event, &mut lock(&filled))) {
                     told.notify_one();
                 }

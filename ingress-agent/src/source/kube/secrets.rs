@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::Scope;
+use super::answers::Answers;
 use super::arrived::Arrived;
 use super::kind::{Kind, Watches};
 use super::shelf::{Key, Shelf};
@@ -78,16 +79,17 @@ struct Asker {
 
 impl Secrets {
     /// Begins to watch; `changed` is told of other versions, and when one that failed is due again.
-    pub(super) fn watch(client: &Client, scope: &Scope, changed: &Arc<Notify>) -> Self {
+    pub(super) fn watch(client: &Client, answers: &Answers, scope: &Scope, changed: &Arc<Notify>) -> Self {
         let mut tasks = JoinSet::new();
         let mut watches = Watches {
             client,
+            answers,
             scope,
             changed,
             tasks: &mut tasks,
         };
         let versions = watches.namespaced("Secret", version);
-        let (sender, answers) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::unbounded_channel();
         Self {
             versions,
             bodies: Shelf::new("Secret"),
@@ -100,7 +102,7 @@ impl Secrets {
                 answers: sender,
                 changed: Arc::clone(changed),
             },
-            answers,
+            answers: receiver,
             tasks,
         }
     }
@@ -108,6 +110,11 @@ impl Secrets {
     /// Whether it is known which there are.
     pub(super) fn are_listed(&self) -> bool {
         self.versions.is_listed()
+    }
+
+    /// When one is another next though nothing is heard: one that a list lacked is let go of.
+    pub(super) fn next_change(&self) -> Option<Instant> {
+        self.versions.next_expiry()
     }
 
     /// Waits for answers and takes in all that have come. Loses none when it is dropped.
@@ -140,6 +147,7 @@ impl Secrets {
         }
         self.awaited.clear();
         let now = Instant::now();
+        self.versions.expire(now);
         for key in named {
             if self.ask_for_one(key, now) {
                 self.awaited.insert(key.clone());

@@ -32,6 +32,8 @@ pub(super) struct Shelf<T> {
 #[derive(Debug)]
 struct Held<T> {
     precedence: Precedence,
+    /// Its `resourceVersion`, of which a later one is greater; 0: not known.
+    version: u64,
     /// `None`: no version of it could be read yet, or it is of no use.
     value: Option<Arc<T>>,
     /// Why its last version could not be read. Few objects have one, and it is larger than all else here.
@@ -99,6 +101,7 @@ impl<T> Shelf<T> {
         };
         let held = Held {
             precedence: Precedence::new(metadata, &Arc::from(""), 0),
+            version: version(metadata),
             value,
             fault,
             lacking: None,
@@ -106,6 +109,14 @@ impl<T> Shelf<T> {
         let is_news = last.is_none_or(|last| !last.is(&held));
         self.objects.insert(key, held);
         is_news
+    }
+
+    /// Whether an event tells of an object as it was before what is known of it: events may come late (OP-7). A list
+    /// is never outdated: the API server may have been set back.
+    pub(super) fn is_outdated(&self, event: &ObjectMeta) -> bool {
+        let held = self.objects.get(&key(event));
+        let version = version(event);
+        version != 0 && held.is_some_and(|held| version < held.version)
     }
 
     /// An object could not be had; its last value stays.
@@ -118,6 +129,7 @@ impl<T> Shelf<T> {
                         file: Arc::from(""),
                         position: 0,
                     },
+                    version: 0,
                     value: None,
                     fault: Some(Box::new(fault)),
                     lacking: None,
@@ -196,6 +208,11 @@ impl<T> Held<T> {
             && self.fault == other.fault
             && self.lacking == other.lacking
     }
+}
+
+fn version(metadata: &ObjectMeta) -> u64 {
+    let version = metadata.resource_version.as_deref();
+    version.and_then(|version| version.parse().ok()).unwrap_or(0)
 }
 
 fn key(metadata: &ObjectMeta) -> Key {

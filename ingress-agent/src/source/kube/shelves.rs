@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Scope;
+use super::answers::Answers;
 use super::kind::{Kind, Watches};
 use super::members::Members;
 use crate::digest::vippool::VipPool;
@@ -33,16 +34,17 @@ pub(super) struct Shelves {
 
 impl Shelves {
     /// Begins to watch; `changed` is told when a digest has changed.
-    pub(super) fn watch(client: &Client, scope: &Scope, changed: &Arc<Notify>) -> Self {
+    pub(super) fn watch(client: &Client, answers: &Answers, scope: &Scope, changed: &Arc<Notify>) -> Self {
         let mut tasks = JoinSet::new();
         let mut watches = Watches {
             client,
+            answers,
             scope,
             changed,
             tasks: &mut tasks,
         };
         Self {
-            members: Members::watch(client, &scope.fleet, &scope.node, changed),
+            members: Members::watch(client, answers, &scope.fleet, &scope.node, changed),
             ingresses: watches.namespaced::<ApiIngress, _>("Ingress", digest::ingress::digest),
             classes: watches.cluster::<IngressClass, _>("IngressClass", digest::class::digest),
             services: watches.namespaced::<ApiService, _>("Service", digest::service::digest),

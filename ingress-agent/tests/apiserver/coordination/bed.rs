@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingress_agent::cluster::{Coordination, LEADER, Retention, Taking};
+use ingress_agent::source::kube::connect_by;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
@@ -15,7 +16,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use xtask::control_plane::{Binaries, Place, Plane};
+use xtask::control_plane::{Binaries, Place, Plane, Relay};
 use xtask::lab::Scratch;
 
 use super::PATIENCE;
@@ -101,26 +102,39 @@ impl Bed {
         self.forgetting(nodes, Retention::default())
     }
 
+    /// A relay to the API server, and a kubeconfig by it.
+    pub(crate) fn relay(&self) -> (Relay, PathBuf) {
+        let relay = Relay::start(None, self.plane.api()).unwrap();
+        let direct = fs::read_to_string(self.plane.kubeconfig()).unwrap();
+        let [from, to] = [self.plane.api(), relay.address()].map(|address| address.to_string());
+        let path = self.scratch.directory().join("relay.kubeconfig");
+        fs::write(&path, direct.replace(&from, &to)).unwrap();
+        (relay, path)
+    }
+
+    /// The same by another kubeconfig.
+    pub(crate) fn agents_by(&self, kubeconfig: &Path, nodes: Range<usize>) -> Vec<Coordination> {
+        taking(self.coordinations(kubeconfig, nodes, Retention::default()))
+    }
+
     /// The same, that remember those who have gone for so long.
     pub(crate) fn forgetting(&self, nodes: Range<usize>, retention: Retention) -> Vec<Coordination> {
-        let agents = self.coordinations(nodes, retention);
-        for agent in &agents {
-            agent.takes(Taking {
-                connections: true,
-                generation: None,
-            });
-        }
-        agents
+        taking(self.coordinations(&self.plane.kubeconfig(), nodes, retention))
     }
 
     /// Agents that take nothing yet.
     pub(crate) fn starting_agents(&self, nodes: Range<usize>) -> Vec<Coordination> {
-        self.coordinations(nodes, Retention::default())
+        self.coordinations(&self.plane.kubeconfig(), nodes, Retention::default())
     }
 
-    fn coordinations(&self, nodes: Range<usize>, retention: Retention) -> Vec<Coordination> {
+    fn coordinations(
+        &self,
+        kubeconfig: &Path,
+        nodes: Range<usize>,
+        retention: Retention,
+    ) -> Vec<Coordination> {
         let start = |index| {
-            let client = client(&self.plane.kubeconfig());
+            let client = client(kubeconfig);
             Coordination::start(&client, NAMESPACE, &Arc::from(name(index)), retention).unwrap()
         };
         nodes.map(start).collect()
@@ -199,6 +213,17 @@ impl Bed {
     }
 }
 
+/// Agents that take connections from now on.
+fn taking(agents: Vec<Coordination>) -> Vec<Coordination> {
+    for agent in &agents {
+        agent.takes(Taking {
+            connections: true,
+            generation: None,
+        });
+    }
+    agents
+}
+
 fn node(index: usize) -> Value {
     json!({
         "apiVersion": "v1",
@@ -212,13 +237,13 @@ fn node(index: usize) -> Value {
     })
 }
 
-/// The administrator's client.
+/// The administrator's client, made as an agent makes its own.
 pub(crate) fn client(kubeconfig: &Path) -> Client {
     let config = Kubeconfig::read_from(kubeconfig).unwrap();
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(config, &options);
     let config = futures::executor::block_on(config).unwrap();
-    Client::try_from(config).unwrap()
+    connect_by(config).unwrap().client
 }
 
 fn told(lease: Lease) -> Told {

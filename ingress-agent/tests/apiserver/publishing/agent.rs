@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingress_agent::cluster::{Coordination, EventWriter, StatusWriter, Taking, record_addresses};
-use ingress_agent::source::kube::{self as source, Fleet, Identity, Saved, Scope};
+use ingress_agent::source::kube::{self as source, Answers, Fleet, Identity, Saved, Scope};
 use ingress_agent::translate::{Controllers, Served, Snapshot, translate};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::Api;
@@ -78,7 +78,9 @@ impl Agent {
         };
         let tell = events.tell(served.subscribe());
         tasks.spawn(async { match tell.await {} });
-        tasks.spawn(async move { match source::watch(client, scope, saved, sender).await {} });
+        tasks.spawn(
+            async move { match source::watch(client, scope, saved, Answers::default(), sender).await {} },
+        );
         Self {
             coordination,
             snapshots,

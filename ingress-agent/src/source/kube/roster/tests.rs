@@ -150,6 +150,31 @@ fn an_outage_shorter_than_a_lease_ends_nobody_s() {
     assert_eq!(fleet.members(), ["a", "b"]);
 }
 
+/// OP-7: a server that begins to be slow. Nothing is heard until who renews has got used to it, each at another time.
+#[test]
+fn a_slow_api_server_ends_nobody_s() {
+    let mut fleet = Fleet::new();
+    fleet.pass(60, &[A, B]);
+    for _ in 0..29 {
+        fleet.now += seconds(1);
+        fleet.roster.judge(fleet.now);
+        assert_eq!(fleet.members(), ["a", "b"]);
+    }
+    fleet.renew(&[A]);
+    for second in 1..=40 {
+        fleet.now += seconds(1);
+        // Whose turn is later, and a watch that began anew meanwhile.
+        if second >= 9 && second % 9 == 0 {
+            fleet.renew(&[B]);
+        }
+        if second % 7 == 0 {
+            fleet.renew(&[A]);
+        }
+        fleet.roster.judge(fleet.now);
+        assert_eq!(fleet.members(), ["a", "b"], "{second} s after it was heard again");
+    }
+}
+
 #[test]
 fn the_same_lease_again_is_no_sign_of_life() {
     let mut fleet = Fleet::new();

@@ -55,6 +55,7 @@ fn only_another_value_is_news() {
     assert!(put(&mut shelf, "b", 1));
 }
 
+/// OP-8.
 #[test]
 fn a_delete_acts_at_once() {
     let mut shelf = listed(&[("a", 1), ("b", 2)], Instant::now());
@@ -63,6 +64,7 @@ fn a_delete_acts_at_once() {
     assert!(!shelf.delete(&named("a")));
 }
 
+/// OP-8.
 #[test]
 fn what_a_new_list_lacks_stays_for_a_while() {
     let now = Instant::now();
@@ -96,7 +98,7 @@ fn a_further_list_that_lacks_it_does_not_begin_its_time_anew() {
     assert!(values(&shelf).is_empty());
 }
 
-/// OP-7.
+/// OP-7: a relist that fails in the middle.
 #[test]
 fn a_list_that_is_not_complete_counts_for_nothing() {
     let now = Instant::now();

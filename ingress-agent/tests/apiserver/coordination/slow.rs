@@ -1,0 +1,111 @@
+//! An API server whose answers take five seconds (OP-7): writing waits, and nothing else changes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ingress_agent::cluster::Coordination;
+use ingress_agent::model::MemberState;
+use ingress_agent::source::kube::{self as source, Answers, Fleet, Identity, Saved, Scope};
+use ingress_agent::translate::{Controllers, Snapshot};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::bed::{self, Bed, NAMESPACE, name};
+use super::{PATIENCE, leaders, led};
+
+/// How late every byte of the API server's is.
+const LATENCY: Duration = Duration::from_secs(5);
+/// Until who did not expect it has got used to it.
+const SETTLED: Duration = Duration::from_secs(45);
+/// Three Leases' duration later.
+const END: Duration = Duration::from_secs(90);
+
+/// What node 0 sees of the cluster.
+fn follow(
+    bed: &Bed,
+    kubeconfig: &Path,
+    agent: &Coordination,
+    tasks: &mut JoinSet<()>,
+) -> watch::Receiver<Arc<Snapshot>> {
+    let node: Arc<str> = Arc::from(name(0));
+    let scope = Scope {
+        node: Arc::clone(&node),
+        namespaces: Vec::new(),
+        controllers: Controllers::Own,
+        fleet: Fleet::Leases {
+            namespace: NAMESPACE.to_owned(),
+            secret: agent.secret(),
+        },
+        pools: false,
+    };
+    let place = bed.scratch.directory();
+    let saved = Saved::new(place, place, Identity([1; 32]));
+    let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(&node)));
+    let client = bed::client(kubeconfig);
+    tasks
+        .spawn(async move { match source::watch(client, scope, saved, Answers::default(), sender).await {} });
+    snapshots
+}
+
+/// The nodes that are members and do not drain.
+fn active(snapshot: &Snapshot) -> usize {
+    let nodes = snapshot.nodes.iter().flat_map(|nodes| &nodes.nodes);
+    nodes
+        .filter(|node| node.member.state == MemberState::Active)
+        .count()
+}
+
+#[test]
+fn a_slow_api_server_ends_no_membership_and_is_written_to_late() {
+    let bed = Bed::start(3);
+    let (relay, kubeconfig) = bed.relay();
+    bed.run(async |bed| {
+        let agents = bed.agents_by(&kubeconfig, 0..3);
+        led(&agents).await;
+        bed.numbered(3).await;
+        let mut tasks = JoinSet::new();
+        let mut snapshots = follow(bed, &kubeconfig, &agents[0], &mut tasks);
+        let all = snapshots.wait_for(|snapshot| active(snapshot) == 3);
+        timeout(PATIENCE, all).await.expect("all are members").unwrap();
+
+        relay.slow(LATENCY);
+        let begin = Instant::now();
+        bed.kubectl(&[
+            "create",
+            "ingress",
+            "late",
+            "--class=xdp",
+            "--rule=late.test/*=late:80",
+        ]);
+        let (mut arrived, mut held, mut settled) = (None, 0, None);
+        while begin.elapsed() < END {
+            let snapshot = Arc::clone(&snapshots.borrow_and_update());
+            assert_eq!(active(&snapshot), 3, "after {:?}", begin.elapsed());
+            if !snapshot.ingresses.is_empty() {
+                arrived.get_or_insert(begin.elapsed());
+            }
+            let leaders = leaders(&agents);
+            assert!(leaders.len() <= 1, "{leaders:?} after {:?}", begin.elapsed());
+            if begin.elapsed() > SETTLED {
+                held += leaders.len();
+                if settled.is_none() {
+                    settled = Some(bed.leases().await);
+                }
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        let arrived = arrived.expect("the edit");
+        eprintln!("the edit arrived after {arrived:?}; one led at {held} of the last 450 looks");
+        assert!(arrived > LATENCY && arrived < PATIENCE, "{arrived:?}");
+        assert!(held > 0, "nobody leads");
+        let leases = bed.leases().await;
+        for (before, now) in settled.unwrap().iter().zip(&leases) {
+            assert_ne!(before.renewed, now.renewed, "{}", now.node);
+            assert_eq!(before.clone().without_beat(), now.clone().without_beat());
+        }
+        assert_eq!(leases.len(), 3);
+        drop(agents);
+    });
+}
