@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Action, Model};
 use crate::proxy::Table;
-use crate::proxy::trace::{Trace, trace};
+use crate::proxy::trace::{Stage, Trace, trace};
 use crate::translate::{Report, Snapshot};
 
 pub use query::QueryError;
@@ -133,6 +133,9 @@ fn follow(subject: &Subject<'_>, request: &Request, steps: &mut Vec<Step>) -> An
     let trace = trace(subject.table, &request.asked(local));
     if listener.tls {
         steps.push(transport::certificate(subject, request, listener, &trace));
+    }
+    if trace.stage == Stage::Handshake {
+        return unserved(steps);
     }
     routing::steps(subject, listener, &trace, steps);
     answer(&trace)

@@ -29,7 +29,7 @@ pub use backend::{Backend, BackendId, BackendPort, Endpoint, EndpointState};
 pub use certificate::{Certificate, PrivateKey};
 pub use host::Host;
 pub use hosts::HostMap;
-pub use listener::{Listener, Opening, Site, VirtualHost};
+pub use listener::{Listener, NODE_PORTS, Opening, Site, VirtualHost};
 pub use object::ObjectRef;
 pub use path::{PathMatch, PathSummary};
 pub use policy::Policies;

@@ -90,7 +90,7 @@ pub struct Options {
     pub life: u64,
     /// How many connections and handshakes there may be.
     pub caps: Setting<Caps>,
-    /// Header fields that the access log tells.
+    /// What the access log tells of the heads.
     pub captures: Setting<Captures>,
 }
 

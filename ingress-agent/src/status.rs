@@ -7,6 +7,8 @@ use std::num::NonZeroU16;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::MemberState;
+
 mod text;
 
 /// An agent's state at one moment.
@@ -114,8 +116,8 @@ pub struct Lease {
     pub node: String,
     /// What the leader gave it.
     pub number: Option<NonZeroU16>,
-    /// Whether it drains.
-    pub draining: bool,
+    /// What it says of itself.
+    pub state: NodeState,
     /// Where others reach it.
     pub addresses: Vec<IpAddr>,
     /// The hash of the membership that is in force there, as 16 hex digits.
@@ -133,8 +135,49 @@ pub struct Node {
     pub name: String,
     /// Its number.
     pub number: NonZeroU16,
-    /// Whether it drains, or is taken for gone.
-    pub draining: bool,
+    /// What it is given: one that is gone drains.
+    pub state: NodeState,
+}
+
+/// What a node takes.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeState {
+    /// New connections to VIPs.
+    Active,
+    /// What it has, to the end.
+    Draining,
+    /// The same, since it was not heard for too long.
+    Silent,
+    /// Connections at its own addresses alone: it is handed none to VIPs.
+    NoVips,
+    /// Nothing: it does not serve yet.
+    #[default]
+    Idle,
+}
+
+impl NodeState {
+    /// Of a node that takes new connections or does not, and serves VIPs or does not.
+    pub const fn new(state: MemberState, ready: bool) -> Self {
+        match (state, ready) {
+            (MemberState::Active, true) => Self::Active,
+            (MemberState::Draining, true) => Self::Draining,
+            (MemberState::Silent, _) => Self::Silent,
+            (MemberState::Active, false) => Self::NoVips,
+            (MemberState::Draining, false) => Self::Idle,
+        }
+    }
+
+    /// As people read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Draining => "draining",
+            Self::Silent => "silent",
+            Self::NoVips => "no VIPs",
+            Self::Idle => "idle",
+        }
+    }
 }
 
 /// An address and port.
@@ -146,6 +189,6 @@ pub struct Vip {
     pub tls: bool,
     /// The VipPool; `None`: an ordinary listener, which nobody announces.
     pub pool: Option<String>,
-    /// The nodes that announce it: those of the pool that do not drain.
+    /// The nodes that announce it: this one where it has the route, the others by what they say of themselves.
     pub announced_by: Vec<String>,
 }

@@ -17,6 +17,7 @@ mod certificates;
 mod classes;
 mod host;
 mod index;
+mod loops;
 mod middle;
 mod policies;
 mod readings;
@@ -25,18 +26,20 @@ mod routes;
 pub mod snapshot;
 mod vips;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::model::{Listener, Model, ObjectRef, Opening, Site};
 
-pub use addresses::{IngressKey, addresses};
+pub use addresses::{Due, IngressKey, addresses};
 use allocation::Own;
 use audience::Audience;
 use backends::Backends;
 use classes::Classes;
 pub use classes::{Controllers, left_to_ingress_nginx, named_secrets, our_classes};
 use index::Index;
+use loops::Loops;
 use readings::Readings;
 use report::Findings;
 pub use report::{Finding, Place, Report};
@@ -91,19 +94,32 @@ impl Translator {
 
     /// The model of a snapshot, and what is to be said about its objects.
     pub fn translate(&mut self, snapshot: &Snapshot) -> (Model, Report) {
-        self.translate_behind(snapshot, vips::assign)
+        self.translate_behind(snapshot, vips::assign, |vips| {
+            Loops::of_vips(&vips.pools, snapshot)
+        })
     }
 
     /// The same for an agent without XDP: every Ingress of our classes, in every namespace, is answered at each
-    /// of `openings`. VipPools mean nothing to such an agent and are not judged.
-    pub fn translate_at(&mut self, snapshot: &Snapshot, openings: &[Opening]) -> (Model, Report) {
-        self.translate_behind(snapshot, |_, classes, _, _| Vips::ordinary(openings, classes))
+    /// of `openings`, of a machine with the addresses `local`. VipPools mean nothing to such an agent and are not
+    /// judged.
+    pub fn translate_at(
+        &mut self,
+        snapshot: &Snapshot,
+        openings: &[Opening],
+        local: &BTreeSet<IpAddr>,
+    ) -> (Model, Report) {
+        self.translate_behind(
+            snapshot,
+            |_, classes, _, _| Vips::ordinary(openings, classes),
+            |_| Loops::of_openings(openings, local, snapshot),
+        )
     }
 
     fn translate_behind<'a>(
         &mut self,
         snapshot: &'a Snapshot,
         assign: impl FnOnce(&'a Snapshot, &Classes<'a>, &[Own<'_>], &mut Findings) -> Vips,
+        loops: impl FnOnce(&Vips) -> Loops,
     ) -> (Model, Report) {
         let mut findings = Findings::default();
         let touched = self.index.update(snapshot);
@@ -112,9 +128,7 @@ impl Translator {
         let changes = self.readings.update(&classes, &self.index, &touched.secrets);
         let own = self.readings.own();
         let vips = assign(snapshot, &classes, &own, &mut findings);
-        let addresses = vips.pools.iter().flat_map(|pool| &pool.vips);
-        let addresses = addresses.map(|vip| vip.address).collect();
-        let mut backends = Backends::new(&self.index, addresses, &touched.services, &mut self.backends);
+        let mut backends = Backends::new(&self.index, loops(&vips), &touched.services, &mut self.backends);
         let mut last = std::mem::take(&mut self.sites);
         let mut sites: BTreeMap<&Audience, Arc<Site>> = BTreeMap::new();
         let unserved = vips.unserved(&classes, &own);

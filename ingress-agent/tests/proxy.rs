@@ -48,6 +48,8 @@ mod h2;
 mod h2_limits;
 #[path = "proxy/health.rs"]
 mod health;
+#[path = "proxy/last.rs"]
+mod last;
 #[path = "proxy/lifecycle.rs"]
 mod lifecycle;
 #[path = "proxy/policies.rs"]

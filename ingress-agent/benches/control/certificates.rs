@@ -1,5 +1,6 @@
 //! Certificates: the memory of one among 10,000, what the change of one costs, a handshake among few and many.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -178,7 +179,9 @@ impl Server {
     /// From the snapshot to what the workers read: how long all of it took, and the swap.
     fn publish(&mut self) -> (Duration, Duration) {
         let begin = Instant::now();
-        let (model, _) = self.translator.translate_at(&self.snapshot, &[self.opening]);
+        let (model, _) = self
+            .translator
+            .translate_at(&self.snapshot, &[self.opening], &BTreeSet::new());
         let table = self.memo.table(&model);
         let swapping = Instant::now();
         self.proxy.swap(table).unwrap();

@@ -189,6 +189,22 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::translate::Snapshot;
+
+    #[test]
+    fn what_is_routed_is_in_effect_once_the_kernel_serves_it_too() {
+        let board = Board::default();
+        let model = Arc::default();
+        let in_effect = board.in_effect();
+        board.routes(Served {
+            snapshot: Arc::new(Snapshot::empty(&Arc::from("node"))),
+            model: Arc::clone(&model),
+            report: Arc::default(),
+        });
+        assert!(in_effect.borrow().is_none());
+        board.serves(&model);
+        assert!(in_effect.borrow().is_some());
+    }
 
     /// OP-5.
     #[tokio::test]

@@ -28,8 +28,10 @@ pub(super) fn describe(model: &Model) -> Value {
             let state = match member.state {
                 MemberState::Active => "active",
                 MemberState::Draining => "draining",
+                MemberState::Silent => "silent",
             };
-            json!({"number": member.number, "name": &*member.name, "addresses": member.addresses, "state": state})
+            json!({"number": member.number, "name": &*member.name, "addresses": member.addresses, "state": state,
+                "ready": member.ready})
         };
         let vips = pool.vips.iter().map(ToString::to_string);
         json!({

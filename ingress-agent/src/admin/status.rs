@@ -1,15 +1,18 @@
 //! `/debug/status`: what this agent and its cluster do.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
 use super::Board;
 use crate::metrics::since_1970;
-use crate::model::{Member, MemberState, Model};
-use crate::status::{Node, Source, State, Status, Vip};
+use crate::model::{Listener, Model};
+use crate::status::{Node, NodeState, Source, State, Status, Vip};
+use crate::xdp::Plan;
+use crate::xdp::announce::announcers;
 
 /// All of it; the Leases are asked for.
 pub(super) async fn status(board: &Board) -> Status {
@@ -25,7 +28,9 @@ pub(super) async fn status(board: &Board) -> Status {
             None => None,
         },
         nodes: model.as_deref().map(nodes).unwrap_or_default(),
-        vips: model.as_deref().map(vips).unwrap_or_default(),
+        vips: model
+            .map(|model| vips(&model, board.plan().as_deref(), &board.announced()))
+            .unwrap_or_default(),
     }
 }
 
@@ -69,7 +74,7 @@ fn nodes(model: &Model) -> Vec<Node> {
         .map(|member| Node {
             name: member.name.to_string(),
             number: member.number,
-            draining: member.state == MemberState::Draining,
+            state: NodeState::new(member.state, member.ready),
         })
         .collect();
     nodes.sort_by_key(|node| node.number);
@@ -77,19 +82,26 @@ fn nodes(model: &Model) -> Vec<Node> {
     nodes
 }
 
-fn vips(model: &Model) -> Vec<Vip> {
-    let vip = |listener: &crate::model::Listener| {
-        let pool = model.pools.iter().find(|pool| pool.vips.contains(&listener.vip));
-        let active = |member: &&Member| member.state == MemberState::Active;
-        let members = pool.iter().flat_map(|pool| &pool.members);
+/// Where is served, and who announces it; `announced`: the addresses that this node does.
+fn vips(model: &Model, plan: Option<&Plan>, announced: &BTreeSet<IpAddr>) -> Vec<Vip> {
+    let vip = |listener: &Listener| {
+        let pool = plan.and_then(|plan| plan.vips.get(&listener.vip));
+        let members = plan.and_then(|plan| plan.pools.get(pool?));
+        let own = plan.and_then(|plan| plan.own);
+        let announcing = members.into_iter().flat_map(|members| announcers(members));
+        let others = announcing.filter(|member| Some(member.number) != own);
+        let this = own.filter(|_| announced.contains(&listener.vip.address));
+        let this = this.and_then(|own| plan?.nodes.get(&own));
+        let mut names: Vec<_> = others
+            .map(|member| member.name.to_string())
+            .chain(this.map(|node| node.name.to_string()))
+            .collect();
+        names.sort();
         Vip {
             vip: listener.vip.to_string(),
             tls: listener.tls,
-            pool: pool.map(|pool| pool.name.to_string()),
-            announced_by: members
-                .filter(active)
-                .map(|member| member.name.to_string())
-                .collect(),
+            pool: pool.map(ToString::to_string),
+            announced_by: names,
         }
     };
     model.listeners.iter().map(vip).collect()

@@ -1,6 +1,7 @@
 //! The settings in force: the command line's and, from the API server, what the agents' ConfigMap adds to them.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch::Receiver;
@@ -17,6 +18,8 @@ use crate::status::{MapState, Settings};
 
 /// How long the API server's answer is waited for where the disk has what a former agent knew.
 const ANSWER: Duration = Duration::from_secs(1);
+/// And where it has nothing, so that nothing can be served before the API server answers, of this or of other objects.
+const FIRST_ANSWER: Duration = Duration::from_secs(60);
 
 /// Settings, and where they come from.
 pub(super) struct Configured {
@@ -41,7 +44,7 @@ struct Map {
 }
 
 impl Configured {
-    /// A command line's; with an API server its ConfigMap is followed from now on, by none it adds nothing.
+    /// A command line's. With an API server the ConfigMap there is followed from now on.
     pub(super) fn start(line: Line, args: &RunArgs, api: Option<&Api>) -> Result<Self, RunError> {
         let started = Merged::new(&line, &[].into())?;
         let map = api.map(|api| {
@@ -68,15 +71,12 @@ impl Configured {
         let Some(map) = &mut self.map else {
             return;
         };
-        let has_saved = map.known.borrow().origin == Origin::Disk;
-        let enough = map.known.wait_for(Known::is_enough);
-        if has_saved {
-            // Without an answer by then, what was saved counts.
-            _ = timeout(ANSWER, enough).await;
-        } else {
-            // An error would say that nobody asks any more.
-            _ = enough.await;
-        }
+        let at_most = match map.known.borrow().origin {
+            Origin::Disk => ANSWER,
+            Origin::Nobody | Origin::Server { .. } => FIRST_ANSWER,
+        };
+        // Without an answer by then, what is known counts.
+        _ = timeout(at_most, map.known.wait_for(Known::is_enough)).await;
         if let Some(merged) = self.merge() {
             self.started = merged.clone();
             self.now = merged;
@@ -103,7 +103,7 @@ impl Configured {
     }
 
     fn merge(&mut self) -> Option<Merged> {
-        let data = self.map.as_mut()?.known.borrow_and_update().data.clone();
+        let data = Arc::clone(&self.map.as_mut()?.known.borrow_and_update().data);
         let merged = Merged::new(&self.line, &data);
         merged
             .inspect_err(|error| error!(%error, "the ConfigMap is not in effect"))
@@ -125,20 +125,16 @@ impl Configured {
         };
         let mut texts = Vec::new();
         for remark in remarks {
-            let text = remark.to_string();
-            let is_new = !map.said.contains(&text);
-            match remark.why.outcome() {
-                Outcome::Refused => {
-                    keys.refused += 1;
-                    is_new.then(|| warn!("ConfigMap {name}, {text}"));
-                }
-                Outcome::Waiting => {
-                    keys.waiting += 1;
-                    is_new.then(|| warn!("ConfigMap {name}, {text}"));
-                }
-                Outcome::Overruled => {
-                    keys.overruled += 1;
-                    is_new.then(|| info!("ConfigMap {name}, {text}"));
+            let (text, outcome) = (remark.to_string(), remark.why.outcome());
+            *match outcome {
+                Outcome::Refused => &mut keys.refused,
+                Outcome::Waiting => &mut keys.waiting,
+                Outcome::Overruled => &mut keys.overruled,
+            } += 1;
+            if !map.said.contains(&text) {
+                match outcome {
+                    Outcome::Refused | Outcome::Waiting => warn!("ConfigMap {name}, {text}"),
+                    Outcome::Overruled => info!("ConfigMap {name}, {text}"),
                 }
             }
             texts.push(text);

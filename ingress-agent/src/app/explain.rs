@@ -1,5 +1,6 @@
 //! `ingress-agent explain`: asks a folder or a running agent, and writes the answer.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -58,7 +59,11 @@ fn of_folder(
     let mut translator = Translator::new(controllers);
     let is_ordinary = snapshot.pools.is_empty();
     let (model, report) = if is_ordinary {
-        translator.translate_at(&snapshot, &Opening::everywhere(request.port(), request.tls()))
+        translator.translate_at(
+            &snapshot,
+            &Opening::everywhere(request.port(), request.tls()),
+            &BTreeSet::new(),
+        )
     } else {
         translator.translate(&snapshot)
     };

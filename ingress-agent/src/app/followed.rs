@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::run::{EXAMPLE_POOL, RunError};
+use super::run::{RunError, example_pool};
 use crate::admin::Board;
 use crate::cluster::{
     Coordination, EventWriter, Observer, Retention, StatusWriter, Taking, record_addresses,
@@ -103,7 +103,7 @@ impl Followed {
                         client: client.clone(),
                         node,
                         controllers: scope.controllers,
-                        example_pool: scope.pools.then_some(EXAMPLE_POOL),
+                        example_pool: scope.pools.then_some(example_pool),
                         leadership: joined.leadership(),
                     };
                     leading.spawn(events.tell(board.in_effect()));

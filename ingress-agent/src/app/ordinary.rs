@@ -1,20 +1,19 @@
 //! The request path behind ordinary listeners, without XDP.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::publish::Publisher;
 use super::run::{RunError, Settings};
-use crate::model::{Opening, Protocol, Vip};
+use crate::model::{NODE_PORTS, Opening, Protocol, Vip};
 use crate::proxy::{Ordinary, Proxy};
 use crate::translate::Snapshot;
-
-/// The ports of a node that has no VIP, and whether TLS ends there: those of a VipPool that names none.
-const PORTS: [(u16, bool); 2] = [(80, false), (443, true)];
+use crate::xdp::netlink::Netlink;
 
 /// Listeners, and a proxy that serves them once there is something to serve.
 pub(super) struct Opened {
@@ -41,7 +40,8 @@ impl Opened {
         listeners: Ordinary,
         snapshot: &Arc<Snapshot>,
     ) -> Result<Self, RunError> {
-        let mut publisher = settings.publisher(Some(openings.clone()));
+        let local = local_addresses(&openings).await;
+        let mut publisher = settings.publisher(Some((openings.clone(), local)));
         let model = publisher.translate(snapshot);
         let proxy = settings.proxy(listeners).await?;
         settings.board.started(&proxy, None);
@@ -91,8 +91,26 @@ pub(super) fn openings(addresses: &[IpAddr]) -> Vec<Opening> {
             tls,
         })
     };
-    let of = |address: &IpAddr| PORTS.map(|port| at(*address, port));
+    let of = |address: &IpAddr| NODE_PORTS.map(|port| at(*address, port));
     addresses.iter().flat_map(of).flatten().collect()
+}
+
+/// The machine's addresses, where some opening is at all of them.
+async fn local_addresses(openings: &[Opening]) -> BTreeSet<IpAddr> {
+    let everywhere = openings
+        .iter()
+        .any(|opening| opening.vip.address.is_unspecified());
+    if !everywhere {
+        return BTreeSet::new();
+    }
+    let addresses = async { Netlink::connect()?.addresses().await };
+    match addresses.await {
+        Ok(addresses) => addresses.into_keys().collect(),
+        Err(error) => {
+            warn!(%error, "an endpoint at this machine's own address and port will be called, and call this agent");
+            BTreeSet::new()
+        }
+    }
 }
 
 fn address(opening: &Opening) -> SocketAddr {

@@ -1,6 +1,7 @@
 //! Where a model takes effect: the only place that changes what is served.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
@@ -20,8 +21,8 @@ use crate::xdp::{Dataplane, Plan, PlanError};
 #[derive(Debug)]
 pub(super) struct Publisher {
     node: Arc<str>,
-    /// Without XDP: where is listened.
-    openings: Option<Vec<Opening>>,
+    /// Without XDP: where is listened, and the machine's addresses.
+    openings: Option<(Vec<Opening>, BTreeSet<IpAddr>)>,
     board: Arc<Board>,
     translator: Translator,
     memo: Memo,
@@ -35,11 +36,12 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// `controllers`: whose classes are served; `openings`: where an agent without XDP listens.
+    /// `controllers`: whose classes are served; `openings`: where an agent without XDP listens, and the machine's
+    /// addresses.
     pub(super) fn new(
         node: Arc<str>,
         controllers: Controllers,
-        openings: Option<Vec<Opening>>,
+        openings: Option<(Vec<Opening>, BTreeSet<IpAddr>)>,
         board: Arc<Board>,
     ) -> Self {
         Self {
@@ -61,7 +63,7 @@ impl Publisher {
         let begin = Instant::now();
         let (model, report) = match &self.openings {
             None => self.translator.translate(snapshot),
-            Some(openings) => self.translator.translate_at(snapshot, openings),
+            Some((openings, local)) => self.translator.translate_at(snapshot, openings, local),
         };
         self.count(begin.elapsed(), snapshot, &model, &report);
         let findings: BTreeSet<Finding> = report.findings.iter().cloned().collect();

@@ -1,6 +1,8 @@
 //! The life of an agent: start, follow the source, drain, end.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -48,7 +50,7 @@ pub enum RunError {
     #[error(
         "no VIP to serve: {source_name} has no VipPool that gives an address to an IngressClass of ours, or the log \
          says why it was refused; serve without VIPs by --no-xdp --listen ADDRESS:PORT, or add a pool, for example:\n{}",
-        EXAMPLE_POOL
+        example_pool(SOME_CLASS)
     )]
     NoVip {
         /// Where objects come from.
@@ -97,12 +99,18 @@ pub enum RunError {
     Worker(#[from] Ended),
 }
 
-/// A pool to paste.
-pub(super) const EXAMPLE_POOL: &str = "\
-apiVersion: ingress-agent.dev/v1alpha1
-kind: VipPool
-metadata: {name: edge}
-spec: {addresses: [192.0.2.10], classes: [NAME-OF-AN-INGRESSCLASS]}";
+/// A class in an example where it is not known which.
+pub(super) const SOME_CLASS: &str = "NAME-OF-AN-INGRESSCLASS";
+
+/// A pool of a class's, to paste.
+pub(super) fn example_pool(class: &str) -> String {
+    format!(
+        "apiVersion: ingress-agent.dev/v1alpha1\n\
+         kind: VipPool\n\
+         metadata: {{name: edge}}\n\
+         spec: {{addresses: [192.0.2.10], classes: ['{class}']}}"
+    )
+}
 
 /// What every way of serving has in common.
 pub(super) struct Settings {
@@ -141,8 +149,8 @@ impl Settings {
         })
     }
 
-    /// `openings`: where is listened without XDP.
-    pub(super) fn publisher(&self, openings: Option<Vec<Opening>>) -> Publisher {
+    /// `openings`: where is listened without XDP, and the machine's addresses.
+    pub(super) fn publisher(&self, openings: Option<(Vec<Opening>, BTreeSet<IpAddr>)>) -> Publisher {
         let (node, board) = (Arc::clone(&self.node), Arc::clone(&self.board));
         Publisher::new(node, self.controllers, openings, board)
     }
@@ -187,6 +195,11 @@ pub async fn run(args: RunArgs, line: Line, logs: &Logs) -> Result<(), RunError>
         cause,
     })?;
     let board = Arc::new(Board::new(Arc::clone(&logs.dropped)));
+    if matches!(args.source, Source::Kube) && !args.ordinary.no_xdp {
+        // Before this node's Lease is written, which is the other agent's.
+        let (run_dir, pin_dir) = (&args.places.run_dir, &args.places.pins.pin_dir);
+        xdp::lock::refuse_second(run_dir, pin_dir).map_err(OpenError::from)?;
+    }
     let _admin = Admin::start(&args.places.run_dir, args.admin_listen, &board)?;
     let objects = Objects::of(&args.source).await?;
     let mut configured = Configured::start(line, &args, objects.api())?;

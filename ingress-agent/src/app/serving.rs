@@ -104,7 +104,8 @@ impl Serving {
     /// Serves what a snapshot means, by VIPs or by listeners as it asks for.
     pub(super) async fn follow(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), RunError> {
         while self.leaving.try_join_next().is_some() {}
-        self.unserved = None;
+        let last = self.unserved.take();
+        let is_again = last.is_some_and(|last| Arc::ptr_eq(&last, snapshot));
         let want = match &mut self.doors {
             Doors::Listeners { openings, bound } => match bound.take() {
                 Some(listeners) => {
@@ -125,7 +126,7 @@ impl Serving {
                 self.go_on(snapshot).await;
             }
             Want::Listeners(openings) => self.listen(openings, snapshot).await,
-            Want::Vips => self.steer(snapshot).await?,
+            Want::Vips => self.steer(snapshot, is_again).await?,
         }
         Ok(())
     }
@@ -162,7 +163,7 @@ impl Serving {
             Ok(opened) => {
                 warn!(
                     "there is no VipPool: this node serves at its own addresses; for VIPs make one, for example:\n{}",
-                    super::run::EXAMPLE_POOL
+                    super::run::example_pool(super::run::SOME_CLASS)
                 );
                 self.served = Served::Listeners(Box::new(opened));
             }
@@ -173,7 +174,8 @@ impl Serving {
         }
     }
 
-    async fn steer(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), RunError> {
+    /// `is_again`: the snapshot was tried before, and is served at the node's own addresses.
+    async fn steer(&mut self, snapshot: &Arc<Snapshot>, is_again: bool) -> Result<(), RunError> {
         if let Served::Vips(steered) = &mut self.served {
             steered.follow(snapshot).await;
             return Ok(());
@@ -192,7 +194,9 @@ impl Serving {
                 Ok(())
             }
             (Err(error), Served::Listeners(mut opened)) => {
-                opened.follow(snapshot);
+                if !is_again {
+                    opened.follow(snapshot);
+                }
                 // An attempt may have got as far as a request path of its own.
                 self.settings.board.started(opened.proxy(), None);
                 self.served = Served::Listeners(opened);
@@ -233,7 +237,7 @@ impl Serving {
         if let Served::Vips(steered) = &mut self.served {
             steered.fit_segments().await;
         }
-        match self.unserved.take() {
+        match self.unserved.clone() {
             Some(snapshot) => self.follow(&snapshot).await,
             None => Ok(()),
         }

@@ -36,7 +36,7 @@ use telling::{Telling, api_version, tellings};
 const PACE: Duration = Duration::from_millis(50);
 /// How long a request may take.
 const ANSWER: Duration = Duration::from_secs(15);
-/// Until what failed is tried again.
+/// How long nothing is asked of an API server that did not answer.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Who makes Events.
@@ -48,8 +48,8 @@ pub struct EventWriter {
     pub node: Arc<str>,
     /// Whose classes are served.
     pub controllers: Controllers,
-    /// What is pasted to make a VipPool, where VIPs are served: said of our classes while there is none.
-    pub example_pool: Option<&'static str>,
+    /// What is pasted to make a VipPool for a class, where VIPs are served: said of our classes while there is none.
+    pub example_pool: Option<fn(&str) -> String>,
     /// Whether it is this process's to do.
     pub leadership: Leadership,
 }
@@ -100,7 +100,7 @@ impl EventWriter {
                 }
                 Err(error) => {
                     trouble.tell(error);
-                    AGAIN
+                    if error.is_refusal() { PACE } else { AGAIN }
                 }
             };
             agenda.tried(&telling, outcome.unwrap_or_default(), clock::now());
@@ -116,7 +116,7 @@ impl EventWriter {
         let mut current: Vec<_> = tellings(&served.report.findings).collect();
         if let Some(example) = self.example_pool.filter(|_| snapshot.pools.is_empty()) {
             let classes = our_classes(snapshot, self.controllers);
-            current.extend(classes.map(|class| Telling::no_pool(class, example)));
+            current.extend(classes.map(|class| Telling::no_pool(class, &example(&class.value.object.name))));
         }
         current
     }

@@ -13,8 +13,7 @@ use tokio::time::timeout;
 use super::leader::{LEADER, Leadership};
 use super::{clock, identity};
 use crate::digest::lease::{Beat, LABEL, digest};
-use crate::model::MemberState;
-use crate::status::{Cluster, Lease};
+use crate::status::{Cluster, Lease, NodeState};
 
 /// How long the API server may take to answer.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -89,7 +88,7 @@ fn of_node(lease: ApiLease, now: Timestamp) -> Lease {
     Lease {
         node: value.node.to_string(),
         number: value.number,
-        draining: value.state == MemberState::Draining,
+        state: NodeState::new(value.state, value.generation.is_some()),
         addresses: value.addresses.clone(),
         generation: value.generation.map(|generation| format!("{generation:016x}")),
         renewed_seconds_ago: renewed.and_then(|at| u64::try_from(now.as_second() - at.0.as_second()).ok()),

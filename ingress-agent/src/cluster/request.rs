@@ -23,6 +23,15 @@ pub(super) enum RequestError {
     Api(Error),
 }
 
+impl RequestError {
+    /// Whether the API server refuses this very request: it answers others.
+    pub(super) fn is_refusal(&self) -> bool {
+        let is_refusal =
+            |status: &Status| (400..500).contains(&status.code) && ![401, 429].contains(&status.code);
+        matches!(self, Self::Api(Error::Api(status)) if is_refusal(status))
+    }
+}
+
 /// The answer to a request, if it comes in time.
 pub(super) async fn answer<T>(
     within: Duration,

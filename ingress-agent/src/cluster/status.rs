@@ -1,8 +1,11 @@
 //! The addresses of Ingresses, in `status.loadBalancer.ingress`, written by whoever leads.
 //!
 //! They are written once this process serves them, and taken away when they are given to somebody else or to nobody;
-//! a node that lags behind changes nothing. Each write is over the version that it was decided of.
+//! a node that lags behind changes nothing. Each write is over the version that it was decided of. Which of the entries
+//! are ours the object's managed fields say, so that a leader knows what the one before it wrote.
 
+mod manager;
+mod retries;
 mod roll;
 
 use std::borrow::Cow;
@@ -11,7 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{FuturesUnordered, SelectAll, StreamExt as _};
+use futures::stream::{FuturesUnordered, SelectAll, Stream, StreamExt as _};
 use k8s_openapi::api::networking::v1::{Ingress, IngressStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
@@ -20,7 +23,8 @@ use kube::{Api, Client, Resource};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::warn;
 
 use super::Leadership;
 use super::request::{RequestError, answer};
@@ -28,16 +32,19 @@ use super::trouble::Trouble;
 use super::watching;
 use crate::backoff::paced;
 use crate::translate::{Controllers, IngressKey, Served, addresses};
-use roll::{Roll, Seen, Write};
+use roll::{Outcome, Roll, Seen, Write};
 
 /// Writes at the same time.
 const AT_ONCE: usize = 16;
 /// How long a write may take.
 const ANSWER: Duration = Duration::from_secs(15);
-/// Until what failed is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How long a write's place stays taken where the API server did not answer it.
+const BREATH: Duration = Duration::from_secs(1);
 /// How many objects a page of a list has.
 const PAGE: u32 = 500;
+
+/// What a watch tells.
+type Told = Result<Event<Published>, watcher::Error>;
 
 /// Who writes what is served into Ingresses' status.
 #[expect(missing_debug_implementations, reason = "a client has none")]
@@ -68,31 +75,37 @@ impl StatusWriter {
         let mut writes = FuturesUnordered::new();
         served.mark_changed();
         loop {
+            let now = Instant::now();
             while writes.len() < AT_ONCE
                 && self.leadership.is_held()
-                && let Some(write) = roll.next()
+                && let Some(write) = roll.next(now)
             {
                 writes.push(self.write(write));
             }
+            let retry = roll.next_retry(now);
             tokio::select! {
-                Some(event) = events.next() => match event {
-                    Ok(event) => take(event, &mut roll),
+                Some((namespace, event)) = events.next() => match event {
+                    Ok(event) => take(event, namespace.as_deref(), &mut roll),
                     Err(error) => trouble.tell(&error),
                 },
-                Some((key, outcome)) = writes.next(), if !writes.is_empty() => {
-                    match outcome {
-                        Ok(seen) => {
-                            trouble.over();
-                            roll.wrote(key, Some(seen));
+                Some((key, answer)) = writes.next(), if !writes.is_empty() => {
+                    let (outcome, error) = match answer {
+                        Ok(seen) => (Outcome::Written(seen), None),
+                        Err(RequestError::Outdated) => (Outcome::Outdated, None),
+                        Err(error) => (Outcome::Failed, Some(error)),
+                    };
+                    let is_first = roll.wrote(key.clone(), outcome, Instant::now());
+                    match error {
+                        None => trouble.over(),
+                        Some(error) if !error.is_refusal() => trouble.tell(&error),
+                        Some(error) if is_first => {
+                            let (namespace, name) = key;
+                            warn!(%namespace, %name, %error, "the Ingress's status cannot be written: it is tried again");
                         }
-                        Err(error) => {
-                            if let Some(error) = error {
-                                trouble.tell(&error);
-                            }
-                            roll.wrote(key, None);
-                        }
+                        Some(_) => {}
                     }
                 }
+                () = sleep_until(retry.unwrap_or(now)), if retry.is_some() => {}
                 Ok(()) = served.changed() => {
                     let now = served.borrow_and_update().clone();
                     if let Some(now) = now
@@ -105,50 +118,58 @@ impl StatusWriter {
         }
     }
 
-    fn events(
-        &self,
-    ) -> SelectAll<impl futures::Stream<Item = Result<Event<Published>, watcher::Error>> + use<>> {
-        let apis = if self.namespaces.is_empty() {
-            vec![Api::all(self.client.clone())]
-        } else {
-            let of = |namespace: &String| Api::namespaced(self.client.clone(), namespace);
-            self.namespaces.iter().map(of).collect()
-        };
-        let watch = |api: Api<Published>| {
+    /// What is told of the Ingresses of a namespace, or of all.
+    fn events(&self) -> SelectAll<impl Stream<Item = (Option<Arc<str>>, Told)> + use<>> {
+        let namespaces = self
+            .namespaces
+            .iter()
+            .map(|namespace| Some(Arc::from(&**namespace)));
+        let all = self.namespaces.is_empty().then_some(None);
+        let watch = |namespace: Option<Arc<str>>| {
+            let api: Api<Published> = match &namespace {
+                Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+                None => Api::all(self.client.clone()),
+            };
             let config = watching::config().page_size(PAGE);
-            paced(watcher::watcher(api, config))
+            let events = paced(watcher::watcher(api, config));
+            events.map(move |event| (namespace.clone(), event))
         };
-        apis.into_iter().map(watch).collect()
+        namespaces.chain(all).map(watch).collect()
     }
 
-    /// The Ingress as it is then. An error of none: somebody else wrote it, and the watch will tell.
-    async fn write(&self, write: Write) -> (IngressKey, Result<Seen, Option<RequestError>>) {
+    /// The Ingress as it is then.
+    async fn write(&self, write: Write) -> (IngressKey, Result<Seen, RequestError>) {
         let Write {
             key,
             version,
             entries,
+            others,
         } = write;
         let api: Api<Published> = Api::namespaced(self.client.clone(), &key.0);
-        let patch = json!({
+        let patch = Patch::Merge(json!({
             "metadata": {"resourceVersion": version},
             "status": {"loadBalancer": {"ingress": entries}},
-        });
-        let (patch, parameters) = (Patch::Merge(patch), PatchParams::default());
-        let request = api.patch_status(&key.1, &parameters, &patch);
-        let outcome = match answer(ANSWER, request).await {
-            Ok(published) => Ok(published.seen()),
-            Err(error) => {
-                sleep(AGAIN).await;
-                Err(Some(error).filter(|error| !matches!(error, RequestError::Outdated)))
-            }
+        }));
+        let parameters = PatchParams {
+            field_manager: Some(manager::name(others)),
+            ..PatchParams::default()
         };
-        (key, outcome)
+        let request = api.patch_status(&key.1, &parameters, &patch);
+        let answer = answer(ANSWER, request).await;
+        let is_answered = match &answer {
+            Ok(_) | Err(RequestError::Outdated) => true,
+            Err(error) => error.is_refusal(),
+        };
+        if !is_answered {
+            sleep(BREATH).await;
+        }
+        (key, answer.map(Published::seen))
     }
 }
 
-fn take(event: Event<Published>, roll: &mut Roll) {
+fn take(event: Event<Published>, namespace: Option<&str>, roll: &mut Roll) {
     match event {
-        Event::Init => roll.list_begins(),
+        Event::Init => roll.list_begins(namespace),
         Event::InitApply(published) | Event::Apply(published) => {
             roll.see(published.key(), published.seen());
         }
@@ -173,7 +194,9 @@ impl Published {
 
     fn seen(self) -> Seen {
         let balancer = self.status.and_then(|status| status.load_balancer);
+        let managed = self.metadata.managed_fields.unwrap_or_default();
         Seen {
+            others: manager::others(&managed),
             version: self.metadata.resource_version.unwrap_or_default(),
             entries: balancer.and_then(|balancer| balancer.ingress).unwrap_or_default(),
         }

@@ -166,12 +166,9 @@ impl Merged {
 
     /// The same in an agent that has `started` with another: what waits for its next start is told.
     pub fn since(mut self, started: &Self) -> Self {
-        let mut texts = self.at_start.iter();
-        let others: Vec<_> = texts
-            .by_ref()
-            .filter(|(flag, text)| started.at_start.get(*flag) != Some(text))
-            .map(|(flag, _)| *flag)
-            .collect();
+        let texts = self.at_start.iter();
+        let others = texts.filter(|(flag, text)| started.at_start.get(*flag) != Some(text));
+        let others: Vec<_> = others.map(|(flag, _)| *flag).collect();
         self.in_effect.retain(|key| !others.contains(&&**key));
         self.remarks.extend(others.into_iter().map(|flag| Remark {
             key: flag.to_owned(),
@@ -196,13 +193,11 @@ fn word(key: &str, value: &str, given: &ArgMatches) -> Result<Option<OsString>, 
     }
     let command = Cli::command();
     let run = command.find_subcommand("run");
-    let flag = run.and_then(|run| run.get_arguments().find(|flag| flag.get_long() == Some(key)));
-    let (Some(run), Some(flag)) = (run, flag) else {
-        return Err(unknown(key));
-    };
-    if matches!(flag.get_action(), ArgAction::SetTrue) {
+    let mut flags = run.into_iter().flat_map(clap::Command::get_arguments);
+    let is_switch = |flag: &clap::Arg| matches!(flag.get_action(), ArgAction::SetTrue);
+    if flags.any(|flag| flag.get_long() == Some(key) && is_switch(flag)) {
         // On the line it has no value; in the environment it has.
-        let is_set = BoolishValueParser::new().parse_ref(run, None, value.as_ref());
+        let is_set = BoolishValueParser::new().parse_ref(&command, None, value.as_ref());
         let is_set = is_set.map_err(|_| Why::NoBoolean(value.to_owned()))?;
         return Ok(is_set.then(|| format!("--{key}").into()));
     }

@@ -74,7 +74,7 @@ causes! {
     DefaultClasses = "default-classes",
     /// An object that stands in the folder twice.
     Duplicate = "duplicate",
-    /// An endpoint that is one of our VIPs.
+    /// An endpoint that is one of our VIPs, or where a node's agent listens.
     EndpointVip = "endpoint-vip",
     /// A file that cannot be read, or a document that is no YAML.
     File = "file",

@@ -165,7 +165,7 @@ impl Announced {
         let addresses: Vec<_> = self.addresses.iter().map(IpAddr::to_string).collect();
         let state = match self.state {
             MemberState::Active => ACTIVE,
-            MemberState::Draining => DRAINING,
+            MemberState::Draining | MemberState::Silent => DRAINING,
         };
         let labels = self
             .labels

@@ -32,6 +32,34 @@ pub(super) fn matched(trace: &Trace, field: &str, rule: &Route) -> Step {
     }
 }
 
+/// The name's certificate is another namespace's than the one that was shown.
+pub(super) fn misdirected(listener: &Listener, trace: &Trace) -> Step {
+    let certificates = &listener.site.certificates;
+    let name = trace.name.as_deref().unwrap_or_default();
+    let matching = patterns(name).into_iter().chain([Host::Any]);
+    let mut owned = matching.filter_map(|pattern| certificates.get(&pattern));
+    let shown = trace.certificate.as_ref();
+    let shown = shown.and_then(|pattern| Some((pattern, certificates.get(pattern)?)));
+    let (pattern, shown) = shown.map_or_else(Default::default, |(pattern, certificate)| {
+        (pattern.to_string(), certificate.origin.to_string())
+    });
+    let step = Step::found(
+        StepName::Host,
+        format!("`{name}`, over a connection for `{pattern}`"),
+    );
+    let step = match owned.next() {
+        Some(own) => step.from(&own.origin, Some("data.tls.crt".to_owned())),
+        None => step,
+    };
+    step.fails(
+        format!(
+            "the connection was shown the certificate of {shown}, and the one for `{name}` is another namespace's: \
+             a request for it needs a connection of its own"
+        ),
+        format!("ask for https://{name}, or have both hosts' certificates from Secrets of one namespace"),
+    )
+}
+
 /// No rule has the name, and there is no default backend.
 pub(super) fn unknown(subject: &Subject<'_>, listener: &Listener, name: &str) -> Step {
     let step = Step::found(StepName::Host, format!("`{name}`"));

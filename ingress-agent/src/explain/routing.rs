@@ -15,6 +15,7 @@ pub(super) fn steps(subject: &Subject<'_>, listener: &Listener, trace: &Trace, s
                 Step::found(StepName::Request, format!("answered {}", status.as_u16()))
                     .fails(why, "correct the request: this depends on no object"),
             ),
+            Some(_) if trace.stage == Stage::Connection => steps.push(host::misdirected(listener, trace)),
             _ => unrouted(subject, listener, trace, steps),
         }
         return;

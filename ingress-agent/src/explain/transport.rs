@@ -10,8 +10,8 @@ use super::request::Request;
 use super::step::{Step, StepName};
 use super::{Basis, Subject, host};
 use crate::digest::nearest::nearest;
-use crate::model::{Certificate, Listener, ObjectRef, PrivateKey, Vip};
-use crate::proxy::trace::Trace;
+use crate::model::{Certificate, Listener, ObjectRef, Vip};
+use crate::proxy::trace::{Stage, Trace};
 
 /// The listener that is dialled, and the step that says so. A URL that names no address dials the VIP of its
 /// port behind which the host is known; DNS is not asked.
@@ -118,10 +118,11 @@ pub(super) fn certificate(
     listener: &Listener,
     trace: &Trace,
 ) -> Step {
-    let spoken = if trace.version == Version::HTTP_2 {
-        "HTTP/2"
-    } else {
-        "HTTP/1.1"
+    let is_refused = trace.stage == Stage::Handshake;
+    let spoken = match trace.version {
+        _ if is_refused => "",
+        Version::HTTP_2 => "; HTTP/2 by ALPN",
+        _ => "; HTTP/1.1 by ALPN",
     };
     let shown = trace.certificate.as_ref().and_then(|pattern| {
         let certificate = listener.site.certificates.get(pattern)?;
@@ -132,10 +133,10 @@ pub(super) fn certificate(
             Some(not_after) => format!(", valid until {}", date(not_after)),
             None => String::new(),
         };
-        let value = format!("the certificate for `{pattern}`{until}; {spoken} by ALPN");
+        let value = format!("the certificate for `{pattern}`{until}{spoken}");
         let step = Step::found(StepName::Certificate, value)
             .from(&certificate.origin, Some("data.tls.crt".to_owned()));
-        if certificate.key == PrivateKey::Gone {
+        if is_refused {
             return step.fails(
                 "its key did not outlive the agent's restart: the handshake is refused",
                 "let the agent reach the API server, or give it a tmpfs as run directory",
@@ -146,7 +147,7 @@ pub(super) fn certificate(
             None => step,
         };
     }
-    let value = format!("the agent's own, which no client trusts; {spoken} by ALPN");
+    let value = format!("the agent's own, which no client trusts{spoken}");
     let step = Step::found(StepName::Certificate, value);
     let Some(name) = request.url.server_name() else {
         return step.fails(

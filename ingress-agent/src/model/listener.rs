@@ -27,6 +27,9 @@ pub struct Opening {
     pub tls: bool,
 }
 
+/// The ports of a node that serves at its own addresses, and whether TLS ends there: those of a VipPool that names none.
+pub const NODE_PORTS: [(u16, bool); 2] = [(80, false), (443, true)];
+
 impl Opening {
     /// At a port of every address, of both families. None: there is no port 0.
     pub fn everywhere(port: u16, tls: bool) -> Vec<Self> {

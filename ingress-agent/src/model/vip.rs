@@ -80,8 +80,10 @@ pub struct Member {
 pub enum MemberState {
     /// It is.
     Active,
-    /// It keeps the ones it has.
+    /// It keeps the ones it has, as it said itself.
     Draining,
+    /// The same, since it was not heard for too long. It may be dead, or only cut off from the API server.
+    Silent,
 }
 
 /// What the slot hash's key and the tunnel key derive from: 32 bytes, the same on every node.

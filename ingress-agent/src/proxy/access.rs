@@ -2,6 +2,7 @@
 
 mod captures;
 mod tries;
+mod user;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -52,6 +53,7 @@ struct Asked {
     host: Option<HeaderValue>,
     referer: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
+    user: Option<String>,
     /// Bytes of the head as HTTP/1.1 writes it, and the length that it states.
     length: u64,
 }
@@ -108,6 +110,7 @@ impl Record {
         if !is_wanted() {
             return;
         }
+        let user = self.client.worker.options.captures.get().user();
         self.asked = Some(Box::new(Asked {
             method: parts.method.clone(),
             target: parts.uri.clone(),
@@ -115,6 +118,7 @@ impl Record {
             host: parts.headers.get(header::HOST).cloned(),
             referer: parts.headers.get(header::REFERER).cloned(),
             user_agent: parts.headers.get(header::USER_AGENT).cloned(),
+            user: user.then(|| user::user(&parts.headers)).flatten(),
             length: length(parts),
         }));
         self.heads(Side::Request, &parts.headers);
@@ -204,6 +208,7 @@ impl Record {
             scheme = self.client.forwarded.scheme,
             referer = words(asked.and_then(|asked| asked.referer.as_ref())),
             user_agent = words(asked.and_then(|asked| asked.user_agent.as_ref())),
+            user = asked.and_then(|asked| asked.user.as_deref()),
             request_length = asked.map(|asked| asked.length),
             request_id = words(self.id.as_ref()),
             status = self.status(),

@@ -157,10 +157,23 @@ impl Client {
     /// A request has ended: the connection is idle, unless there are others or the next one's head has begun.
     pub(super) fn request_ended(&self, now: Instant) {
         self.open.set(self.open.get() - 1);
-        if self.open.get() == 0 && !self.watch.expects() {
-            self.watch.set_idle(true);
-            self.watch.expect_within(now, self.worker.options.idle);
+        if let Some(number) = self.asked().checked_sub(1) {
+            self.watch.answered(number);
         }
+        if !self.is_asking() && !self.watch.expects() {
+            self.becomes_idle(now);
+        }
+    }
+
+    /// Whether requests are under way.
+    pub(super) fn is_asking(&self) -> bool {
+        self.open.get() > 0
+    }
+
+    /// The client may take its time for the next request.
+    pub(super) fn becomes_idle(&self, now: Instant) {
+        self.watch.set_idle(true);
+        self.watch.expect_within(now, self.worker.options.idle);
     }
 }
 

@@ -58,7 +58,9 @@ impl ProxyError {
                 Refusal::Deadline | Refusal::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
                 Refusal::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                 Refusal::TargetTooLong => StatusCode::URI_TOO_LONG,
-                Refusal::TooManyFields | Refusal::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                Refusal::TooManyFields | Refusal::HeadTooLarge | Refusal::ListTooLarge => {
+                    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+                }
                 Refusal::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             },
             Self::Authority | Self::Path | Self::RequestBody => StatusCode::BAD_REQUEST,

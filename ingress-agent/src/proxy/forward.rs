@@ -183,15 +183,9 @@ fn route(client: &Client, parts: &mut Parts) -> Result<Routed, ProxyError> {
     let rule = {
         // Held for the lookup only: a request keeps its rule, never the table.
         let live = client.worker.live.load();
-        let listener = live.table.listener(client.local);
-        let certificates = listener.and_then(|listener| listener.certificates.as_deref());
-        if let Some(name) = authority.name
-            && !client.security.admits(name, certificates)
-        {
-            return Err(ProxyError::Misdirected);
-        }
-        let rule = listener.and_then(|listener| listener.site.find(authority.name, &path).rule());
-        rule.map(Arc::clone).ok_or(ProxyError::NoRoute)?
+        let listener = live.table.listener(client.local).ok_or(ProxyError::NoRoute)?;
+        let found = listener.find(&client.security, authority.name, &path)?;
+        found.rule().map(Arc::clone).ok_or(ProxyError::NoRoute)?
     };
     let policies = &rule.route.policies;
     let vip = client.local.ip();

@@ -144,6 +144,9 @@ impl<S> Guard<S> {
             }
         } else if judgement.heads > 0 {
             self.watch.expect_nothing();
+            if judgement.last {
+                self.watch.expect_last(self.heads - 1);
+            }
         }
         if begun || judgement.heads > 0 {
             self.watch.set_head_begun(begun);
@@ -335,7 +338,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         if !matches!(this.end, End::Lingering { .. }) {
             let ended = !this.framer.in_body() && !this.framer.is_switching();
             let nothing_to_come = matches!(this.end, End::Open) && ended;
-            if nothing_to_come && !this.says_goodbye {
+            if nothing_to_come && !this.says_goodbye && !this.watch.is_over() {
                 // The close that follows says the same.
                 return Poll::Ready(Ok(()));
             }

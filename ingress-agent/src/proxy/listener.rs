@@ -4,6 +4,7 @@
 //! socket per worker. Which worker gets a connection is the kernel's hash of the flow: the same for its SYN and
 //! its ACK, as SYN cookies need.
 
+mod accepting;
 mod ordinary;
 
 use std::io;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+pub(super) use self::accepting::Accepting;
 pub use self::ordinary::Ordinary;
 
 /// The kernel caps it at `net.core.somaxconn`.

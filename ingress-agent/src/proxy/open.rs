@@ -72,6 +72,15 @@ impl Open {
         u64::try_from(count).unwrap_or(u64::MAX)
     }
 
+    /// Tells those connections to notice their client's end that have left it unnoticed until now. Called now and then.
+    pub(super) fn listen(&self) {
+        for task in self.tasks.borrow().values().flatten() {
+            if task.watch.listen() {
+                task.waker.wake_by_ref();
+            }
+        }
+    }
+
     pub(super) fn draining(&self) -> bool {
         self.draining.get()
     }

@@ -4,7 +4,7 @@ mod h2;
 mod rest;
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +17,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::admission::{Admitted, Beyond};
@@ -28,7 +27,7 @@ use super::forward;
 use super::guard::{Guard, Limits};
 use super::open::Place;
 use super::preamble::{self, Preamble};
-use super::stream::ClientStream;
+use super::stream::{ClientStream, Socket};
 use super::table;
 use super::tls::{self, Security, Shown};
 use super::watch::Watch;
@@ -87,6 +86,7 @@ pub(super) async fn serve(
         return;
     };
     let (local, peer) = (canonical(local), canonical(peer));
+    let stream = Socket::new(stream);
     let mut admitted = match worker.admission.admit(local) {
         Ok(admitted) => admitted,
         Err(beyond) => return refuse(&worker, &stream, peer, beyond),
@@ -133,12 +133,15 @@ impl Drop for Counted {
 async fn serve_balanced(
     worker: Rc<Worker>,
     spoken: Spoken,
-    mut stream: TcpStream,
+    mut stream: Socket,
     ends: Ends,
     place: Place,
     mut admitted: Admitted,
 ) {
-    let read = timeout(worker.options.handshake, preamble::read(&mut stream)).await;
+    let Ok(io) = stream.known() else {
+        return;
+    };
+    let read = timeout(worker.options.handshake, preamble::read(io)).await;
     let ends = match read {
         Ok(Ok(Preamble::Proxied { source, destination })) => Ends {
             peer: canonical(source),
@@ -158,7 +161,7 @@ async fn serve_balanced(
 }
 
 /// A connection beyond a cap is reset, which costs the kernel nothing more.
-fn refuse(worker: &Worker, stream: &TcpStream, peer: SocketAddr, beyond: Beyond) {
+fn refuse(worker: &Worker, stream: &Socket, peer: SocketAddr, beyond: Beyond) {
     let limited = &worker.counter.counts().limited;
     let counter = match beyond {
         Beyond::Total => &limited.total,
@@ -168,10 +171,10 @@ fn refuse(worker: &Worker, stream: &TcpStream, peer: SocketAddr, beyond: Beyond)
     add(counter, 1);
     tracing::debug!(%peer, ?beyond, "a connection beyond a cap is refused");
     // Without it the close is an ordinary one.
-    _ = stream.set_zero_linger();
+    _ = stream.reset_on_close();
 }
 
-async fn speak(worker: Rc<Worker>, spoken: Spoken, stream: TcpStream, ends: Ends, place: Place) {
+async fn speak(worker: Rc<Worker>, spoken: Spoken, stream: Socket, ends: Ends, place: Place) {
     let watch = Arc::new(Watch::new(worker.options.head));
     let stream = ClientStream::new(stream, worker.options.write, Arc::clone(&watch));
     match spoken {

@@ -15,7 +15,7 @@ impl<T> Setting<T> {
     }
 
     /// The value now.
-    pub(super) fn get(&self) -> Guard<Arc<T>> {
+    pub fn get(&self) -> Guard<Arc<T>> {
         self.0.load()
     }
 }

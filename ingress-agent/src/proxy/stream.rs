@@ -4,6 +4,7 @@
 //! nothing to be written to, as one of server-sent events between two events, is never late. Meanwhile what the
 //! client acknowledges counts: the kernel makes room in steps that a slow one takes long to fill.
 
+mod socket;
 mod stall;
 
 use std::io;
@@ -13,8 +14,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+pub(super) use self::socket::Socket;
 use self::stall::{Stall, unacknowledged};
 use super::deadline::Deadline;
 use super::watch::Watch;
@@ -22,7 +23,7 @@ use super::watch::Watch;
 /// A client's connection as the kernel has it.
 #[derive(Debug)]
 pub(super) struct ClientStream {
-    io: TcpStream,
+    io: Socket,
     watch: Arc<Watch>,
     /// How long a client may take too little of what waits.
     patience: Duration,
@@ -33,7 +34,7 @@ pub(super) struct ClientStream {
 }
 
 impl ClientStream {
-    pub(super) fn new(io: TcpStream, patience: Duration, watch: Arc<Watch>) -> Self {
+    pub(super) fn new(io: Socket, patience: Duration, watch: Arc<Watch>) -> Self {
         Self {
             io,
             watch,
@@ -56,14 +57,14 @@ impl ClientStream {
         self.watch.write_waits();
         let stall = match self.stall.take() {
             Some(stall) => stall,
-            None => Stall::begin(Instant::now(), unacknowledged(&self.io)?),
+            None => Stall::begin(Instant::now(), unacknowledged(self.io.fd()?)?),
         };
         let stall = self.stall.insert(stall);
         let due = stall.due(self.patience);
         let timer = self.timer.get_or_insert_with(|| Deadline::new(due));
         timer.set(due);
         while timer.poll(cx).is_ready() {
-            if stall.is_over(Instant::now(), unacknowledged(&self.io)?, self.patience) {
+            if stall.is_over(Instant::now(), unacknowledged(self.io.fd()?)?, self.patience) {
                 self.watch.give_up();
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
@@ -78,7 +79,7 @@ impl Drop for ClientStream {
         if self.watch.is_given_up() {
             // Else the kernel would keep what the client does not take, for minutes. Without it the close is an
             // ordinary one.
-            _ = self.io.set_zero_linger();
+            _ = self.io.reset_on_close();
         }
     }
 }
@@ -89,14 +90,18 @@ impl AsyncRead for ClientStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let deaf = self.watch.may_be_deaf();
+        let read = self.io.poll_read(cx, buf, deaf);
+        if read.is_pending() {
+            self.watch.set_deaf(deaf);
+        }
+        read
     }
 }
 
 impl AsyncWrite for ClientStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.time(written, cx)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -104,19 +109,21 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        // What the end follows goes with it: a packet less to send, to receive and to acknowledge.
+        let ends = self.watch.is_over();
+        let written = self.io.poll_write(cx, bufs, ends);
         self.time(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        self.io.poll_shutdown(cx)
     }
 }

@@ -16,8 +16,10 @@ use std::time::Instant;
 use foldhash::quality::RandomState;
 use http::HeaderValue;
 
-use super::router::{Paths, Rule, Site, Upstream};
-use super::tls::Certificates;
+use super::authority::HostName;
+use super::error::ProxyError;
+use super::router::{Found, Paths, Rule, Site, Upstream};
+use super::tls::{Certificates, Security};
 use super::upstream::{Budget, Endpoint, Endpoints, Newest, Target, Transport};
 use crate::model::policy::UpstreamPolicy;
 use crate::model::{Action, Backend, EndpointState, Model, Route, VirtualHost};
@@ -40,6 +42,23 @@ pub(super) struct Listener {
     pub(super) site: Arc<Site>,
     /// `Some`: TLS is terminated here, with these certificates.
     pub(super) certificates: Option<Arc<Certificates>>,
+}
+
+impl Listener {
+    /// What answers a request that came over such a connection, if the connection is one for its host. `path` is
+    /// canonical.
+    pub(super) fn find(
+        &self,
+        security: &Security,
+        host: Option<HostName<'_>>,
+        path: &str,
+    ) -> Result<Found<'_>, ProxyError> {
+        let certificates = self.certificates.as_deref();
+        if host.is_some_and(|host| !security.admits(host, certificates)) {
+            return Err(ProxyError::Misdirected);
+        }
+        Ok(self.site.find(host, path))
+    }
 }
 
 impl Table {

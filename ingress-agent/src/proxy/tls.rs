@@ -127,6 +127,14 @@ impl ResolvesServerCert for Chooser {
     }
 }
 
+/// Whether the handshake of a client that asks for this name is refused: its certificate has lost its key.
+pub(super) fn is_refused(certificates: &Certificates, server_name: &str) -> bool {
+    let mut scratch = SCRATCH;
+    let name = HostName::new(server_name, &mut scratch).ok();
+    let shown = name.and_then(|name| find(certificates, name));
+    shown.is_some_and(|identity| identity.key.is_none())
+}
+
 /// What a server name is shown; `None`: the default certificate.
 fn find<'a>(certificates: &'a Certificates, name: HostName<'_>) -> Option<&'a Arc<Identity>> {
     let (_, identity) = router::find(certificates, Some(name))?;

@@ -18,6 +18,7 @@ use super::guard::{self, Refusal, h2};
 use super::policy::{body_limit, https_redirect};
 use super::router::{self, Rule, Upstream};
 use super::table::{Listener, Table};
+use super::tls::{self, Security, Shown};
 use super::upstream::{EndpointHealth, HealthState};
 use super::wanted::Wanted;
 use crate::model::{Host, Route};
@@ -71,8 +72,12 @@ pub struct Trace {
 /// How far a request came.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stage {
+    /// The TLS handshake is refused.
+    Handshake,
     /// Its head is none.
     Head,
+    /// Its connection is not one for its host.
+    Connection,
     /// It has no rule.
     Rule,
     /// A policy of its rule, or a rule that refuses, answers it.
@@ -84,7 +89,7 @@ pub enum Stage {
 /// Follows a request through the table.
 pub fn trace(table: &Table, asked: &Asked<'_>) -> Trace {
     let listener = table.listener(asked.local);
-    let certificates = listener.and_then(|listener| listener.certificates.as_ref());
+    let certificates = listener.and_then(|listener| listener.certificates.as_deref());
     let mut scratch = SCRATCH;
     let name = asked
         .server_name
@@ -115,8 +120,18 @@ pub fn trace(table: &Table, asked: &Asked<'_>) -> Trace {
         stage: Stage::Head,
         refusal: None,
     };
+    if certificates
+        .zip(asked.server_name)
+        .is_some_and(|(certificates, name)| tls::is_refused(certificates, name))
+    {
+        trace.stage = Stage::Handshake;
+        return trace;
+    }
+    let security = certificates.map_or(Security::Plain, |certificates| {
+        Security::Tls(Shown::to(asked.server_name, certificates))
+    });
     let judged = over_h2.map_or_else(|| head(asked), judge_h2);
-    if let Err(error) = judged.and_then(|parts| follow(listener, asked, &parts, &mut trace)) {
+    if let Err(error) = judged.and_then(|parts| follow(listener, &security, asked, &parts, &mut trace)) {
         trace.refusal = Some((error.status(), error.to_string()));
     }
     trace
@@ -124,6 +139,7 @@ pub fn trace(table: &Table, asked: &Asked<'_>) -> Trace {
 
 fn follow(
     listener: Option<&Listener>,
+    security: &Security,
     asked: &Asked<'_>,
     parts: &Parts,
     trace: &mut Trace,
@@ -133,8 +149,9 @@ fn follow(
     trace.name = authority.name.map(|name| name.as_str().to_owned());
     trace.path = path.to_string();
     trace.stage = Stage::Rule;
-    let found = listener.map(|listener| listener.site.find(authority.name, &path));
-    let found = found.ok_or(ProxyError::NoRoute)?;
+    let listener = listener.ok_or(ProxyError::NoRoute)?;
+    let found = listener.find(security, authority.name, &path);
+    let found = found.inspect_err(|_| trace.stage = Stage::Connection)?;
     trace.host = found.host.cloned();
     trace.is_default = found.is_default();
     let Rule { route, upstream, .. } = &**found.rule().ok_or(ProxyError::NoRoute)?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::guard::Refusal;
 
-/// A deadline that is not set.
+/// A deadline or a number that is not set.
 const NEVER: u64 = u64::MAX;
 
 /// One connection's shared state.
@@ -32,6 +32,14 @@ pub(super) struct Watch {
     head_begun: AtomicBool,
     refused: OnceLock<(u64, Refusal)>,
     broken: OnceLock<Refusal>,
+    /// The number of the request that is the last, once it has come whole.
+    last: AtomicU64,
+    /// Whether all of the last answer is there: what is written now is followed by the end.
+    over: AtomicBool,
+    /// Whether the client's end would not be noticed now.
+    deaf: AtomicBool,
+    /// Whether it is to be.
+    listens: AtomicBool,
     /// The request that offers another protocol; with it the requests end.
     upgrade: OnceLock<u64>,
     switched: AtomicBool,
@@ -56,6 +64,10 @@ impl Watch {
             head_begun: AtomicBool::new(false),
             refused: OnceLock::new(),
             broken: OnceLock::new(),
+            last: AtomicU64::new(NEVER),
+            over: AtomicBool::new(false),
+            deaf: AtomicBool::new(false),
+            listens: AtomicBool::new(false),
             upgrade: OnceLock::new(),
             switched: AtomicBool::new(false),
             answered: AtomicBool::new(false),
@@ -176,6 +188,37 @@ impl Watch {
     /// Whether nothing is under way in either direction.
     pub(super) fn is_quiet(&self) -> bool {
         self.between.load(Relaxed) && self.flushed.load(Relaxed) && !self.head_begun()
+    }
+
+    /// Request `number`, counted from 0, has come whole and is the last.
+    pub(super) fn expect_last(&self, number: u64) {
+        self.last.store(number, Relaxed);
+    }
+
+    /// Request `number` is answered as far as it will be.
+    pub(super) fn answered(&self, number: u64) {
+        if self.last.load(Relaxed) == number {
+            self.over.store(true, Relaxed);
+        }
+    }
+
+    /// Whether the last request is answered.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Relaxed)
+    }
+
+    /// Whether nothing is wanted of the client any more, and its end may go unnoticed for a while.
+    pub(super) fn may_be_deaf(&self) -> bool {
+        self.last.load(Relaxed) != NEVER && !self.listens.load(Relaxed)
+    }
+
+    pub(super) fn set_deaf(&self, deaf: bool) {
+        self.deaf.store(deaf, Relaxed);
+    }
+
+    /// The client's end is to be noticed from here on. Whether the connection's task has to be woken for that.
+    pub(super) fn listen(&self) -> bool {
+        self.deaf.load(Relaxed) && !self.listens.swap(true, Relaxed)
     }
 
     /// Request `number` offers another protocol. The guard passes nothing after it until [`Watch::switch`].

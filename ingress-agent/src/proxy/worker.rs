@@ -11,14 +11,13 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use rustls::ClientConfig;
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinSet, spawn_local};
 use tokio::time::{interval, sleep, timeout, timeout_at};
 
 use super::admission::{Admission, Handshaking};
 use super::count::{Counter, Counts, Labels};
-use super::listener::{ListenError, set_max_segment};
+use super::listener::{Accepting, ListenError, set_max_segment};
 use super::open::{Open, Requests};
 use super::request_id::RequestIds;
 use super::serve;
@@ -143,7 +142,7 @@ pub(super) async fn run(
     let mut listeners = Vec::new();
     let mut accepting = JoinSet::new();
     for socket in share.sockets {
-        let listener = Rc::new(TcpListener::from_std(socket).map_err(WorkerError::Listener)?);
+        let listener = Rc::new(Accepting::new(socket).map_err(WorkerError::Listener)?);
         listeners.push(Rc::clone(&listener));
         let balancers = Arc::clone(&share.balancers);
         accepting.spawn_local(accept(Rc::clone(&worker), listener, balancers, draining.clone()));
@@ -154,6 +153,7 @@ pub(super) async fn run(
             command = commands.recv() => command.ok_or(WorkerError::Orphaned)?,
             _ = sweep.tick() => {
                 worker.registry.sweep(Instant::now());
+                worker.open.listen();
                 continue;
             }
             _ = accepting.join_next() => return Err(WorkerError::Accept),
@@ -162,7 +162,7 @@ pub(super) async fn run(
             // Who asked may have given up; nothing is lost then.
             Command::Pulse(answer) => _ = answer.send(()),
             Command::MaxSegment { v4, v6, done } => {
-                let mss = |listener: &TcpListener| {
+                let mss = |listener: &Accepting| {
                     let is_v6 = listener.local_addr().is_ok_and(|address| address.is_ipv6());
                     set_max_segment(listener, if is_v6 { v6 } else { v4 })
                 };
@@ -198,7 +198,7 @@ pub(super) async fn run(
 /// Accepts until a drain has found the queue empty for a while.
 async fn accept(
     worker: Rc<Worker>,
-    listener: Rc<TcpListener>,
+    listener: Rc<Accepting>,
     balancers: Arc<[IpNet]>,
     mut draining: watch::Receiver<bool>,
 ) {

@@ -45,7 +45,7 @@ impl fmt::Display for Status {
                 vec![
                     node.name.clone(),
                     node.number.to_string(),
-                    active(node.draining).to_owned(),
+                    node.state.as_str().to_owned(),
                 ]
             }));
             table(&rows, f)?;
@@ -125,7 +125,7 @@ fn row(lease: &Lease) -> Vec<String> {
     vec![
         lease.node.clone(),
         lease.number.map_or_else(none, |number| number.to_string()),
-        active(lease.draining).to_owned(),
+        lease.state.as_str().to_owned(),
         lease.generation.clone().unwrap_or_else(none),
         ago(lease.renewed_seconds_ago),
         names(
@@ -136,10 +136,6 @@ fn row(lease: &Lease) -> Vec<String> {
                 .collect::<Vec<_>>(),
         ),
     ]
-}
-
-fn active(draining: bool) -> &'static str {
-    if draining { "draining" } else { "active" }
 }
 
 fn names(names: &[String]) -> String {
@@ -177,7 +173,7 @@ fn table(rows: &[Vec<String>], f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use crate::status::{Node, Source, Vip};
+    use crate::status::{Node, NodeState, Source, Vip};
 
     use super::*;
 
@@ -212,6 +208,7 @@ mod tests {
                     Lease {
                         node: "edge-1".to_owned(),
                         number,
+                        state: NodeState::Active,
                         addresses: vec!["192.0.2.1".parse().unwrap()],
                         generation: Some("0123456789abcdef".to_owned()),
                         renewed_seconds_ago: Some(3),
@@ -219,7 +216,6 @@ mod tests {
                     },
                     Lease {
                         node: "edge-10".to_owned(),
-                        draining: true,
                         faults: vec!["a fault".to_owned()],
                         ..Lease::default()
                     },
@@ -229,7 +225,7 @@ mod tests {
             nodes: vec![Node {
                 name: "edge-1".to_owned(),
                 number: number.unwrap(),
-                draining: false,
+                state: NodeState::Active,
             }],
             vips: vec![Vip {
                 vip: "192.0.2.10-80-tcp".to_owned(),
@@ -252,9 +248,9 @@ settings  ConfigMap ours/ingress-agent is read; in effect: log, workers
 node      edge-1; the API server answered 2 s ago
 leader    edge-1 (this agent)
 
-LEASE OF  NUMBER  SAYS      GENERATION        RENEWED  ADDRESSES
-edge-1    1       active    0123456789abcdef  3 s ago  192.0.2.1
-edge-10   -       draining  -                 never    -
+LEASE OF  NUMBER  SAYS    GENERATION        RENEWED  ADDRESSES
+edge-1    1       active  0123456789abcdef  3 s ago  192.0.2.1
+edge-10   -       idle    -                 never    -
 node edge-10 is no member: a fault
 
 NODE    NUMBER  TAKEN FOR

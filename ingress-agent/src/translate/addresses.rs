@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Snapshot;
 use super::allocation::{self, Own};
 use super::audience::admits;
 use super::classes::{Classes, Controllers};
+use super::{Entry, Snapshot};
 use crate::digest::vippool::Owner;
 use crate::digest::{Ingress, Selector};
 use crate::model::MemberState;
@@ -15,29 +15,42 @@ use crate::model::MemberState;
 /// An Ingress's namespace and name.
 pub type IngressKey = (Arc<str>, Arc<str>);
 
-/// The addresses of every Ingress of ours, in their order: those that VipPools give its class or itself or, where
-/// there is no pool, those of the nodes that take connections. `None` for one that is still to be given some, or whose
-/// addresses no node is ready to serve: what it has is not to be taken from it. Nothing at all where the snapshot does not say enough.
-pub fn addresses(
-    snapshot: &Snapshot,
-    controllers: Controllers,
-) -> Option<BTreeMap<IngressKey, Option<Arc<[IpAddr]>>>> {
+/// What is due to an Ingress.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Due {
+    /// These addresses, in their order.
+    Addresses(Arc<[IpAddr]>),
+    /// It is still to be given some, or no node is ready to serve those it has: nothing is taken from it.
+    Pending,
+    /// Nothing: it is of another's class.
+    NotOurs,
+}
+
+/// What is due to every Ingress: the addresses that VipPools give its class or itself or, where there is no pool,
+/// those of the nodes. Nothing at all where the snapshot does not say enough.
+///
+/// A node gives its addresses back when it says that it drains, or leaves: one that is only silent may be cut off
+/// from the API server, and serve.
+pub fn addresses(snapshot: &Snapshot, controllers: Controllers) -> Option<BTreeMap<IngressKey, Due>> {
     if snapshot.restored {
         return None;
     }
     let classes = Classes::new(snapshot, controllers);
-    let ours = snapshot.ingresses.iter().filter_map(|entry| {
-        let (class, _) = classes.class_of(&entry.value)?;
-        Some(Own { class, entry })
-    });
-    let ours: Vec<_> = ours.collect();
+    let own = |entry| own(&classes, entry);
+    let ours: Vec<_> = snapshot.ingresses.iter().filter_map(own).collect();
     let given = if snapshot.pools.is_empty() {
         Given::nodes(snapshot)?
     } else {
         Given::pools(snapshot, &classes, &ours)?
     };
-    let of = |ours: &Own<'_>| (key(&ours.entry.value), given.to(ours));
-    Some(ours.iter().map(of).collect())
+    let due = |entry| own(entry).map_or(Due::NotOurs, |ours| given.to(&ours));
+    let ingresses = snapshot.ingresses.iter();
+    Some(ingresses.map(|entry| (key(&entry.value), due(entry))).collect())
+}
+
+fn own<'a>(classes: &'a Classes<'_>, entry: &'a Entry<Ingress>) -> Option<Own<'a>> {
+    let (class, _) = classes.class_of(&entry.value)?;
+    Some(Own { class, entry })
 }
 
 fn key(ingress: &Ingress) -> IngressKey {
@@ -59,8 +72,8 @@ enum Given<'a> {
 impl<'a> Given<'a> {
     fn nodes(snapshot: &Snapshot) -> Option<Self> {
         let nodes = snapshot.nodes.as_ref()?.nodes.iter();
-        let taking = nodes.filter(|node| node.member.state == MemberState::Active);
-        let addresses: BTreeSet<_> = taking.flat_map(|node| &node.member.addresses).copied().collect();
+        let there = nodes.filter(|node| node.member.state != MemberState::Draining);
+        let addresses: BTreeSet<_> = there.flat_map(|node| &node.member.addresses).copied().collect();
         // Agents that restart take nothing for a moment, and what is published stays.
         (!addresses.is_empty()).then(|| Self::Nodes(addresses.into_iter().collect()))
     }
@@ -97,9 +110,9 @@ impl<'a> Given<'a> {
         Some(Self::Pools { shared, own, pending })
     }
 
-    fn to(&self, ours: &Own<'_>) -> Option<Arc<[IpAddr]>> {
+    fn to(&self, ours: &Own<'_>) -> Due {
         let (shared, own, pending) = match self {
-            Self::Nodes(addresses) => return Some(Arc::clone(addresses)),
+            Self::Nodes(addresses) => return Due::Addresses(Arc::clone(addresses)),
             Self::Pools { shared, own, pending } => (shared, own, pending),
         };
         let namespace = &ours.entry.value.object.namespace;
@@ -109,7 +122,7 @@ impl<'a> Given<'a> {
             Owner::Class(Arc::clone(ours.class))
         };
         if pending.contains(&owner) {
-            return None;
+            return Due::Pending;
         }
         let addresses: BTreeSet<_> = if ours.asks() {
             own.get(&owner).cloned().unwrap_or_default()
@@ -118,7 +131,7 @@ impl<'a> Given<'a> {
             let admitted = pools.filter(|(namespaces, _)| admits(namespaces, namespace));
             admitted.flat_map(|(_, addresses)| addresses).copied().collect()
         };
-        Some(addresses.into_iter().collect())
+        Due::Addresses(addresses.into_iter().collect())
     }
 }
 

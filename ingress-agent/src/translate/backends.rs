@@ -1,10 +1,11 @@
 //! From a Service's port, as an Ingress names it, to endpoints.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::index::{Index, Names};
+use super::loops::Loops;
 use super::readings::Readings;
 use super::report::Findings;
 use super::{Entry, Snapshot};
@@ -16,7 +17,7 @@ use crate::model::{Backend, BackendId, BackendPort, Endpoint, EndpointState};
 #[derive(Debug, Default)]
 pub(super) struct Memo {
     known: HashMap<BackendId, Arc<Resolved>>,
-    vips: BTreeSet<IpAddr>,
+    loops: Loops,
 }
 
 /// Every backend once, however many routes name it.
@@ -36,20 +37,20 @@ pub(super) struct Resolved {
 }
 
 impl<'a> Backends<'a> {
-    /// `vips`: our own addresses, which no backend may have. `touched`: the Services that are others now.
-    pub(super) fn new(index: &'a Index, vips: BTreeSet<IpAddr>, touched: &Names, memo: &'a mut Memo) -> Self {
+    /// `loops`: what no endpoint may be. `touched`: the Services that are others now.
+    pub(super) fn new(index: &'a Index, loops: Loops, touched: &Names, memo: &'a mut Memo) -> Self {
         let mut stale = HashMap::new();
-        let same_vips = memo.vips == vips;
-        memo.vips = vips;
-        let Memo { known, vips } = memo;
-        let any = !same_vips || !touched.is_empty();
+        let same_loops = memo.loops == loops;
+        memo.loops = loops;
+        let Memo { known, loops } = memo;
+        let any = !same_loops || !touched.is_empty();
         for (id, resolved) in known.iter_mut().filter(|_| any) {
             // What is said of a missing Service names the nearest of all others.
             let nearest = touched.renamed && resolved.is_missing();
-            if same_vips && !nearest && !touched.contains(&id.namespace, &id.service) {
+            if same_loops && !nearest && !touched.contains(&id.namespace, &id.service) {
                 continue;
             }
-            let new = resolve(id, index, vips);
+            let new = resolve(id, index, loops);
             if new != **resolved {
                 let old = std::mem::replace(resolved, Arc::new(new));
                 stale.insert(Arc::as_ptr(&old).addr(), old);
@@ -61,10 +62,10 @@ impl<'a> Backends<'a> {
     /// The backend of that name; the same one for the same name.
     pub(super) fn get(&mut self, id: BackendId) -> Arc<Resolved> {
         let Self { index, memo, .. } = self;
-        let Memo { known, vips } = &mut **memo;
+        let Memo { known, loops } = &mut **memo;
         let resolved = known
             .entry(id)
-            .or_insert_with_key(|id| Arc::new(resolve(id, index, vips)));
+            .or_insert_with_key(|id| Arc::new(resolve(id, index, loops)));
         Arc::clone(resolved)
     }
 
@@ -94,15 +95,19 @@ impl Resolved {
     }
 }
 
-fn resolve(id: &BackendId, index: &Index, vips: &BTreeSet<IpAddr>) -> Resolved {
+fn resolve(id: &BackendId, index: &Index, loops: &Loops) -> Resolved {
     let (mut endpoints, mut fault) = match find(id, index) {
         Ok(endpoints) => (endpoints, None),
         Err(fault) => (Vec::new(), Some(fault.so("its requests are answered 503"))),
     };
     // Called, it would come back to us.
-    for looping in endpoints.extract_if(.., |endpoint| vips.contains(&endpoint.address.ip())) {
-        fault = Some(endpoint_is_vip(id, looping.address));
-    }
+    endpoints.retain(|endpoint| match loops.at(endpoint.address) {
+        Some(what) => {
+            fault = Some(endpoint_is_ours(id, endpoint.address, what));
+            false
+        }
+        None => true,
+    });
     let id = id.clone();
     Resolved {
         backend: Arc::new(Backend { id, endpoints }),
@@ -110,10 +115,10 @@ fn resolve(id: &BackendId, index: &Index, vips: &BTreeSet<IpAddr>) -> Resolved {
     }
 }
 
-fn endpoint_is_vip(id: &BackendId, address: SocketAddr) -> Fault {
+fn endpoint_is_ours(id: &BackendId, address: SocketAddr, what: &str) -> Fault {
     Fault::degraded(Cause::EndpointVip, "")
         .found(format!(
-            "Service {}/{} with the endpoint {address}, which is a VIP",
+            "Service {}/{} with the endpoint {address}, which is {what}",
             id.namespace, id.service
         ))
         .expected("addresses of pods")

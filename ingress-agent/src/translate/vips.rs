@@ -196,7 +196,7 @@ fn members(pool: &Entry<digest::Pool>, nodes: &Nodes, findings: &mut Findings) -
             .found("a selector that no node's labels match")
             .expected("a selector that matches at least one node")
             .so("the pool is not served")
-            .change("correct the selector, or label a node in `nodes.yaml`");
+            .change("correct the selector, or label a node: by `kubectl label node` in a cluster, else in `nodes.yaml`");
         tell(pool, findings, [fault]);
     }
     members

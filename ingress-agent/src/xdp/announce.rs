@@ -65,6 +65,13 @@ pub fn announcements(plan: &Plan, served: &BTreeMap<Vip, PoolName>, phase: Phase
         .collect()
 }
 
+/// Who of a pool's members announces its VIPs, where each is about what its state says: the active ones or, where none
+/// is, all.
+pub fn announcers(members: &[Candidate]) -> impl Iterator<Item = &Candidate> {
+    let nobody = !members.iter().any(|member| member.active);
+    members.iter().filter(move |member| member.active || nobody)
+}
+
 /// Keeps the table in line.
 #[derive(Debug)]
 pub(super) struct Announcer {

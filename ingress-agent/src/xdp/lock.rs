@@ -69,6 +69,17 @@ impl Lock {
     }
 }
 
+/// Refuses where another agent holds either lock, and takes none.
+pub fn refuse_second(run_dir: &Path, pin_dir: &Path) -> Result<(), LockError> {
+    for path in [run_dir.join("lock"), pin_dir.to_owned()] {
+        // What is not there, or not ours to open, is told by whoever needs it.
+        if let Ok(file) = File::open(&path) {
+            hold(file, path)?;
+        }
+    }
+    Ok(())
+}
+
 fn hold(file: File, path: PathBuf) -> Result<File, LockError> {
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),

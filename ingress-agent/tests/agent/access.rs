@@ -60,7 +60,10 @@ fn the_line_of_ingress_nginx_is_the_default() {
     assert_eq!(words[10], "200");
     let id = body.lines().find_map(|line| line.strip_prefix("x-request-id: "));
     assert_eq!(Some(words[11]), id);
-    assert!(lines[1].ends_with("[-] [] - - - - -"), "{lines:?}");
+    assert!(
+        lines[1].ends_with("[upstream-default-backend] [] - - - - -"),
+        "{lines:?}"
+    );
     assert!(!agent.log().contains("q=1"), "{}", agent.log());
 }
 

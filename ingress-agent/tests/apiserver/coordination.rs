@@ -1,7 +1,7 @@
 //! Agents that tell one another who they are and who leads, by a real API server.
 
 #[path = "coordination/bed.rs"]
-mod bed;
+pub(crate) mod bed;
 #[path = "coordination/gone.rs"]
 mod gone;
 #[path = "coordination/paused.rs"]

@@ -50,7 +50,7 @@ fn a_silently_dead_connection_is_noticed_within_45_seconds() {
     assert_eq!(cluster.shown("shop.test"), certificate);
 }
 
-/// OP-7: as far away as another planet, and served all the same.
+/// OP-7: every answer of the API server comes five seconds late.
 #[test]
 fn a_latency_of_five_seconds_delays_what_is_new_and_nothing_else() {
     let cluster = Cluster::start();

@@ -1,10 +1,10 @@
-//! An address that the leader gives out and that somebody has put among a Service's endpoints: K8-6.
+//! Addresses of ours that somebody has put among a Service's endpoints: K8-6.
 
 use ingress_agent::model::Action;
 use ingress_agent::translate::{Snapshot, translate};
 use tokio::task::JoinSet;
 
-use crate::cluster::ingress;
+use crate::cluster::{Cluster, ingress, service};
 use crate::definition::define;
 use crate::pools::{Allocator, World, causes, class, eventually, pool, threads};
 
@@ -72,4 +72,23 @@ fn a_vip_of_ours_is_no_endpoint_from_the_moment_it_is_one() {
     eventually(&runtime, &node, "no VIP any more", |snapshot| {
         called(snapshot) == ["10.2.0.11", "192.0.2.2"]
     });
+}
+
+/// An agent without XDP at every address of its machine: without the refusal it would call itself until nothing is left.
+#[test]
+fn where_an_agent_listens_is_no_endpoint() {
+    let cluster = Cluster::start();
+    let own = ["address", "add", "10.2.0.254/24", "dev", "pods"];
+    cluster.network().output("ip", &own).unwrap();
+    cluster.apply(&service("loop", "10.2.0.254").replace("8080", "8081"));
+    cluster.apply(&ingress("loop", "loop.test", "loop"));
+    cluster.apply(&ingress("shop", "shop.test", "red"));
+    let agent = cluster.agent_with("agent", &["--listen", "0.0.0.0:8081"]);
+    assert_eq!(cluster.get("loop.test", "/").0, "503");
+    assert_eq!(cluster.get("shop.test", "/").0, "200");
+    let log = agent.log();
+    assert!(
+        log.contains("the endpoint 10.2.0.254:8081, which is where a node's own agent listens"),
+        "{log}"
+    );
 }

@@ -1,5 +1,12 @@
 //! What the leader writes about Ingresses: addresses in their status, and Events.
 
+#[path = "publishing/agent.rs"]
+mod agent;
+#[path = "publishing/ownership.rs"]
+mod ownership;
+#[path = "publishing/trouble.rs"]
+mod trouble;
+
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::sleep;

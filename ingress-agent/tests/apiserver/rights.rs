@@ -253,6 +253,40 @@ fn with_rights_in_two_namespaces_it_sees_nothing_of_a_third() {
     }
 }
 
+#[test]
+fn a_namespace_that_it_may_not_read_is_told_and_the_others_are_served() {
+    let cluster = Cluster::start();
+    let (cluster_wide, namespaced): (Vec<_>, Vec<_>) = RIGHTS
+        .into_iter()
+        .partition(|Right(_, resource, _)| *resource == OF_NO_NAMESPACE);
+    for namespace in ["a", "b"] {
+        cluster.kubectl(&["create", "namespace", namespace]);
+        cluster.apply_in(namespace, &service("red", "10.2.0.11"));
+        cluster.apply_in(namespace, &ingress("shop", &format!("{namespace}.test"), "red"));
+    }
+    let roles = cluster_role(&cluster_wide) + &namespace_role("a", &namespaced);
+    account(&cluster, &roles);
+    let agent = agent(&cluster, &["--watch-namespace", "a,b"]);
+    assert_eq!(cluster.get("a.test", "/").0, "200");
+    assert_eq!(cluster.get("b.test", "/").0, "404");
+    let log = agent.log();
+    for kind in ["Ingress", "Service", "EndpointSlice", "Secret"] {
+        let told = |line: &&str| {
+            line.contains("may not read this kind")
+                && line.contains(&format!("kind=\"{kind}\""))
+                && (line.contains("namespace \"b\"") || line.contains("namespace \\\"b\\\""))
+        };
+        assert_eq!(log.lines().filter(told).count(), 1, "{kind}: {log}");
+    }
+    // The rights are given: nothing needs a restart.
+    cluster.apply(&namespace_role("b", &namespaced));
+    // A list that is refused is asked for less and less.
+    let (time, look) = (Duration::from_secs(90), Duration::from_millis(100));
+    cluster.within(time, look, "the other namespace", |cluster| {
+        cluster.get("b.test", "/").0 == "200"
+    });
+}
+
 /// `deploy/overlays/namespaced`, of the namespace `default`: its Roles are enough, and nothing can be read elsewhere.
 #[test]
 fn the_namespaced_overlay_gives_what_its_namespaces_need_and_nothing_of_others() {
@@ -271,16 +305,10 @@ fn the_namespaced_overlay_gives_what_its_namespaces_need_and_nothing_of_others()
     cluster.apply_in("other", &ingress_tls("other", "other.test", "red", "pair"));
 
     let may = |verb: &str, resource: &str, namespace: &str| {
-        let asked = [
-            "auth",
-            "can-i",
-            verb,
-            resource,
-            "--as",
-            USER,
-            "--namespace",
-            namespace,
-        ];
+        let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
+        let part = format!("--subresource={part}");
+        let within = format!("--namespace={namespace}");
+        let asked = ["auth", "can-i", verb, resource, &part, "--as", USER, &within];
         cluster.plane.kubectl(&asked).is_ok()
     };
     for (resource, verbs) in [

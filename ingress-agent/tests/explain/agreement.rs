@@ -6,13 +6,17 @@ use std::sync::Arc;
 
 use http::Method;
 use ingress_agent::explain::{Answer, Basis, Request, StepName, Subject, explain};
-use ingress_agent::model::{Action, Backend, Listener, Model, PathMatch, Protocol, Route, Site, Vip};
+use ingress_agent::model::{
+    Action, Backend, Certificate, Host, HostMap, Listener, Model, PathMatch, PrivateKey, Protocol, Route,
+    Site, Vip,
+};
 use ingress_agent::proxy::Table;
 use ingress_agent::translate::{Report, Snapshot};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::bed::{Bed, route, site};
+use crate::bed::{Bed, certificate, route, site};
+use crate::handshake;
 use crate::random::agree_on_answer;
 use crate::raw::Raw;
 use crate::recorder::Recorder;
@@ -191,6 +195,56 @@ fn explain_and_the_data_plane_never_disagree() {
             .map(|(status, step)| (*status, *step as u8))
             .collect();
         assert_eq!(seen, expected);
+    }
+}
+
+/// A name whose key is gone is shown nothing and gets no answer; the others are as they were.
+#[test]
+fn a_name_whose_key_is_gone_is_not_served() {
+    let a = Recorder::start("a");
+    let gone = Arc::new(Certificate {
+        key: PrivateKey::Gone,
+        ..Certificate::clone(&certificate("a.test"))
+    });
+    let mut site = site(&[("a.test", "/", &[a.address()]), ("b.test", "/", &[a.address()])]);
+    site.certificates = HostMap::from_iter([(Host::parse("a.test").unwrap(), gone)]);
+    let bed = Bed::start(site.clone());
+    let mut model = model(site, bed.port);
+    model.listeners[0].vip.address = bed.tls().ip();
+    model.listeners[0].tls = true;
+    let (snapshot, report) = (Snapshot::empty(&Arc::from("n")), Report::default());
+    for (name, is_served) in [("a.test", false), ("A.test", false), ("b.test", true)] {
+        let url = format!("https://{name}:{}/", bed.port).parse().unwrap();
+        let explanation = bed.proxy.read(|table| {
+            let subject = Subject {
+                snapshot: &snapshot,
+                model: &model,
+                report: &report,
+                table,
+                basis: Basis::Agent,
+            };
+            explain(&subject, &Request::new(url, Method::GET, Vec::new(), None))
+        });
+        let client = handshake::Client::new(rustls::ALL_VERSIONS);
+        let server = rustls_pki_types::ServerName::try_from(name).unwrap();
+        let mut connection = rustls::ClientConnection::new(Arc::clone(&client.config), server).unwrap();
+        let mut socket = std::net::TcpStream::connect(bed.tls()).unwrap();
+        let mut shaken = Ok((0, 0));
+        while connection.is_handshaking() && shaken.is_ok() {
+            shaken = connection.complete_io(&mut socket);
+        }
+        assert_eq!(shaken.is_ok(), is_served, "{shaken:?}");
+        assert_eq!(explanation.is_served(), is_served, "{explanation}");
+        let is_unserved = matches!(explanation.answer, Answer::Unserved { .. });
+        assert_eq!(is_unserved, !is_served, "{explanation}");
+        let last = explanation.steps.last().expect("a step");
+        if !is_served {
+            assert_eq!(
+                (last.step, last.ok),
+                (StepName::Certificate, false),
+                "{explanation}"
+            );
+        }
     }
 }
 

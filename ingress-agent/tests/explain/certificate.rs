@@ -2,7 +2,7 @@
 
 use ingress_agent::explain::StepName;
 
-use crate::folder::{BASE, folder, ingress};
+use crate::folder::{BASE, folder, ingress, service, within};
 use crate::words::{agent, explained, one, step};
 
 /// A Secret with a self-signed pair for `host`, valid until that year.
@@ -105,6 +105,53 @@ fn a_secret_that_is_missing_is_the_certificates_reason() {
             .unwrap()
             .contains("kubectl create secret tls")
     );
+}
+
+/// Two tenants, each with a certificate for its own host.
+fn tenants() -> String {
+    let tenant = |namespace: &str, host: &str| {
+        let web = ingress("web", host, &[("Prefix", "/", "web")]) + &service("web");
+        let web = with_tls(&web, &format!("[{{hosts: [{host}], secretName: pair}}]"));
+        within(namespace, &(web + &secret("pair", host, 2998)))
+    };
+    tenant("mine", "a.w.test") + &tenant("theirs", "b.w.test")
+}
+
+/// What the data plane does with it: `tests/manifests/tls.rs`.
+#[test]
+fn a_request_for_anothers_host_is_misdirected() {
+    let folder = folder(&[("base.yaml", BASE), ("test.yaml", &tenants())]);
+    let (code, words) = agent(
+        folder.path(),
+        &["https://a.w.test/", "--header", "Host: b.w.test"],
+    );
+    assert_eq!(code, Some(1), "{words}");
+    for part in [
+        "answer: 421",
+        "FAIL  host         `b.w.test`, over a connection for `a.w.test`",
+        "from Secret theirs/pair",
+        "why: the connection was shown the certificate of Secret mine/pair",
+        "to repair: ask for https://b.w.test",
+    ] {
+        assert!(words.contains(part), "no `{part}` in\n{words}");
+    }
+    for served in ["https://a.w.test/", "https://b.w.test/"] {
+        assert_eq!(agent(folder.path(), &[served]).0, Some(0));
+    }
+}
+
+/// What each protocol takes: of HTTP/1.1 each field counts, of HTTP/2 all of them together.
+#[test]
+fn fields_that_are_too_large_are_the_protocols() {
+    let folder = folder(&[("base.yaml", BASE), ("test.yaml", &one("a.test", "/"))]);
+    let large = format!("X: {}", "v".repeat(9 * 1024));
+    for (more, code) in [(&[][..], 1), (&["--http1.1"], 0)] {
+        let fields = ["https://a.test/", "--header", &large, "--header", &large];
+        let arguments: Vec<_> = fields.iter().chain(more).copied().collect();
+        let (ended, words) = agent(folder.path(), &arguments);
+        assert_eq!(ended, Some(code), "{words}");
+        assert_eq!(words.contains("answer: 431"), code == 1, "{words}");
+    }
 }
 
 #[test]

@@ -9,6 +9,8 @@ use proptest::sample::{select, subsequence};
 use crate::address::own_address;
 use crate::recorder::Recorder;
 
+/// Two tenants, each with all Services and Secrets.
+const NAMESPACES: [&str; 2] = ["default", "other"];
 const HOSTS: [&str; 5] = ["a.test", "b.test", "*.w.test", "x.w.test", ""];
 const PATHS: [&str; 7] = [
     "/",
@@ -67,8 +69,17 @@ impl Pods {
 
     /// Services and their endpoints.
     pub(crate) fn manifest(&self) -> String {
+        NAMESPACES
+            .iter()
+            .map(|namespace| self.within(namespace))
+            .collect()
+    }
+
+    fn within(&self, namespace: &str) -> String {
         let service = |name: &str, spec: &str| {
-            format!("---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {spec}\n")
+            format!(
+                "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {spec}\n"
+            )
         };
         let mut text = service(
             "external",
@@ -76,12 +87,12 @@ impl Pods {
         );
         for (name, pods) in BEHIND {
             text += &service(name, "{ports: [{port: 80}]}");
-            text.extend(pods.iter().map(|pod| self.slice(name, pod)));
+            text.extend(pods.iter().map(|pod| self.slice(namespace, name, pod)));
         }
         text
     }
 
-    fn slice(&self, service: &str, pod: &str) -> String {
+    fn slice(&self, namespace: &str, service: &str, pod: &str) -> String {
         let conditions = if pod == "leaving" {
             "{ready: false, serving: true, terminating: true}"
         } else {
@@ -90,7 +101,7 @@ impl Pods {
         let address = self.0[pod].address();
         format!(
             "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
-             metadata: {{name: {service}-{pod}, labels: {{kubernetes.io/service-name: {service}}}}}\n\
+             metadata: {{name: {service}-{pod}, namespace: {namespace}, labels: {{kubernetes.io/service-name: {service}}}}}\n\
              addressType: IPv4\nports: [{{name: '', port: {}, protocol: TCP}}]\n\
              endpoints: [{{addresses: ['{}'], conditions: {conditions}}}]\n",
             address.port(),
@@ -110,7 +121,10 @@ pub(crate) fn base() -> String {
     let mut text = class("ours", "ingress-agent.dev/xdp")
         + &class("theirs", "example.com/other")
         + &class("nginx", "k8s.io/ingress-nginx");
-    for (name, hosts, year) in SECRETS {
+    for (namespace, (name, hosts, year)) in NAMESPACES
+        .iter()
+        .flat_map(|namespace| SECRETS.map(|secret| (namespace, secret)))
+    {
         let key = rcgen::KeyPair::generate().unwrap();
         let hosts = hosts.iter().map(|&host| host.to_owned());
         let mut params = rcgen::CertificateParams::new(hosts.collect::<Vec<_>>()).unwrap();
@@ -118,7 +132,8 @@ pub(crate) fn base() -> String {
         let certificate = params.self_signed(&key).unwrap().pem();
         let indent = |pem: &str| pem.trim_end().replace('\n', "\n    ");
         text += &format!(
-            "---\napiVersion: v1\nkind: Secret\ntype: kubernetes.io/tls\nmetadata: {{name: {name}}}\nstringData:\n  \
+            "---\napiVersion: v1\nkind: Secret\ntype: kubernetes.io/tls\n\
+             metadata: {{name: {name}, namespace: {namespace}}}\nstringData:\n  \
              tls.crt: |\n    {}\n  tls.key: |\n    {}\n",
             indent(&certificate),
             indent(&key.serialize_pem())
@@ -162,13 +177,14 @@ fn any_ingress() -> impl Strategy<Value = String> {
         1 => subsequence(&ANNOTATIONS[..], 1),
     ];
     (
+        prop_oneof![2 => Just(NAMESPACES[0]), 1 => Just(NAMESPACES[1])],
         some_annotations,
         prop_oneof![6 => Just("ours"), 3 => Just("nginx"), 1 => Just("theirs")],
         proptest::collection::vec(any_tls(), 0..3),
         proptest::collection::vec(any_rule(), 1..4),
         proptest::option::weighted(0.15, select(&SERVICES[..])),
     )
-        .prop_map(|(annotations, class, tls, rules, default)| {
+        .prop_map(|(namespace, annotations, class, tls, rules, default)| {
             let annotations: BTreeMap<_, _> = annotations.iter().map(|text| text.split_once(": ").unwrap()).collect();
             let annotations: String = annotations
                 .iter()
@@ -178,7 +194,7 @@ fn any_ingress() -> impl Strategy<Value = String> {
                 format!("  defaultBackend: {{service: {{name: {name}, port: {{number: 80}}}}}}\n")
             });
             format!(
-                "  annotations:\n    x: y\n{annotations}spec:\n  ingressClassName: {class}\n  tls: [{}]\n  rules: [{}]\n{}",
+                "  namespace: {namespace}\n  annotations:\n    x: y\n{annotations}spec:\n  ingressClassName: {class}\n  tls: [{}]\n  rules: [{}]\n{}",
                 tls.join(", "),
                 rules.join(", "),
                 default.unwrap_or_default()

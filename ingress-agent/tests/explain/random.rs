@@ -183,8 +183,11 @@ fn explain_and_the_data_plane_never_disagree_on_random_manifests() {
         TestRunner::new_with_rng(config, rng).run(&(any_manifest(), wishes), |(manifest, wishes)| {
             let dir = folder(&[("base.yaml", &base), ("test.yaml", &manifest)]);
             let snapshot = read(dir.path());
-            let (model, report) =
-                Translator::new(Controllers::WithIngressNginx).translate_at(&snapshot, &openings(&bed));
+            let (model, report) = Translator::new(Controllers::WithIngressNginx).translate_at(
+                &snapshot,
+                &openings(&bed),
+                &BTreeSet::new(),
+            );
             bed.proxy.swap(Table::from(&model)).unwrap();
             for wish in wishes {
                 let request = wish.request(bed.port);

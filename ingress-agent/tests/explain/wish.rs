@@ -11,6 +11,9 @@ use crate::bed::Bed;
 use crate::handshake::Client;
 use crate::raw::{Raw, Reply};
 
+/// What stands for a value that HTTP/1.1 takes, and HTTP/2 does not: its limit is that of all fields together.
+const LARGE: &str = "LARGE";
+
 /// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
@@ -75,6 +78,7 @@ pub(crate) fn any_wish() -> impl Strategy<Value = Wish> {
         ("Transfer-Encoding: chunked", "0\r\n\r\n"),
         ("Connection: keep-alive", ""),
         ("TE: trailers", ""),
+        ("X: LARGE", ""),
     ];
     (
         any::<bool>(),
@@ -104,9 +108,13 @@ impl Wish {
             .host
             .as_ref()
             .map(|host| format!("Host: {host}").parse().unwrap());
-        let fields = host.into_iter().chain([self.field.0.parse().unwrap()]).collect();
+        let fields = host.into_iter().chain([self.field().parse().unwrap()]).collect();
         let request = Request::new(url.parse().unwrap(), self.method.parse().unwrap(), fields, None);
         if self.http2 { request } else { request.over_http1() }
+    }
+
+    fn field(&self) -> String {
+        self.field.0.replace(LARGE, &"v".repeat(16 * 1024))
     }
 
     fn authority(&self, port: u16) -> String {
@@ -119,12 +127,13 @@ impl Wish {
         let Self {
             method,
             path,
-            field: (field, body),
+            field: (_, body),
             ..
         } = self;
         format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{field}\r\n\r\n{body}",
-            self.authority(port)
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{}\r\n\r\n{body}",
+            self.authority(port),
+            self.field()
         )
     }
 
@@ -157,7 +166,8 @@ impl Wish {
         let made = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
         let (mut sender, connection) = made.await.unwrap();
         let driven = tokio::spawn(connection);
-        let (name, value) = self.field.0.split_once(": ").unwrap();
+        let field = self.field();
+        let (name, value) = field.split_once(": ").unwrap();
         let request = hyper::Request::builder()
             .method(&*self.method)
             .uri(format!("https://{}{}", self.authority(bed.port), self.path))

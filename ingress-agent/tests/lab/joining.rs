@@ -107,3 +107,30 @@ fn a_node_that_cannot_serve_vips_is_handed_nothing_and_says_why() {
     assert!(cluster.agree(&[1, 2, 3]));
     assert_whole(traffic);
 }
+
+/// Two DaemonSets, or somebody by hand.
+#[test]
+fn a_second_agent_on_a_node_is_refused_before_it_says_anything() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    cluster.apply(POOL);
+    cluster.spawn(1);
+    cluster.eventually("it is ready", |cluster| cluster.ask(1, READY).0 == 0);
+    let holder = |cluster: &Cluster| {
+        let path = "--output=jsonpath={.spec.holderIdentity}";
+        cluster.kubectl(&["get", "lease", "node-node1", "--namespace", "ingress", path])
+    };
+    let before = holder(&cluster);
+    cluster.spawn(1);
+    let (_, second) = cluster.agents.pop().unwrap();
+    let status = second.wait(Duration::from_secs(20)).unwrap();
+    assert!(!status.success());
+    let log = second.log();
+    assert!(
+        log.contains("another agent") && !log.contains("goes on with the Lease"),
+        "{log}"
+    );
+    assert_eq!(holder(&cluster), before);
+    assert_eq!(cluster.ask(1, READY).0, 0);
+}

@@ -20,6 +20,7 @@ mod request;
 mod rights;
 mod seeing;
 mod startup;
+mod status;
 
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::folder::{annotated, causes, ingress, services, with_tls, within};
+use ingress_agent::model::Host;
+use ingress_agent::model::policy::{Balance, UpstreamPolicy};
+
+use crate::folder::{annotated, causes, ingress, services, site, with_tls, within};
 use crate::recorder::Answer;
 use crate::world::World;
 
@@ -113,6 +116,25 @@ fn proxy_read_timeout() {
     world.assert_answers(&[("a.test", "/", "s")]);
 }
 
+/// What the model asks of the only route's pods.
+fn upstream(world: &World) -> &UpstreamPolicy {
+    let hosts = &site(&world.model).hosts;
+    let host = hosts.get(&Host::parse("a.test").unwrap()).unwrap();
+    &host.routes[0].policies.upstream
+}
+
+/// What becomes of it on the wire: `tests/proxy/retry.rs`.
+#[test]
+fn proxy_send_timeout() {
+    let send = |annotation: &str| {
+        let world = World::start(&web(&[annotation]));
+        (upstream(&world).timeouts.send, causes(&world.report).len())
+    };
+    assert_eq!(send("proxy-send-timeout: '7'"), (Duration::from_secs(7), 0));
+    assert_eq!(send("proxy-send-timeout: 7s"), (Duration::from_secs(60), 1));
+    assert_eq!(send("proxy-read-timeout: '7'"), (Duration::from_secs(60), 0));
+}
+
 fn post(world: &World, length: usize) -> u16 {
     let mut client = world.bed.connect();
     client.send(format!(
@@ -178,31 +200,35 @@ fn proxy_next_upstream_timeout() {
         "proxy-next-upstream-timeout: '1'",
     ];
     let world = World::start(&web(&policy));
-    let late = b"HTTP/1.1 503 Late\r\nContent-Length: 0\r\n\r\n".to_vec();
-    world.pod("s").script([Answer::Bytes(late)]);
-    // Within the second it is tried again.
+    world.pod("s").script([Answer::Bytes(UNAVAILABLE.to_vec())]);
+    // Within the second it is tried again, and not after it.
     world.assert_answers(&[("a.test", "/", "s")]);
     assert_eq!(world.pod("s").take_requests().len(), 2);
+    let late = Answer::BytesAfter(Duration::from_millis(1200), UNAVAILABLE.to_vec());
+    world.pod("s").script([late]);
+    world.assert_answers(&[("a.test", "/", "503")]);
+    assert_eq!(world.pod("s").take_requests().len(), 1);
 }
 
 #[test]
 fn load_balance() {
-    for (balance, told) in [
-        ("round_robin", 0),
-        ("ewma", 0),
-        ("least_request", 0),
-        ("ip_hash", 1),
+    for (balance, expected, told) in [
+        ("round_robin", Balance::RoundRobin, 0),
+        ("ewma", Balance::PeakEwma, 0),
+        ("least_request", Balance::LeastRequest, 0),
+        ("ip_hash", Balance::RoundRobin, 1),
     ] {
         let text = web(&[&format!("load-balance: {balance}")]);
         let two = "endpoints: [{addresses: [10.1.0.2]}, ";
         let world = World::start(&text.replace("endpoints: [", two));
         assert_eq!(world.report.findings.len(), told, "{balance}");
+        assert_eq!(upstream(&world).balance, expected, "{balance}");
         let mut client = world.bed.connect();
         let answers: Vec<_> = (0..40)
             .map(|_| client.get("a.test", "/").text().to_owned())
             .collect();
         let first = answers.iter().filter(|answer| *answer == "s").count();
-        if matches!(balance, "round_robin" | "ip_hash") {
+        if expected == Balance::RoundRobin {
             assert_eq!(first, 20, "{balance}");
         }
         assert!(answers.iter().all(|answer| answer.starts_with('s')), "{balance}");

@@ -5,9 +5,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
+use hyper::Method;
+use ingress_agent::proxy::{Captures, Options};
 use serde_json::Value;
 
 use crate::bed::{Bed, site};
+use crate::h2;
 use crate::recorder::{Answer, Recorder};
 
 #[derive(Clone, Default)]
@@ -30,7 +33,8 @@ fn events(bed: &Bed) -> Vec<Value> {
     let lines = lines().0.lock().unwrap().clone();
     let lines = lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     let events = lines.map(|line| serde_json::from_slice::<Value>(line).unwrap());
-    let ours = |event: &Value| event["target"] == "access" && event["listener"] == bed.plain().to_string();
+    let listeners = [bed.plain(), bed.tls()].map(|listener| Value::from(listener.to_string()));
+    let ours = |event: &Value| event["target"] == "access" && listeners.contains(&event["listener"]);
     events.filter(ours).collect()
 }
 
@@ -115,6 +119,52 @@ fn every_end_is_told_once() {
         assert_eq!(event["client"], "127.0.0.1");
         assert!(event["duration_us"].as_u64().unwrap() < 5_000_000);
     }
+}
+
+/// A password is in no event, a user's name where it is wanted.
+#[test]
+fn the_user_is_told_where_it_is_wanted() {
+    lines();
+    let a = Recorder::start("a");
+    let mut captures = Captures::default();
+    captures.add_user();
+    for (captures, user) in [(captures, "ann".into()), (Captures::default(), Value::Null)] {
+        let options = Options {
+            captures: captures.into(),
+            ..Options::default()
+        };
+        let bed = Bed::with_options(site(&[("a.test", "/", &[a.address()])]), options);
+        let mut client = bed.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\nAuthorization: Basic YW5uOnNlY3JldA==\r\n\r\n");
+        assert_eq!(client.reply().unwrap().status, 200);
+        let event = wait_for(&bed, 1).remove(0);
+        assert_eq!(event["user"], user);
+        let text = event.to_string();
+        assert!(!text.contains("secret") && !text.contains("YW5u"), "{text}");
+    }
+}
+
+/// What HTTP/2 does not take is refused by a request's answer, and told as one.
+#[test]
+fn fields_that_are_too_large_for_http2_are_told() {
+    lines();
+    let bed = Bed::start(site(&[]));
+    bed.block_on(async {
+        let mut request = h2::request(Method::GET, "");
+        for _ in 0..2 {
+            request
+                .headers_mut()
+                .append("x", "v".repeat(9 * 1024).parse().unwrap());
+        }
+        let answer = h2::client(&bed).await.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), 431);
+    });
+    let event = wait_for(&bed, 1).remove(0);
+    assert_eq!(event["status"], 431);
+    assert!(
+        event["error"].as_str().unwrap().contains("16 KiB together"),
+        "{event}"
+    );
 }
 
 /// Several tries are told in their order, as nginx does.

@@ -19,6 +19,31 @@ const NONE: Caps = Caps {
     handshakes: 0,
 };
 
+/// The numbers of the specification, section 2.2; those of HTTP/2 and of heads are held by what is refused.
+#[test]
+fn the_defaults_are_the_specifications() {
+    let Options {
+        head,
+        idle,
+        body,
+        handshake,
+        write,
+        life,
+        ..
+    } = Options::default();
+    let seconds = [head, idle, body, handshake, write].map(|limit| limit.as_secs_f32());
+    assert_eq!(seconds, [10.0, 75.0, 10.0, 5.0, 30.0]);
+    assert_eq!(life, 100_000);
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let expected = Caps {
+        total: usize::try_from(files.unwrap()).unwrap() / 2,
+        source: 1_000,
+        listener: 10_000,
+        handshakes: 2_000,
+    };
+    assert_eq!(Caps::default(), expected);
+}
+
 fn bed(a: &Recorder, caps: Caps) -> Bed {
     let options = Options {
         caps: caps.into(),

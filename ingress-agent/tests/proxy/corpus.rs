@@ -40,6 +40,15 @@ fn get(rest: &str) -> String {
     format!("GET / HTTP/1.1\r\nHost: a.test\r\n{rest}\r\n")
 }
 
+/// A head of so many bytes, in fields of which none is too large.
+fn head_of(length: usize) -> Vec<u8> {
+    let field = format!("X: {}\r\n", "y".repeat(10_000)).repeat(3);
+    let rest = length - get(&field).len() - "Y: \r\n".len();
+    let head = get(&format!("{field}Y: {}\r\n", "y".repeat(rest)));
+    assert_eq!(head.len(), length);
+    head.into()
+}
+
 /// A POST with this Transfer-Encoding value, followed by what a proxy that ignores it takes for a request.
 fn coded(value: &str) -> String {
     post(&format!(
@@ -246,6 +255,23 @@ fn heads() -> Vec<Case> {
             &[431],
             get(&format!("X: {}\r\n", "y".repeat(16385))),
         ),
+        Case {
+            name: "a field of 16 KiB",
+            bytes: get(&format!("X: {}\r\n", "y".repeat(16384))).into(),
+            statuses: &[200],
+            seen: &["GET / "],
+            closes: false,
+            breaks_off: false,
+        },
+        Case {
+            name: "a head of 32 KiB",
+            bytes: head_of(32768),
+            statuses: &[200],
+            seen: &["GET / "],
+            closes: false,
+            breaks_off: false,
+        },
+        refused("a head of 32 KiB and one", &[431], head_of(32769)),
         refused(
             "a head of 64 KiB",
             &[431],

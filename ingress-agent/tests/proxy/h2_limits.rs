@@ -161,6 +161,86 @@ fn silence_ends_the_connection() {
     while idle.next().unwrap().kind != GOAWAY {}
 }
 
+/// What begins a head of HTTP/2 and does not end it.
+fn unfinished_heads() -> [Vec<u8>; 3] {
+    let block = block(&GET);
+    let head = |length: u8, flags: u8, stream: u8| [0, 0, length, HEADERS, flags, 0, 0, 0, stream];
+    let length = u8::try_from(block.len()).unwrap();
+    let open = [&head(length, END_STREAM, 3)[..], &block].concat();
+    let continued = [&open[..], &[0, 0, 9, CONTINUATION, END_HEADERS, 0, 0, 0, 3, 0]].concat();
+    let cut = [&head(length, END_STREAM | END_HEADERS, 3)[..], &block[..5]].concat();
+    [open, continued, cut]
+}
+
+/// SL-1 in HTTP/2: a head that is not complete in time ends the connection, first or not, whatever else is under
+/// way, without any more waiting.
+#[test]
+fn a_head_has_a_deadline() {
+    let a = Recorder::start("a");
+    let options = Options {
+        head: Duration::from_millis(400),
+        ..Options::default()
+    };
+    let bed = Bed::with_options(site(&[("a.test", "/", &[a.address()])]), options);
+    let in_time = Duration::from_millis(350)..Duration::from_millis(2500);
+    for unfinished in unfinished_heads() {
+        for (before, answers) in [(0, 0), (1, 1), (1, 0)] {
+            let mut client = frames(&bed);
+            let mut start = Instant::now();
+            a.clear_script();
+            a.script([if answers > 0 { Answer::Ok } else { Answer::Hang }]);
+            for _ in 0..before {
+                client.request(1, &GET);
+            }
+            for _ in 0..answers {
+                assert_eq!(client.next_on(1).unwrap().status(), 200);
+                // Longer than a head may take: it is its own beginning that counts.
+                std::thread::sleep(Duration::from_millis(500));
+                start = Instant::now();
+            }
+            client.send_bytes(&unfinished);
+            client.wait_for_end();
+            let took = start.elapsed();
+            assert!(in_time.contains(&took), "{before} {answers}: {took:?}");
+            a.clear_script();
+            assert_sound(&bed);
+        }
+    }
+}
+
+/// A head in pieces that comes in time is one, and the connection is idle after it as after any other; also after
+/// one that is none.
+#[test]
+fn a_head_in_pieces_changes_no_other_deadline() {
+    let a = Recorder::start("a");
+    let options = Options {
+        head: Duration::from_millis(600),
+        idle: Duration::from_millis(900),
+        ..Options::default()
+    };
+    let bed = Bed::with_options(site(&[("a.test", "/", &[a.address()])]), options);
+    let mut client = frames(&bed);
+    client.request(1, &GET);
+    assert_eq!(client.next_on(1).unwrap().status(), 200);
+    let block = block(&GET);
+    let (first, rest) = block.split_at(20);
+    client.send(HEADERS, END_STREAM, 3, first);
+    std::thread::sleep(Duration::from_millis(300));
+    a.script([Answer::After(Duration::from_millis(800))]);
+    client.send(CONTINUATION, END_HEADERS, 3, rest);
+    assert_eq!(client.next_on(3).unwrap().status(), 200);
+    // A second Host, which makes it none.
+    let malformed = crate::frames::block(&[&GET[..], &GET[3..]].concat());
+    client.send(HEADERS, END_STREAM, 5, &malformed[..20]);
+    std::thread::sleep(Duration::from_millis(300));
+    client.send(CONTINUATION, END_HEADERS, 5, &malformed[20..]);
+    let start = Instant::now();
+    assert_eq!(client.next_on(5).unwrap().kind, RST_STREAM);
+    while client.next().unwrap().kind != GOAWAY {}
+    let took = start.elapsed();
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+}
+
 /// OP-3: two GOAWAYs; what was asked before the second is answered.
 #[test]
 fn a_drain_takes_leave() {

@@ -1,12 +1,13 @@
 //! A route's own rules of retry, and its send timeout (`proxy-next-upstream*`, `proxy-send-timeout`).
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroU32;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ingress_agent::model::Policies;
 use ingress_agent::model::policy::{Retry, Timeouts, UpstreamPolicy};
+use ingress_agent::proxy::{EndpointHealth, HealthState};
 
 use crate::bed::{Bed, site, under};
 use crate::failing::policies;
@@ -21,7 +22,10 @@ fn retrying(retry: Retry) -> Policies {
 
 #[test]
 fn statuses_are_tried_again_where_the_route_says_so() {
-    let unavailable = || Answer::Bytes(b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno".to_vec());
+    let unavailable = || {
+        let answer = b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno".to_vec();
+        Answer::BytesAfter(Duration::from_millis(5), answer)
+    };
     let [a, b] = ["a", "b"].map(Recorder::start);
     let pods = [a.address(), b.address()];
     let retry = Retry {
@@ -67,10 +71,54 @@ fn statuses_are_tried_again_where_the_route_says_so() {
     };
     assert_eq!(case(as_many_as_endpoints, 9, get), (503, 2));
     let at_once = Retry {
-        within: Some(Duration::ZERO),
+        within: Some(Duration::from_millis(4)),
         ..retry
     };
     assert_eq!(case(at_once, 9, get), (503, 1));
+}
+
+/// A backend's budget of retries is spent; what no pod has seen is tried again all the same, at once.
+#[test]
+fn a_retry_of_what_no_pod_has_seen_waits_for_no_budget() {
+    let [busy, doomed] = ["busy", "doomed"].map(Recorder::start);
+    let pods = [busy.address(), doomed.address()];
+    let retry = Retry {
+        statuses: vec![503],
+        ..Retry::default()
+    };
+    let bed = Bed::start(under(site(&[("a.test", "/", &pods)]), &retrying(retry)));
+    busy.always(Some(Answer::Hang));
+    let unavailable = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".to_vec();
+    doomed.always(Some(Answer::Bytes(unavailable)));
+    // One after the other, until ten retries hang at the busy pod, which is all that may.
+    let mut waiting = Vec::new();
+    let (mut hanging, mut retries) = (0, 0);
+    while retries < 10 {
+        let mut client = bed.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        waiting.push(client);
+        hanging += 1;
+        while busy.take_requests().is_empty() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        retries += doomed.take_requests().len();
+    }
+    assert!(hanging < 50, "{hanging} under way allow more than ten retries");
+    doomed.kill();
+    while TcpStream::connect(doomed.address()).is_ok() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    busy.always(None);
+    let start = Instant::now();
+    // As many as both workers need to come to the one that is gone.
+    for _ in 0..8 {
+        assert_eq!(bed.connect().get("a.test", "/").text(), "busy");
+    }
+    let took = start.elapsed();
+    assert!(took < Duration::from_millis(800), "{took:?}");
+    let is_doomed = |one: &EndpointHealth| one.address == doomed.address();
+    let health = bed.proxy.endpoints().into_iter().find(is_doomed).unwrap();
+    assert_eq!(health.state, HealthState::Unreachable, "nobody was refused");
 }
 
 #[test]

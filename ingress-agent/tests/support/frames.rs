@@ -85,6 +85,17 @@ impl<S: Read + Write> Frames<S> {
         self.stream.write_all(&frame.repeat(count)).is_ok()
     }
 
+    /// These bytes, which may be a part of a frame.
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Waits for the end of the connection, or of the client's patience, and answers nothing meanwhile.
+    pub(crate) fn wait_for_end(&mut self) {
+        // Whoever does not take leave ends by an error.
+        _ = self.stream.read_to_end(&mut Vec::new());
+    }
+
     /// What it is written to.
     pub(crate) fn stream(&self) -> &S {
         &self.stream

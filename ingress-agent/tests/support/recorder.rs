@@ -17,6 +17,8 @@ pub(crate) enum Answer {
     Ok,
     /// These bytes, then the next request.
     Bytes(Vec<u8>),
+    /// These bytes, after a while, then the next request.
+    BytesAfter(Duration, Vec<u8>),
     /// These bytes, then the end of the connection.
     BytesThenClose(Vec<u8>),
     /// The end of the connection, without a byte.
@@ -203,6 +205,10 @@ impl Shared {
                 stream.write_all(ok.as_bytes()).is_ok()
             }
             Answer::Bytes(bytes) => stream.write_all(&bytes).is_ok(),
+            Answer::BytesAfter(pause, bytes) => {
+                thread::sleep(pause);
+                stream.write_all(&bytes).is_ok()
+            }
             Answer::Echo(bytes) => {
                 _ = stream.write_all(&bytes);
                 let mut chunk = [0; 1024];

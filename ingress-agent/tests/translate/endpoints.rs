@@ -1,8 +1,13 @@
 //! From Service ports to endpoints: `Service`, `EndpointSlice`.
 
-use ingress_agent::model::{Action, Endpoint, EndpointState, Model};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
-use crate::folder::{causes, ingress, model, services, site};
+use ingress_agent::digest::Nodes;
+use ingress_agent::model::{Action, Endpoint, EndpointState, MemberState, Model, Opening, Protocol, Vip};
+use ingress_agent::translate::{Translator, translate};
+
+use crate::folder::{BASE, causes, folder, ingress, model, read, services, site};
 
 /// The endpoints of the only route, as `ADDRESS` or `ADDRESS draining`.
 fn endpoints(model: &Model) -> Vec<String> {
@@ -187,7 +192,7 @@ fn what_no_slice_may_hold_is_left_out_and_told() {
 
 /// K8-6.
 #[test]
-fn a_vip_is_never_called_as_an_endpoint() {
+fn k8_6_a_vip_is_never_called_as_an_endpoint() {
     let slices = slice(
         "a",
         "addressType: IPv4\nports: [{name: http, port: 80}]\nendpoints: [{addresses: [192.0.2.10]}, {addresses: [10.0.0.1]}]",
@@ -195,6 +200,67 @@ fn a_vip_is_never_called_as_an_endpoint() {
     let (model, report) = model(&(web() + SERVICE + &slices));
     assert_eq!(endpoints(&model), ["10.0.0.1:80"]);
     assert_eq!(causes(&report), ["Ingress default/web: degraded endpoint-vip"]);
+}
+
+/// K8-6, of an agent without VIPs: its own listeners are called no more than a VIP is, and other ports of the node are.
+#[test]
+fn k8_6_where_an_agent_listens_is_no_endpoint() {
+    let slices = slice(
+        "a",
+        "addressType: IPv4\nports: [{name: http, port: 80}]\nendpoints: [{addresses: [10.0.0.1]}, {addresses: [10.0.0.2]}, {addresses: [10.0.0.3]}]",
+    ) + &slice(
+        "b",
+        "addressType: IPv4\nports: [{name: http, port: 8080}]\nendpoints: [{addresses: [10.0.0.1]}]",
+    );
+    let text = web() + SERVICE + &slices;
+    let folder = folder(&[("base.yaml", BASE), ("test.yaml", &text)]);
+    let at = |opening: &str, local: &[&str]| {
+        let at: SocketAddr = opening.parse().unwrap();
+        let opening = Opening {
+            vip: Vip {
+                address: at.ip(),
+                port: at.port().try_into().unwrap(),
+                protocol: Protocol::Tcp,
+            },
+            tls: false,
+        };
+        let local = local.iter().map(|address| address.parse().unwrap()).collect();
+        let (model, report) = Translator::default().translate_at(&read(folder.path()), &[opening], &local);
+        (endpoints(&model).join(" "), causes(&report))
+    };
+    let all = "10.0.0.1:80 10.0.0.1:8080 10.0.0.2:80 10.0.0.3:80";
+    let refused = vec!["Ingress default/web: degraded endpoint-vip".to_owned()];
+    let others = "10.0.0.1:8080 10.0.0.2:80 10.0.0.3:80".to_owned();
+    assert_eq!(at("10.0.0.1:80", &[]), (others.clone(), refused.clone()));
+    let local = ["10.0.0.1", "fd00::1", "127.0.0.1"];
+    assert_eq!(at("0.0.0.0:80", &local), (others, refused));
+    for elsewhere in ["10.0.0.1:81", "0.0.0.0:443", "[::]:80", "127.0.0.1:80"] {
+        assert_eq!(at(elsewhere, &local), (all.to_owned(), Vec::new()), "{elsewhere}");
+    }
+}
+
+/// K8-6: the same of another node's agent that serves at its own addresses, by what its Lease says.
+#[test]
+fn k8_6_where_another_nodes_agent_listens_is_no_endpoint() {
+    let slices = slice(
+        "a",
+        "addressType: IPv4\nports: [{name: http, port: 80}]\nendpoints: [{addresses: [10.0.0.1]}, {addresses: [10.0.0.2]}]",
+    );
+    let text = web() + SERVICE + &slices;
+    let folder = folder(&[("base.yaml", BASE), ("test.yaml", &text)]);
+    let mut snapshot = read(folder.path());
+    let mut nodes = Nodes::alone(&snapshot.node).nodes;
+    nodes[0].member.addresses = vec!["10.0.0.2".parse().unwrap()];
+    for (ready, state, expected) in [
+        (false, MemberState::Active, "10.0.0.1:80"),
+        (true, MemberState::Active, "10.0.0.1:80 10.0.0.2:80"),
+        (false, MemberState::Draining, "10.0.0.1:80 10.0.0.2:80"),
+    ] {
+        (nodes[0].member.ready, nodes[0].member.state) = (ready, state);
+        snapshot.nodes = Some(Arc::new(Nodes::joined(None, nodes.clone())));
+        let (model, _) = translate(&snapshot);
+        assert_eq!(endpoints(&model).join(" "), expected);
+    }
 }
 
 const ONE_PORT: &str = "addressType: IPv4\nports: [{name: http, port: 8080}]\n";

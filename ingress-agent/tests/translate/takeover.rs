@@ -1,5 +1,7 @@
 //! Objects of ingress-nginx: which are taken over, by whose rules they are read, and what `check` says of them.
 
+use std::collections::BTreeSet;
+
 use ingress_agent::check;
 use ingress_agent::model::{Model, Opening};
 use ingress_agent::translate::{Controllers, Report, Translator};
@@ -11,7 +13,11 @@ use crate::folder::{
 /// What these manifests mean without XDP.
 fn served(text: &str, controllers: Controllers) -> (Model, Report) {
     let dir = folder(&[("test.yaml", text)]);
-    Translator::new(controllers).translate_at(&read(dir.path()), &Opening::everywhere(80, false))
+    Translator::new(controllers).translate_at(
+        &read(dir.path()),
+        &Opening::everywhere(80, false),
+        &BTreeSet::new(),
+    )
 }
 
 fn class(name: &str, controller: &str, annotations: &str) -> String {

@@ -1,21 +1,23 @@
-//! What Ingresses' status says, and what it should. Pure: it knows no client.
+//! What Ingresses' status says, and what it should. Pure: it knows no client and no clock.
 //!
-//! Only entries of ours are added and taken away: addresses of VipPools, of nodes, and what this process wrote.
-//! Others' entries stay where they are.
+//! Only entries of ours are added and taken away: what this process wrote, or a leader before it as the managed
+//! fields say; on an Ingress of ours also addresses of VipPools, which are nobody else's. A node's address is not ours
+//! by itself: a controller on the host's network writes it, too. Others' entries stay.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use k8s_openapi::api::networking::v1::IngressLoadBalancerIngress;
+use tokio::time::Instant;
 
+use super::retries::Retries;
 use crate::digest::vippool::Range;
-use crate::translate::{IngressKey, Snapshot};
+use crate::translate::{Due, IngressKey, Snapshot};
 
 /// An entry of `status.loadBalancer.ingress`.
 pub(super) type Entry = IngressLoadBalancerIngress;
-/// What is wanted of each Ingress of ours; `None`: as it is.
-pub(super) type Wanted = BTreeMap<IngressKey, Option<Arc<[IpAddr]>>>;
+/// What is wanted of each Ingress that is known.
+pub(super) type Wanted = BTreeMap<IngressKey, Due>;
 
 /// What an Ingress's status says.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,42 +25,26 @@ pub(super) struct Seen {
     /// The `resourceVersion` that says so.
     pub(super) version: String,
     pub(super) entries: Vec<Entry>,
-}
-
-/// Which addresses are ours to take away.
-#[derive(Debug, Default)]
-pub(super) struct Ours {
-    ranges: Vec<Range>,
-    nodes: BTreeSet<IpAddr>,
-    written: BTreeSet<IpAddr>,
-}
-
-impl Ours {
-    /// Those of a snapshot, and what was written before.
-    pub(super) fn follow(&mut self, snapshot: &Snapshot) {
-        let pools = snapshot.pools.iter().map(|entry| &entry.value);
-        self.ranges = pools.flat_map(|pool| pool.ranges.iter().copied()).collect();
-        let nodes = snapshot.nodes.iter().flat_map(|nodes| &nodes.nodes);
-        self.nodes = nodes.flat_map(|node| &node.member.addresses).copied().collect();
-    }
-
-    fn has(&self, address: IpAddr) -> bool {
-        self.written.contains(&address)
-            || self.nodes.contains(&address)
-            || self.ranges.iter().any(|range| range.contains(address))
-    }
+    /// How many of them, from the first, are others', where a leader of ours wrote them; `None`: somebody else did.
+    pub(super) others: Option<usize>,
 }
 
 /// The status of all Ingresses.
 #[derive(Debug, Default)]
 pub(super) struct Roll {
     seen: HashMap<IngressKey, Seen>,
-    wanted: Wanted,
-    ours: Ours,
+    /// `None`: not known yet.
+    wanted: Option<Wanted>,
+    /// Of all pools that there were.
+    ranges: Vec<Range>,
+    /// What was added to entries.
+    written: HashMap<IngressKey, BTreeSet<IpAddr>>,
     /// What is to be looked at.
     stale: BTreeSet<IngressKey>,
     /// Being written, over these versions; the answer, or the watch, says how it ended.
     under_way: HashMap<IngressKey, String>,
+    /// What could not be written; a change is reason enough to try it at once.
+    failed: Retries<IngressKey>,
 }
 
 /// What is to be written.
@@ -68,12 +54,26 @@ pub(super) struct Write {
     /// Over which version.
     pub(super) version: String,
     pub(super) entries: Vec<Entry>,
+    /// How many of them, from the first, are others'.
+    pub(super) others: usize,
+}
+
+/// How a write ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Outcome {
+    /// The Ingress as it is now.
+    Written(Seen),
+    /// Somebody else wrote it, or it is gone: the watch tells.
+    Outdated,
+    /// It is to be tried again.
+    Failed,
 }
 
 impl Roll {
-    /// Forgets what was seen: a list begins.
-    pub(super) fn list_begins(&mut self) {
-        self.seen.clear();
+    /// Forgets what was seen of a namespace, or of all: a list of its Ingresses begins.
+    pub(super) fn list_begins(&mut self, namespace: Option<&str>) {
+        self.seen
+            .retain(|(own, _), _| namespace.is_some_and(|namespace| **own != *namespace));
     }
 
     /// An Ingress is as it came.
@@ -85,78 +85,135 @@ impl Roll {
     /// An Ingress is gone.
     pub(super) fn forget(&mut self, key: &IngressKey) {
         self.seen.remove(key);
+        self.written.remove(key);
+        self.failed.over(key);
     }
 
-    /// Other addresses are wanted.
+    /// Other addresses are wanted. What the snapshot does not know yet stays as it is.
     pub(super) fn want(&mut self, wanted: Wanted, snapshot: &Snapshot) {
-        self.ours.follow(snapshot);
-        let changed = wanted
-            .iter()
-            .filter(|(key, new)| self.wanted.get(*key) != Some(*new));
+        let ranges = snapshot.pools.iter().flat_map(|pool| &pool.value.ranges);
+        for range in ranges {
+            if !self.ranges.contains(range) {
+                self.ranges.push(*range);
+            }
+        }
+        let last = self.wanted.replace(wanted).unwrap_or_default();
+        let changed = self.wanted.iter().flatten();
+        let changed = changed.filter(|(key, due)| last.get(*key) != Some(*due));
         self.stale.extend(changed.map(|(key, _)| key.clone()));
-        let left = self.wanted.keys().filter(|key| !wanted.contains_key(*key));
-        self.stale.extend(left.cloned());
-        self.wanted = wanted;
     }
 
-    /// A write ended: the Ingress as it is now, or `None` where that failed and is to be tried again.
-    pub(super) fn wrote(&mut self, key: IngressKey, now: Option<Seen>) {
+    /// A write ended. Says whether it failed, and for the first time.
+    pub(super) fn wrote(&mut self, key: IngressKey, outcome: Outcome, now: Instant) -> bool {
         let over = self.under_way.remove(&key);
         let seen = self.seen.get(&key).map(|seen| &seen.version);
-        match now {
-            Some(now) if seen.is_some() && seen == over.as_ref() => self.see(key, now),
-            // The watch has told of this write already, or of a later one.
-            Some(_) | None => _ = self.stale.insert(key),
+        let is_last_seen = seen.is_some() && seen == over.as_ref();
+        match outcome {
+            Outcome::Written(now) if is_last_seen => self.see(key, now),
+            Outcome::Outdated if is_last_seen => {}
+            // The watch has told of this write already, or of another.
+            Outcome::Written(_) | Outcome::Outdated => _ = self.stale.insert(key),
+            Outcome::Failed => return self.failed.failed(key, now),
         }
+        false
     }
 
     /// The next write; what it leaves is not looked at again until something about it changes.
-    pub(super) fn next(&mut self) -> Option<Write> {
+    pub(super) fn next(&mut self, now: Instant) -> Option<Write> {
+        self.wanted.as_ref()?;
         loop {
-            let key = self
-                .stale
-                .iter()
-                .find(|key| !self.under_way.contains_key(*key))
-                .cloned()?;
-            self.stale.remove(&key);
-            let Some(seen) = self.seen.get(&key) else {
+            let key = self.take_stale(now)?;
+            let Some(write) = self.write(&key) else {
+                self.failed.over(&key);
                 continue;
             };
-            // One that is not ours keeps what is not ours.
-            let wanted: &[IpAddr] = match self.wanted.get(&key) {
-                Some(None) => continue,
-                Some(Some(wanted)) => wanted,
-                None => &[],
-            };
-            let entries = merge(&seen.entries, wanted, &self.ours);
-            if entries == seen.entries {
-                continue;
-            }
-            self.ours.written.extend(wanted);
-            self.under_way.insert(key.clone(), seen.version.clone());
-            return Some(Write {
-                version: seen.version.clone(),
-                key,
-                entries,
-            });
+            self.under_way.insert(key, write.version.clone());
+            return Some(write);
         }
+    }
+
+    /// When there may be a next write though nothing is told.
+    pub(super) fn next_retry(&self, now: Instant) -> Option<Instant> {
+        self.failed.next_end(now)
+    }
+
+    /// What to look at next: first what has not failed as it is.
+    fn take_stale(&mut self, now: Instant) -> Option<IngressKey> {
+        let mut stale = self.stale.iter();
+        if let Some(key) = stale.find(|key| !self.under_way.contains_key(*key)).cloned() {
+            self.stale.remove(&key);
+            return Some(key);
+        }
+        std::iter::from_fn(|| self.failed.take_due(now)).find(|key| !self.under_way.contains_key(key))
+    }
+
+    /// What is to be written of an Ingress; `None`: nothing.
+    fn write(&mut self, key: &IngressKey) -> Option<Write> {
+        let (seen, due) = (self.seen.get(key)?, self.wanted.as_ref()?.get(key)?);
+        let (wanted, ranges): (&[IpAddr], &[Range]) = match due {
+            Due::Addresses(addresses) => (addresses, &self.ranges),
+            Due::NotOurs => (&[], &[]),
+            Due::Pending => return None,
+        };
+        let written = self.written.get(key);
+        let is_ours = |index: usize, address| {
+            seen.others.is_some_and(|others| index >= others)
+                || written.is_some_and(|written| written.contains(&address))
+                || ranges.iter().any(|range| range.contains(address))
+        };
+        let Some(merged) = merge(&seen.entries, wanted, is_ours) else {
+            if let Some(written) = self.written.get_mut(key) {
+                written.retain(|address| wanted.contains(address));
+            }
+            return None;
+        };
+        let Merged { entries, others } = merged;
+        let added = entries.iter().skip(others).filter_map(address);
+        self.written.entry(key.clone()).or_default().extend(added);
+        Some(Write {
+            key: key.clone(),
+            version: seen.version.clone(),
+            entries,
+            others,
+        })
     }
 }
 
-/// The entries with what is wanted and without what is ours and not wanted; the others in their places.
-fn merge(entries: &[Entry], wanted: &[IpAddr], ours: &Ours) -> Vec<Entry> {
-    let address = |entry: &Entry| entry.ip.as_ref().and_then(|ip| ip.parse::<IpAddr>().ok());
-    let kept = entries
+/// A list with the entries of others first.
+struct Merged {
+    entries: Vec<Entry>,
+    others: usize,
+}
+
+/// The list with what is wanted and without what is ours and not wanted; `None`: it is so, in whatever order.
+fn merge(entries: &[Entry], wanted: &[IpAddr], is_ours: impl Fn(usize, IpAddr) -> bool) -> Option<Merged> {
+    let is_ours = |(index, entry): &(usize, &Entry)| address(entry).is_some_and(|own| is_ours(*index, own));
+    let (ours, others): (Vec<_>, Vec<_>) = entries.iter().enumerate().partition(is_ours);
+    let addresses = |entries: &[(usize, &Entry)]| -> BTreeSet<_> {
+        entries.iter().filter_map(|(_, entry)| address(entry)).collect()
+    };
+    let (there, anyway) = (addresses(&ours), addresses(&others));
+    let missing = wanted
         .iter()
-        .filter(|entry| address(entry).is_none_or(|address| wanted.contains(&address) || !ours.has(address)));
-    let mut merged: Vec<_> = kept.cloned().collect();
-    let there: BTreeSet<_> = merged.iter().filter_map(address).collect();
-    let missing = wanted.iter().filter(|address| !there.contains(address));
-    merged.extend(missing.map(|address| Entry {
+        .any(|address| !there.contains(address) && !anyway.contains(address));
+    if !missing && there.iter().all(|address| wanted.contains(address)) {
+        return None;
+    }
+    let own = wanted.iter().filter(|address| !anyway.contains(address));
+    let own = own.map(|address| Entry {
         ip: Some(address.to_string()),
         ..Entry::default()
-    }));
-    merged
+    });
+    let count = others.len();
+    let others = others.into_iter().map(|(_, entry)| entry.clone());
+    Some(Merged {
+        entries: others.chain(own).collect(),
+        others: count,
+    })
+}
+
+fn address(entry: &Entry) -> Option<IpAddr> {
+    entry.ip.as_ref()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Header fields that an access log's format names, beside those that every event tells.
+//! What an access log's format names of the heads, beside what every event tells.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,10 +18,11 @@ pub enum Side {
     Sent,
 }
 
-/// Which fields are captured. Empty unless a format asks for some: then nothing is.
+/// What is captured: nothing, unless a format asks for it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Captures {
     fields: Vec<(Side, HeaderName)>,
+    user: bool,
     /// The hash of the fields: by it an event says which fields its values are of.
     mark: u64,
 }
@@ -40,12 +41,22 @@ impl Captures {
         })
     }
 
+    /// Adds the name of Basic Authorization's user.
+    pub fn add_user(&mut self) {
+        self.user = true;
+    }
+
+    /// Whether the user's name is wanted.
+    pub fn user(&self) -> bool {
+        self.user
+    }
+
     /// How many fields there are.
     pub fn len(&self) -> usize {
         self.fields.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no fields.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }

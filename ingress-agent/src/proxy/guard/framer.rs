@@ -31,6 +31,8 @@ pub(super) struct Judgement {
     pub(super) pass: usize,
     /// How many heads end within them.
     pub(super) heads: u64,
+    /// Whether the last of these is the connection's last, with nothing to come of its request.
+    pub(super) last: bool,
     /// What is wrong with the bytes after them. Nothing may be passed on any more.
     pub(super) refusal: Option<Refusal>,
 }
@@ -77,6 +79,7 @@ impl Framer {
                 };
                 judgement.pass += head.length;
                 judgement.heads += 1;
+                judgement.last = head.last;
                 match head.framing {
                     Framing::Length(0) if head.upgrade => At::Switching,
                     Framing::Length(0) => At::Head(Scan::default()),

@@ -3,9 +3,11 @@
 //!
 //! It reads the nine bytes before each payload (RFC 9113 section 4.1) and nothing else. A client with more frames
 //! of a kind than its requests, the answers' bytes and the time call for gets a GOAWAY with ENHANCE_YOUR_CALM, and
-//! the connection ends. Resets, CONTINUATIONs and heads are h2's own limits (`serve/h2.rs`).
+//! the connection ends. Resets, CONTINUATIONs and heads are h2's own limits (`serve/h2.rs`); that a head has begun,
+//! and that it has ended, is told from here.
 
 mod allowance;
+mod block;
 
 use std::io;
 use std::pin::Pin;
@@ -14,6 +16,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::allowance::{Allowances, Kind};
+use self::block::Block;
 
 /// The connection preface (RFC 9113 section 3.4).
 const PREFACE: usize = 24;
@@ -26,6 +29,17 @@ const ENHANCE_YOUR_CALM: u8 = 11;
 #[error("more frames of one kind than its requests and answers call for: {0:?}")]
 pub(in crate::proxy) struct Flood(Kind);
 
+/// What is told of a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::proxy) enum Event {
+    /// There are too many frames of one kind. Told once.
+    Flooded,
+    /// A part of a head has come.
+    HeadBegins,
+    /// The rest of it has.
+    HeadEnds,
+}
+
 /// A client's connection whose frames are counted.
 #[derive(Debug)]
 pub(in crate::proxy) struct Frames<S, F> {
@@ -34,14 +48,14 @@ pub(in crate::proxy) struct Frames<S, F> {
     sent: Walk,
     last_stream: u32,
     allowances: Allowances,
-    /// Told once, when there are too many.
-    flooded: F,
+    block: Block,
+    tell: F,
     ended: bool,
 }
 
-impl<S, F: FnMut()> Frames<S, F> {
+impl<S, F: FnMut(Event)> Frames<S, F> {
     /// Of a connection that has just begun.
-    pub(in crate::proxy) fn new(io: S, flooded: F) -> Self {
+    pub(in crate::proxy) fn new(io: S, tell: F) -> Self {
         Self {
             io,
             received: Walk {
@@ -51,15 +65,17 @@ impl<S, F: FnMut()> Frames<S, F> {
             sent: Walk::default(),
             last_stream: 0,
             allowances: Allowances::new(),
-            flooded,
+            block: Block::default(),
+            tell,
             ended: false,
         }
     }
 
     fn count(&mut self, bytes: &[u8]) -> Result<(), Flood> {
-        let (allowances, last_stream) = (&mut self.allowances, &mut self.last_stream);
+        let (allowances, last_stream, block) = (&mut self.allowances, &mut self.last_stream, &mut self.block);
         let mut judged = Ok(());
         self.received.follow(bytes, |head| {
+            block.frame(head);
             if head.kind == HEADERS {
                 *last_stream = head.stream.max(*last_stream);
                 allowances.request();
@@ -93,7 +109,7 @@ impl<S: AsyncWrite + Unpin, F> Frames<S, F> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, F: FnMut() + Unpin> AsyncRead for Frames<S, F> {
+impl<S: AsyncRead + AsyncWrite + Unpin, F: FnMut(Event) + Unpin> AsyncRead for Frames<S, F> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -101,16 +117,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: FnMut() + Unpin> AsyncRead for Frames
         let counted = this.count(buf.filled().get(before..).unwrap_or_default());
         if let Err(flood) = counted {
             if !std::mem::replace(&mut this.ended, true) {
-                (this.flooded)();
+                (this.tell)(Event::Flooded);
                 this.take_leave(cx);
             }
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, flood)));
+        }
+        if let Some(event) = this.block.change(this.received.skip == 0) {
+            (this.tell)(event);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin, F: FnMut() + Unpin> AsyncWrite for Frames<S, F> {
+impl<S: AsyncWrite + Unpin, F: FnMut(Event) + Unpin> AsyncWrite for Frames<S, F> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = ready!(Pin::new(&mut this.io).poll_write(cx, buf))?;

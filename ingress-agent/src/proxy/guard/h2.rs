@@ -5,12 +5,15 @@
 //! Content-Length that the body does not keep.
 
 use http::request::Parts;
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::head::{MAX_FIELDS, MAX_TARGET, judge_path_and_query, plain_number};
 use super::refusal::Refusal;
 use super::syntax::{all_field, trim};
+
+/// All fields, pseudo-fields too, each counted with 32 bytes more (RFC 9113 section 10.5.1).
+pub(in crate::proxy) const MAX_LIST: usize = 16 * 1024;
 
 /// Judges a head, and makes one field of several Cookie fields, as HTTP/1 has it.
 pub(in crate::proxy) fn judge(parts: &mut Parts) -> Result<(), Refusal> {
@@ -37,12 +40,32 @@ pub(in crate::proxy) fn judge(parts: &mut Parts) -> Result<(), Refusal> {
     if parts.headers.len() > MAX_FIELDS {
         return Err(Refusal::TooManyFields);
     }
+    if list_size(parts) > MAX_LIST {
+        return Err(Refusal::ListTooLarge);
+    }
     let mut values = parts.headers.values().map(HeaderValue::as_bytes);
     if values.any(|value| !all_field(value) || trim(value) != value) {
         return Err(Refusal::FieldValue);
     }
     judge_length(&parts.headers)?;
     join_cookies(&mut parts.headers)
+}
+
+fn list_size(parts: &Parts) -> usize {
+    let field = |name: &str, value: usize| name.len() + value + 32;
+    let uri = &parts.uri;
+    let pseudo = [
+        (":method", Some(parts.method.as_str())),
+        (":scheme", uri.scheme_str()),
+        (":authority", uri.authority().map(Authority::as_str)),
+        (":path", uri.path_and_query().map(PathAndQuery::as_str)),
+    ];
+    let pseudo = pseudo
+        .into_iter()
+        .filter_map(|(name, value)| Some(field(name, value?.len())));
+    let fields = parts.headers.iter();
+    let fields = fields.map(|(name, value)| field(name.as_str(), value.len()));
+    pseudo.chain(fields).sum()
 }
 
 fn judge_length(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -84,6 +107,9 @@ mod tests {
     #[test]
     fn heads() {
         let long = format!("/{}", "a".repeat(MAX_TARGET - 1));
+        // `:method`, `:scheme`, `:authority`, `:path` and `x`.
+        let rest = 5 * 32 + ":methodGET:schemehttps:authoritya.test:path/x".len();
+        let sized = |list: usize| get("/").header("x", "v".repeat(list - rest));
         let fields = |count: usize| (0..count).fold(get("/"), |get, _| get.header("cookie", "a=b"));
         for (request, expected) in [
             (get("/a?b"), None),
@@ -95,6 +121,8 @@ mod tests {
             (get(&format!("{long}a")), Some(Refusal::TargetTooLong)),
             (fields(100), None),
             (fields(101), Some(Refusal::TooManyFields)),
+            (sized(MAX_LIST), None),
+            (sized(MAX_LIST + 1), Some(Refusal::ListTooLarge)),
             (get("/").header("x", " a"), Some(Refusal::FieldValue)),
             (get("/").header("x", "a\t"), Some(Refusal::FieldValue)),
             (get("/").header("content-length", "5"), None),

@@ -32,6 +32,8 @@ pub(super) struct Head {
     pub(super) framing: Framing,
     /// Whether it offers a change of protocol that may be passed on.
     pub(super) upgrade: bool,
+    /// Whether nothing follows it: it has no body, and asks for no request after it.
+    pub(super) last: bool,
 }
 
 /// A head being judged. It remembers how far it came, so that a head that comes byte by byte costs no more
@@ -51,6 +53,7 @@ pub(super) struct Scan {
     upgrade: Upgrade,
     /// Whether Connection names Upgrade.
     upgrades: bool,
+    connection: Connection,
 }
 
 /// What a head says of another protocol.
@@ -61,6 +64,17 @@ enum Upgrade {
     /// One that may be passed on.
     Known,
     /// Another, or several: not passed on, and the request is an ordinary one.
+    Other,
+}
+
+/// What a head says of its connection, as far as it is said plainly.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Connection {
+    #[default]
+    None,
+    /// One field of one word.
+    Close,
+    /// Anything else.
     Other,
 }
 
@@ -104,10 +118,16 @@ impl Scan {
                 if upgrade && framing != Framing::Length(0) {
                     return Err(Refusal::UpgradeBody);
                 }
+                let closes = match self.connection {
+                    Connection::None => self.stage != version,
+                    Connection::Close => true,
+                    Connection::Other => false,
+                };
                 return Ok(Some(Head {
                     length: self.line,
                     framing,
                     upgrade,
+                    last: closes && framing == Framing::Length(0),
                 }));
             }
         }
@@ -184,6 +204,10 @@ impl Scan {
                 };
             }
             10 if name.eq_ignore_ascii_case(b"connection") => {
+                self.connection = match self.connection {
+                    Connection::None if value.eq_ignore_ascii_case(b"close") => Connection::Close,
+                    Connection::None | Connection::Close | Connection::Other => Connection::Other,
+                };
                 let mut names = value.split(|&byte| byte == b',');
                 self.upgrades |= names.any(|name| trim(name).eq_ignore_ascii_case(b"upgrade"));
             }

@@ -28,6 +28,8 @@ pub(crate) enum Refusal {
     TooManyFields,
     #[error("a head larger than 32 KiB or a field larger than 16 KiB")]
     HeadTooLarge,
+    #[error("fields larger than 16 KiB together, each counted with 32 bytes more")]
+    ListTooLarge,
     #[error("no Host, or more than one")]
     Host,
     #[error("a Content-Length that is not one plain number, or several")]

@@ -3,6 +3,7 @@
 //! Streams become requests of their own, forwarded as HTTP/1.1. Every limit that hyper lets one set is set here,
 //! also where its default is the same.
 
+mod heads;
 mod streams;
 
 use std::future::poll_fn;
@@ -16,19 +17,22 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use self::heads::Heads;
 use self::streams::Streams;
 use crate::proxy::client::Client;
 use crate::proxy::count::add;
 use crate::proxy::deadline::Deadline;
 use crate::proxy::forward;
-use crate::proxy::guard::frames::Frames;
+use crate::proxy::guard::frames::{Event, Frames};
+use crate::proxy::guard::h2::MAX_LIST;
 use crate::proxy::open::Place;
 
 /// Streams open at a time.
 const STREAMS: u32 = 100;
-/// A head of 16 KiB, each field counted with 32 bytes more (RFC 9113 section 10.5.1). h2 refuses a head of
-/// exactly what it is told.
-const HEAD: u32 = 16 * 1024 + 1;
+/// A head that h2 itself refuses, with a bare 431 and no access event. Smaller ones are judged by the guard, whose
+/// limit is half of this.
+const HEAD: u32 = 32 * 1024;
+const _: () = assert!(HEAD as usize == 2 * MAX_LIST);
 /// What a client may send ahead, per stream and in all.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -51,8 +55,12 @@ where
 {
     let served = Rc::clone(&client);
     let service = service_fn(move |request| forward::serve(Rc::clone(&served), request));
-    let worker = Rc::clone(&client.worker);
-    let io = Frames::new(io, move || add(&worker.counter.counts().limited.flooded, 1));
+    let mut heads = Heads::new(Rc::clone(&client));
+    let io = Frames::new(io, move |event| match event {
+        Event::Flooded => add(&heads.client.worker.counter.counts().limited.flooded, 1),
+        Event::HeadBegins => heads.begins(Instant::now()),
+        Event::HeadEnds => heads.ends(Instant::now()),
+    });
     let streams = Streams(Rc::clone(&client));
     let mut connection = pin!(builder(streams).serve_connection(TokioIo::new(io), service));
     let watch = &client.watch;
@@ -86,7 +94,8 @@ where
             if deadline.poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            if std::mem::replace(&mut leaving, true) {
+            // Who is in the middle of a head reads no farewell.
+            if std::mem::replace(&mut leaving, true) || watch.head_begun() {
                 return Poll::Ready(None);
             }
             connection.as_mut().graceful_shutdown();

@@ -9,8 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{Certificates, find};
-use crate::proxy::authority::{HostName, SCRATCH};
+use super::{Certificates, is_refused};
 
 /// A fatal alert `unrecognized_name` (RFC 6066 section 3) in its record (RFC 8446 section 5.1). rustls has no word
 /// for it: it calls a server without a certificate `access_denied`.
@@ -27,13 +26,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
-    let is_gone = start.client_hello().server_name().is_some_and(|name| {
-        let mut scratch = SCRATCH;
-        let certificates = certificates();
-        let name = HostName::new(name, &mut scratch).ok();
-        let shown = name.and_then(|name| find(certificates.as_deref()?, name));
-        shown.is_some_and(|identity| identity.key.is_none())
-    });
+    let is_gone = start
+        .client_hello()
+        .server_name()
+        .is_some_and(|name| certificates().is_some_and(|certificates| is_refused(&certificates, name)));
     if is_gone {
         start.io.write_all(&UNRECOGNIZED_NAME).await?;
         start.io.shutdown().await?;

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
@@ -23,6 +24,8 @@ use crate::translate::{Entry, Finding};
 /// How long a watch lives, in seconds; its server ends it then. A connection that is silently dead is noticed five
 /// seconds later (kube-runtime's `WATCH_IDLE_TIMEOUT_MARGIN`).
 const WATCH_SECONDS: u32 = 25;
+/// How long an API server must forbid a namespace's first list until it counts as empty: rights may be on their way.
+const REFUSED: Duration = Duration::from_secs(5);
 /// How many objects a page of a list has.
 const PAGE: u32 = 2000;
 
@@ -107,7 +110,7 @@ impl Watches<'_> {
         }
         let of = |namespace: &String| {
             let api = |client| Api::namespaced(client, namespace);
-            self.start(kind, api, digest, Definition::BuiltIn)
+            self.start(kind, api, digest, Definition::OfNamespace)
         };
         Kind(namespaces.iter().map(of).collect())
     }
@@ -138,6 +141,8 @@ impl Watches<'_> {
 pub(super) enum Definition {
     /// Every API server.
     BuiltIn,
+    /// The same, of one of several namespaces: one that it may not read keeps no other waiting.
+    OfNamespace,
     /// We do, and whoever installs us tells the API server: where it knows no such kind there are no such objects.
     Ours,
 }
@@ -187,9 +192,25 @@ pub(super) async fn follow<K>(
     let config = config.timeout(WATCH_SECONDS).page_size(PAGE);
     let mut events = paced(watcher::watcher(api, config));
     let mut said = None;
+    let mut listed = false;
+    let mut forbidden: Option<Instant> = None;
     while let Some(event) = events.next().await {
         let event = match event {
             Ok(event) => event,
+            Err(error) if !listed && definition == Definition::OfNamespace && is_forbidden(&error) => {
+                let since = *forbidden.get_or_insert_with(Instant::now);
+                let error = error.to_string();
+                if said.as_ref() != Some(&error) {
+                    warn!(kind, %error, "{FORBIDDEN}");
+                    said = Some(error);
+                }
+                if since.elapsed() >= REFUSED {
+                    listed = true;
+                    take(Ok(Event::Init));
+                    take(Ok(Event::InitDone));
+                }
+                continue;
+            }
             Err(error) if definition == Definition::Ours && is_unknown(&error) => {
                 if said.as_deref() != Some(UNDEFINED) {
                     warn!(kind, "{UNDEFINED}");
@@ -219,8 +240,18 @@ pub(super) async fn follow<K>(
         if !matches!(event, Event::Init) && said.take().is_some() {
             info!(kind, "the API server answers again");
         }
+        listed |= matches!(event, Event::InitDone);
         take(Ok(event));
     }
+}
+
+/// What is said where a namespace's objects may not be read.
+const FORBIDDEN: &str = "this agent may not read this kind in a namespace of --watch-namespace, of which nothing is \
+                         served: bind its ServiceAccount to a Role there, or leave the namespace out";
+
+/// Whether the API server forbids the list.
+fn is_forbidden(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403)
 }
 
 /// What is said where the API server does not know our kind.

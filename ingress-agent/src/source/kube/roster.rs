@@ -2,7 +2,7 @@
 //! and no clock.
 //!
 //! A Lease is heard whenever it is another than before: renewed, or changed. What its holder's clock says means
-//! nothing. One that was not heard for [`DURATION`] has ended, and its node is draining; when it is deleted, or
+//! nothing. One that was not heard for [`DURATION`] has ended, and its node is silent; when it is deleted, or
 //! [`GONE`] later, its node is no member any more.
 //!
 //! An agent whose own Lease is not renewed judges nobody's: when the API server is away, all Leases fall silent. The
@@ -212,8 +212,8 @@ impl Heard {
     /// The node as a member; `None` where it is none.
     fn member(&self) -> Option<Node> {
         let mut node = self.value.as_ref()?.member()?;
-        if self.ended.is_some() {
-            node.member.state = MemberState::Draining;
+        if self.ended.is_some() && node.member.state == MemberState::Active {
+            node.member.state = MemberState::Silent;
         }
         (!self.gone).then_some(node)
     }

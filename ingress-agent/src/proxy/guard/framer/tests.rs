@@ -32,10 +32,56 @@ fn messages_follow_one_another() {
         Judgement {
             pass: stream.len() - 3,
             heads: 3,
+            last: false,
             refusal: None
         }
     );
     assert!(!framer.in_body());
+}
+
+/// No more than hyper takes for the last one too, since such a connection is not listened to.
+#[test]
+fn the_last_head_says_so_plainly() {
+    for (line, fields, last) in [
+        ("GET / HTTP/1.1", "", false),
+        ("GET / HTTP/1.1", "Connection: Close\r\n", true),
+        ("GET / HTTP/1.1", "Connection: keep-alive\r\n", false),
+        ("GET / HTTP/1.1", "Connection: close, te\r\n", false),
+        (
+            "GET / HTTP/1.1",
+            "Connection: close\r\nConnection: keep-alive\r\n",
+            false,
+        ),
+        (
+            "GET / HTTP/1.1",
+            "Connection: close\r\nUpgrade: websocket\r\n",
+            true,
+        ),
+        (
+            "PUT / HTTP/1.1",
+            "Connection: close\r\nContent-Length: 0\r\n",
+            true,
+        ),
+        (
+            "PUT / HTTP/1.1",
+            "Connection: close\r\nContent-Length: 1\r\n",
+            false,
+        ),
+        (
+            "PUT / HTTP/1.1",
+            "Connection: close\r\nTransfer-Encoding: chunked\r\n",
+            false,
+        ),
+        ("GET / HTTP/1.0", "", true),
+        ("GET / HTTP/1.0", "Connection: close\r\n", true),
+        ("GET / HTTP/1.0", "Connection: keep-alive\r\n", false),
+    ] {
+        let head = format!("{line}\r\nHost: a\r\n{fields}\r\n");
+        let judgement = Framer::new().follow(head.as_bytes());
+        assert_eq!((judgement.heads, judgement.last), (1, last), "{head}");
+    }
+    let two = "GET / HTTP/1.0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    assert!(!Framer::new().follow(two.as_bytes()).last);
 }
 
 #[test]

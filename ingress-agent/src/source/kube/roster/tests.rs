@@ -65,12 +65,13 @@ impl Fleet {
         }
     }
 
-    /// The members: the name, and `-` where it is draining.
+    /// The members: the name, `-` where it is draining and `?` where it is silent.
     fn members(&self) -> Vec<String> {
         let (nodes, _) = self.roster.members();
         let text = |node: Node| match node.member.state {
             MemberState::Active => node.member.name.to_string(),
             MemberState::Draining => format!("{}-", node.member.name),
+            MemberState::Silent => format!("{}?", node.member.name),
         };
         nodes.into_iter().map(text).collect()
     }
@@ -81,7 +82,7 @@ const B: (&str, u16) = ("b", 2);
 const C: (&str, u16) = ("c", 3);
 
 #[test]
-fn an_ended_lease_makes_its_node_draining_and_ten_minutes_later_it_is_gone() {
+fn an_ended_lease_makes_its_node_silent_and_ten_minutes_later_it_is_gone() {
     let mut fleet = Fleet::new();
     fleet.renew(&[A, B, C]);
     fleet.pass(10, &[A, C]);
@@ -89,14 +90,25 @@ fn an_ended_lease_makes_its_node_draining_and_ten_minutes_later_it_is_gone() {
     let end = fleet.roster.next_change(fleet.now).unwrap();
     assert_eq!(end, fleet.begin + seconds(15));
     fleet.pass(5, &[A, C]);
-    assert_eq!(fleet.members(), ["a", "b-", "c"]);
+    assert_eq!(fleet.members(), ["a", "b?", "c"]);
     fleet.pass(595, &[A, C]);
-    assert_eq!(fleet.members(), ["a", "b-", "c"]);
+    assert_eq!(fleet.members(), ["a", "b?", "c"]);
     fleet.pass(5, &[A, C]);
     assert_eq!(fleet.members(), ["a", "c"]);
     // It comes back.
     fleet.renew(&[B]);
     assert_eq!(fleet.members(), ["a", "b", "c"]);
+}
+
+#[test]
+fn a_node_that_drained_and_fell_silent_is_draining_still() {
+    let mut fleet = Fleet::new();
+    let mut draining = lease("b", 2, 1);
+    let annotations = draining.metadata.annotations.as_mut().unwrap();
+    annotations.insert("ingress-agent.dev/state".to_owned(), "draining".to_owned());
+    fleet.put(draining);
+    fleet.pass(20, &[A]);
+    assert_eq!(fleet.members(), ["a", "b-"]);
 }
 
 #[test]
@@ -120,10 +132,10 @@ fn an_agent_that_cannot_renew_its_own_lease_judges_nobody_s() {
     fleet.pass(5, &[A, B]);
     assert_eq!(fleet.members(), ["a", "b", "c"]);
     fleet.pass(5, &[A, B]);
-    assert_eq!(fleet.members(), ["a", "b", "c-"]);
+    assert_eq!(fleet.members(), ["a", "b", "c?"]);
     // What had ended before stays so while nobody can be judged.
     fleet.pass(3600, &[]);
-    assert_eq!(fleet.members(), ["a", "b", "c-"]);
+    assert_eq!(fleet.members(), ["a", "b", "c?"]);
 }
 
 /// All renewed at one moment; after the outage the own Lease is renewed a second before the others.
@@ -173,7 +185,7 @@ fn the_same_lease_again_is_no_sign_of_life() {
         fleet.put(lease("b", 2, 1));
     }
     fleet.roster.judge(fleet.now);
-    assert_eq!(fleet.members(), ["a", "b-"]);
+    assert_eq!(fleet.members(), ["a", "b?"]);
 }
 
 #[test]

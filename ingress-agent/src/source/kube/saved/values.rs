@@ -127,7 +127,7 @@ choice!(Operator: 0 = In(values), 1 = NotIn(values), 2 = Exists, 3 = DoesNotExis
 
 record!(Node: member, labels);
 record!(Member: number, name, addresses, state, ready);
-choice!(MemberState: 0 = Active, 1 = Draining);
+choice!(MemberState: 0 = Active, 1 = Draining, 2 = Silent);
 
 record!(Fault: verdict, field, cause, found, expected, nearest, consequence, change);
 choice!(Verdict: 0 = Degraded, 1 = Refused);

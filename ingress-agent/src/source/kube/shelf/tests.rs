@@ -46,6 +46,7 @@ fn list(shelf: &mut Shelf<u32>, values: &[(&str, u32)], now: Instant) {
     shelf.list_ends(now);
 }
 
+/// OP-7: an event that comes twice is none.
 #[test]
 fn only_another_value_is_news() {
     let mut shelf = listed(&[("a", 1)], Instant::now());

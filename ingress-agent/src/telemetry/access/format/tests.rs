@@ -36,6 +36,36 @@ fn a_line_of_ingress_nginx() {
 }
 
 #[test]
+fn who_asked_and_what_answered() {
+    for (fields, expected) in [
+        (
+            json!({"status": 200, "route": "Ingress shop/i", "namespace": "shop", "service": "web", "service_port": "80", "user": "ann"}),
+            "ann shop-web-80",
+        ),
+        (json!({"status": 404}), "- upstream-default-backend"),
+        // A pod's own.
+        (
+            json!({"status": 404, "route": "Ingress shop/i", "namespace": "shop", "service": "web", "service_port": "80"}),
+            "- shop-web-80",
+        ),
+        // Refused before there was a host to look up, and by a route.
+        (json!({"status": 400}), "- -"),
+        (
+            json!({"status": 503, "route": "Ingress shop/i", "namespace": "shop"}),
+            "- -",
+        ),
+        (json!({"status": 200, "user": "a\"\n"}), "a\\x22\\x0A -"),
+    ] {
+        let shown = fields.to_string();
+        assert_eq!(
+            line("$remote_user $proxy_upstream_name", fields),
+            expected,
+            "{shown}"
+        );
+    }
+}
+
+#[test]
 fn variables_are_checked_when_read() {
     assert_eq!(line("<${status}$status>", json!({"status": 404})), "<404404>");
     assert_eq!(line("off", json!({})), "");
@@ -103,8 +133,10 @@ fn a_format_names_what_it_needs_and_nothing_else() {
     assert!(
         captures("ingress-nginx").is_empty() && captures("json").is_empty() && captures("off").is_empty()
     );
+    assert!(captures("ingress-nginx").user() && !captures("json").user());
     let names = captures("$http_x_a $sent_http_x_a $http_x_a $cookie_b $upstream_http_server");
     assert_eq!(names.len(), 4);
+    assert!(!names.user() && captures("$remote_user").user());
 }
 
 #[test]

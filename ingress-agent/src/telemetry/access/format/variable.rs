@@ -66,6 +66,9 @@ impl Variable {
     /// By its name; what it needs captured is added to `captures`.
     pub(super) fn new(name: &str, captures: &mut Captures) -> Result<Self, String> {
         if let Some((_, known)) = Known::ALL.iter().find(|(known, _)| *known == name) {
+            if *known == Known::RemoteUser {
+                captures.add_user();
+            }
             return Ok(Self::Known(*known));
         }
         let field = |name: &str| {
@@ -147,8 +150,7 @@ fn of_event(known: Known, fields: &Fields, now: SystemTime) -> Option<String> {
     match known {
         Known::RemoteAddr => fields.text("client"),
         Known::RemotePort => fields.text("client_port"),
-        // The agent authenticates nobody.
-        Known::RemoteUser => None,
+        Known::RemoteUser => fields.text("user"),
         Known::ServerAddr => local().map(|local| local.ip().to_string()),
         Known::ServerPort => local().map(|local| local.port().to_string()),
         Known::TimeLocal => Some(time_local(now)),
@@ -186,14 +188,7 @@ fn of_event(known: Known, fields: &Fields, now: SystemTime) -> Option<String> {
             let is_complete = fields.text("end").is_some_and(|end| end == "complete");
             Some(if is_complete { "OK" } else { "" }.to_owned())
         }
-        Known::Upstream => {
-            let service = fields.text("service")?;
-            Some(format!(
-                "{}-{service}-{}",
-                fields.text("namespace")?,
-                fields.text("service_port")?
-            ))
-        }
+        Known::Upstream => upstream(fields),
         // There is no canary here.
         Known::Alternative => Some(String::new()),
         Known::UpstreamAddr => fields.text("upstream"),
@@ -206,6 +201,19 @@ fn of_event(known: Known, fields: &Fields, now: SystemTime) -> Option<String> {
         Known::Service => fields.text("service"),
         Known::ServicePort => fields.text("service_port"),
     }
+}
+
+/// `NAMESPACE-SERVICE-PORT`; without a route, ingress-nginx's name for what answers 404.
+fn upstream(fields: &Fields) -> Option<String> {
+    if fields.text("route").is_none() && fields.number("status") == Some(404) {
+        return Some("upstream-default-backend".to_owned());
+    }
+    Some(format!(
+        "{}-{}-{}",
+        fields.text("namespace")?,
+        fields.text("service")?,
+        fields.text("service_port")?
+    ))
 }
 
 /// `[::1]:80` and `a.test:80` without their ports.
