@@ -32,7 +32,6 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::cluster::Observer;
 use crate::metrics;
 
 pub use self::board::Board;
@@ -152,7 +151,6 @@ async fn answer(request: &Request<Incoming>, board: &Board) -> Response<Full<Byt
             board.proxy().as_deref(),
             board.maps().as_deref(),
             board.announced().len(),
-            board.cluster().and_then(Observer::answered_seconds_ago),
             board.answered(),
         ) {
             Ok(metrics) => {

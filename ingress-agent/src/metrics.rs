@@ -34,21 +34,17 @@ pub use self::inventory::Inventory;
 /// The first word of every name.
 const PREFIX: &str = "ingress_agent";
 
-/// All metrics as of now, with the number of addresses that are announced, the seconds since the API server answered,
-/// and how long ago it did so about each kind. What is not there yet has none.
+/// All metrics as of now, with the number of addresses that are announced, and how long ago the API server answered about
+/// each kind. What is not there yet has none.
 pub fn text(
     control: &Arc<Control>,
     proxy: Option<&Proxy>,
     maps: Option<&Maps>,
     announced: usize,
-    answered: Option<u64>,
     kinds: Option<BTreeMap<&'static str, Option<Duration>>>,
 ) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register_collector(Box::new(Arc::clone(control)));
-    if let Some(seconds) = answered {
-        registry.register_collector(Box::new(control::Answered(seconds)));
-    }
     if let Some(proxy) = proxy {
         registry.register_collector(Box::new(traffic::Traffic::of(proxy)));
     }

@@ -44,17 +44,12 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// How long ago the API server last answered; `None`: never.
-    pub fn answered_seconds_ago(&self) -> Option<u64> {
-        self.heard.seconds_ago()
-    }
-
     /// Asks the API server for the Leases, by one list.
     pub async fn look(&self) -> Cluster {
         let mut cluster = Cluster {
             node: self.node.to_string(),
             leads: self.leadership.is_held(),
-            answered_seconds_ago: self.answered_seconds_ago(),
+            answered_seconds_ago: self.heard.seconds_ago(),
             ..Cluster::default()
         };
         let (key, _) = LABEL;

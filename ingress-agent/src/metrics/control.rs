@@ -196,20 +196,6 @@ impl Collector for Control {
     }
 }
 
-/// How many seconds ago the API server last answered: of an agent that has a Lease, for every one renews it.
-#[derive(Debug)]
-pub(super) struct Answered(pub(super) u64);
-
-impl Collector for Answered {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        Writer(encoder).gauge(
-            "api_server_answered_timestamp_seconds",
-            "When the API server last answered, since 1970: what is served may be as old",
-            since_1970(SystemTime::now()).saturating_sub(self.0),
-        )
-    }
-}
-
 /// Microseconds as seconds.
 pub(super) fn in_seconds(micros: u64) -> f64 {
     #[expect(
