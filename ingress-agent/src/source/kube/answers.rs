@@ -14,7 +14,10 @@ use tower::service_fn;
 
 /// The watches and what was heard of them.
 #[derive(Clone, Debug, Default)]
-pub struct Answers(Arc<Mutex<Vec<(&'static str, Arc<Line>)>>>);
+pub struct Answers(Arc<Mutex<Lines>>);
+
+/// Each with its kind.
+type Lines = Vec<(&'static str, Arc<Line>)>;
 
 /// One watch's line to the API server.
 #[derive(Debug, Default)]
