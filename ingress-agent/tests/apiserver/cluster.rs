@@ -217,10 +217,7 @@ impl Cluster {
     fn ask_as(&self, account: &str) -> Command {
         let token = self.kubectl(&["create", "token", account]);
         let token = format!("Authorization: Bearer {}", token.trim());
-        let url = format!(
-            "https://{}/api/v1/namespaces/default/configmaps",
-            self.plane.api()
-        );
+        let url = format!("https://{}/api/v1/namespaces/default/services", self.plane.api());
         let mut command = self.network.command("curl");
         command.args([
             "--silent",

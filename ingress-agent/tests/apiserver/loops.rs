@@ -83,7 +83,7 @@ fn where_an_agent_listens_is_no_endpoint() {
     cluster.apply(&service("loop", "10.2.0.254").replace("8080", "8081"));
     cluster.apply(&ingress("loop", "loop.test", "loop"));
     cluster.apply(&ingress("shop", "shop.test", "red"));
-    let agent = cluster.agent_with("agent", &["--listen", "0.0.0.0:8081"]);
+    let agent = cluster.agent_with("agent", &["--listen", "127.0.0.1:8080,0.0.0.0:8081"]);
     assert_eq!(cluster.get("loop.test", "/").0, "503");
     assert_eq!(cluster.get("shop.test", "/").0, "200");
     let log = agent.log();

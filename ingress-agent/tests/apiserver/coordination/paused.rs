@@ -41,12 +41,15 @@ fn a_leader_in_a_process_of_its_own() {
         eprintln!("leads");
         let mut count = 0;
         loop {
-            let last = objects.get(WRITTEN).await.unwrap();
+            // What it waited for when it was stopped may never come.
+            let last = objects.get(WRITTEN).await;
             if !leadership.is_held() {
                 break;
             }
-            count += 1;
-            replace(&objects, last, format!("the first: {count}")).await;
+            if let Ok(last) = last {
+                count += 1;
+                replace(&objects, last, format!("the first: {count}")).await;
+            }
         }
         // No write of it is under way any more.
         eprintln!("leads no more");
@@ -54,14 +57,12 @@ fn a_leader_in_a_process_of_its_own() {
     });
 }
 
-/// Writes over what was read, unless somebody else has written meanwhile. The object as it is then.
+/// Writes over what was read, unless somebody else has written meanwhile. The object as it is then; `None`: not written,
+/// or not known to be.
 async fn replace(objects: &Api<ConfigMap>, mut last: ConfigMap, text: String) -> Option<ConfigMap> {
     last.data = Some([("by".to_owned(), text)].into());
-    match objects.replace(WRITTEN, &PostParams::default(), &last).await {
-        Ok(now) => Some(now),
-        Err(kube::Error::Api(status)) if status.is_conflict() => None,
-        Err(error) => panic!("{error}"),
-    }
+    let parameters = PostParams::default();
+    objects.replace(WRITTEN, &parameters, &last).await.ok()
 }
 
 /// It may be stopped between its look at the clock and its write: that write is over a version that the next leader
