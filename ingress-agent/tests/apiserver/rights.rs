@@ -200,12 +200,7 @@ fn without_a_right_to_the_config_map_it_serves_by_its_flags() {
     cluster.apply(&ingress("shop", "shop.test", "red"));
     let agent = agent(&cluster, &[]);
     assert_eq!(cluster.get("shop.test", "/").0, "200");
-    let said = || {
-        agent
-            .log()
-            .matches("configmaps \"ingress-agent\" is forbidden")
-            .count()
-    };
+    let said = || agent.log().matches("kind=\"ConfigMap\" code=403").count();
     assert_eq!(said(), 1, "{}", agent.log());
 
     // The right is given: nothing needs a restart.
