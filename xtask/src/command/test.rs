@@ -18,6 +18,11 @@ use xtask::recipe::Tools;
 use self::leftovers::Leftovers;
 use super::needs;
 
+const AGENT: &str = "ingress-agent";
+/// Its tests that mostly wait: for Leases that end, for watches that are cut. More of them run at once than there are
+/// cores, apart from the others; `cargo test` leaves them out.
+const APISERVER: &str = "apiserver";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Only the tests whose names contain this, and nothing but tests.
@@ -63,6 +68,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
                 "clippy",
                 "--workspace",
                 "--all-targets",
+                "--test",
+                APISERVER,
                 "--locked",
                 "--",
                 "--deny",
@@ -70,15 +77,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             ])
         });
     }
-    let tests = tests(arguments);
-    let tests: Vec<_> = tests.iter().map(String::as_str).collect();
-    if needs::is_root() {
+    let before = if needs::is_root() {
         isolation::begin()?;
-        let before = Leftovers::now()?;
-        step("tests", &mut || cargo(&tests));
+        Some(Leftovers::now()?)
+    } else {
+        None
+    };
+    for (name, line) in tests(arguments) {
+        let line: Vec<_> = line.iter().map(String::as_str).collect();
+        step(name, &mut || cargo(&line));
+    }
+    if let Some(before) = before {
         step("nothing left behind", &mut || before.nothing_new());
     } else {
-        step("tests", &mut || cargo(&tests));
         eprintln!("\nPrivileged tests (XDP, network namespaces) did not run: they need root.");
     }
     summarize(&steps)
@@ -123,21 +134,30 @@ fn is_component_here(command: &str) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-/// The command line of the tests themselves.
-fn tests(arguments: &Arguments) -> Vec<String> {
-    let mut line = vec![
-        "test".to_owned(),
-        "--locked".to_owned(),
-        "--no-fail-fast".to_owned(),
-    ];
-    match &arguments.package {
-        Some(package) => line.extend(["--package".to_owned(), package.clone()]),
-        None => line.push("--workspace".to_owned()),
+/// The command lines of the tests themselves.
+fn tests(arguments: &Arguments) -> Vec<(&'static str, Vec<String>)> {
+    let package = arguments.package.as_deref();
+    let mut all = vec!["test", "--locked", "--no-fail-fast"];
+    match package {
+        Some(package) => all.extend(["--package", package]),
+        None => all.push("--workspace"),
     }
-    if let Some(filter) = &arguments.filter {
-        line.extend(["--".to_owned(), filter.clone()]);
+    let filter = arguments.filter.as_deref();
+    if let Some(filter) = filter {
+        all.extend(["--", filter]);
     }
-    line
+    let mut lines = vec![("tests", all)];
+    if package.is_none_or(|package| package == AGENT) {
+        let mut line = vec!["test", "--locked", "--package", AGENT, "--test", APISERVER, "--"];
+        line.extend(filter);
+        line.extend(["--test-threads", "4"]);
+        lines.push(("tests on the API server", line));
+    }
+    let owned = |line: Vec<&str>| line.into_iter().map(str::to_owned).collect();
+    lines
+        .into_iter()
+        .map(|(name, line)| (name, owned(line)))
+        .collect()
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
