@@ -14,14 +14,16 @@
 //! A keep-alive request of ours is two recvfrom(2), one sendto(2), one writev(2) and a few hundredths of epoll_wait(2)
 //! (`--profile` prints them). In user space it takes 24,400 instructions (callgrind, h2load, three fields), nginx's with
 //! two 31,000; 75 of ours are locked, 19 of nginx's: tokio's wakers and hyper's counted buffers. With hyper's client
-//! towards the pod it took 37,100, of which 169 were locked. Side by side, seven rounds of two seconds, user time is 1.10 of
-//! nginx's, and was 1.45. Four fifths of the time are the kernel's.
+//! towards the pod it took 37,100, of which 169 were locked. Four fifths of the time are the kernel's.
 //! A new connection that asks once is nine: accept4(2), getsockname(2), recvfrom(2) and sendmsg(2) for the client, sendto(2)
 //! and recvfrom(2) for the pod, shutdown(2) with the answer's last bytes, recvfrom(2) for what the client may have sent
 //! since, close(2). nginx's is eleven. It never meets epoll unless it has to be waited for.
-//! Of 21 November 2026, seven rounds of one second on an idle machine, of the best peer's: kept connections 1.04 (user
-//! time 1.36 of nginx's), over TLS 0.88; 4.08 system calls; new connections 1.09, over TLS 0.63; HTTP/2 1.26; p99 at 70 %
-//! load 1.04; 1 MiB downloads 0.74 of nginx's bytes per CPU second; 7.2 and 22 KiB per idle connection, plain and TLS.
+//! Of 21 November 2026, seven rounds of one second on an idle machine, of the best peer's: kept connections 0.91 (user
+//! time 0.90 of nginx's), over TLS 0.81; 4.05 system calls; new connections 1.05, over TLS 0.62; HTTP/2 1.01; 4.3 and 17
+//! KiB per idle connection, plain and TLS. The tail and the downloads vary more from run to run than between proxies:
+//! p99 at 70 % load 1.06 and 0.98, 1 MiB downloads 0.89 and 1.28 of nginx's bytes per CPU second, the second of each over
+//! fifteen rounds. Of a new connection 10.8 us are user time, nginx's 7.3: by perf's samples futures that are moved when
+//! they are spawned, and fresh pages for the 8 KiB that hyper reads into.
 //! The rate of "70 % load" is 70 % of what the slowest of ours, nginx and HAProxy sustains over kept connections.
 
 mod build;
