@@ -72,6 +72,7 @@ struct Known {
     node: Arc<str>,
     number: Option<NonZeroU16>,
     uid: Option<String>,
+    /// As it was seen last; `None`: it has another by now, which the watch will show.
     version: Option<String>,
 }
 
@@ -185,7 +186,9 @@ impl Writer {
         let Some((name, known)) = self.leases.iter_mut().find(|(_, known)| known.node == node) else {
             return Ok(());
         };
-        if !self.leadership.is_held() {
+        // Once for each version: whoever tries all that are behind again at every event never catches up with a hundred
+        // that renew their Leases.
+        if known.version.is_none() || !self.leadership.is_held() {
             return Ok(());
         }
         let (key, value) = number_annotation(number);
@@ -208,7 +211,10 @@ impl Writer {
                 Ok(())
             }
             // The watch shows what it is now, and then it is decided anew.
-            Err(RequestError::Outdated) => Ok(()),
+            Err(RequestError::Outdated) => {
+                known.version = None;
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
