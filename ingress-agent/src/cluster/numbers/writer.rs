@@ -223,7 +223,7 @@ impl Writer {
         let Some(known) = self.leases.get(name) else {
             return Ok(());
         };
-        if !self.leadership.is_held() {
+        if known.version.is_none() || !self.leadership.is_held() {
             return Ok(());
         }
         let as_seen = DeleteParams::default().preconditions(Preconditions {
