@@ -129,8 +129,9 @@ pub fn paced<'a, K: Send + 'a>(
     paced.boxed()
 }
 
-/// From 0 to 1. Without random bytes agents come back together, which harms little.
-fn chance() -> f64 {
+/// From 0 to 1, so that those that failed or began together do not ask together. Without random bytes they do, which
+/// harms little.
+pub fn chance() -> f64 {
     let mut bytes = [0; 2];
     _ = getrandom(&mut bytes, GetRandomFlags::empty());
     f64::from(u16::from_ne_bytes(bytes)) / f64::from(u16::MAX)

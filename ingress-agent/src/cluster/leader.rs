@@ -23,7 +23,8 @@ use super::numbers::{self, Numbers, RECORD};
 use super::observer::Heard;
 use super::request::{Patience, RequestError};
 use super::trouble::Trouble;
-use super::{Wanted, Who, clock, identity, watching};
+use super::{Wanted, Who, clock, watching};
+use crate::backoff::chance;
 use crate::digest::lease::{Beat, LABEL};
 
 /// The name of the Lease.
@@ -346,11 +347,9 @@ async fn drains(wishes: &mut watch::Receiver<Wanted>) {
     _ = wishes.wait_for(|wanted| wanted.leaves).await;
 }
 
-/// Up to a second, so that candidates and leaders of several clusters do not write at once. Without random bytes
-/// they do, which harms nothing.
+/// Up to a second, so that candidates and leaders of several clusters do not write at once.
 fn jitter() -> Duration {
-    let random = identity::random().unwrap_or([0; 2]);
-    Duration::from_secs(1).mul_f64(f64::from(u16::from_ne_bytes(random)) / f64::from(u16::MAX))
+    Duration::from_secs(1).mul_f64(chance())
 }
 
 #[cfg(test)]
