@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::networking::v1::Ingress;
 use rustix::process::Signal;
 use serde_json::Value;
+use xtask::control_plane::Relay;
 use xtask::lab::Process;
 
 use crate::cluster::{Cluster, ingress, ingress_tls, service};
@@ -331,22 +332,31 @@ fn a_secret_that_a_new_list_lacks_is_served_for_30_seconds_more() {
     let agent = cluster.start_agent_as("agent", &kubeconfig, &[]);
     agent.wait_for_log("serving without XDP", 0, START).unwrap();
     assert_eq!(cluster.shown("shop.test"), certificate);
-    agent.signal(Signal::STOP).unwrap();
-    relay.cut();
-    cluster.kubectl(&["delete", "secret", "pair"]);
-    cluster.apply(&ingress("new", "new.test", "blue"));
-    cluster.plane.compact().unwrap();
-    cluster.plane.kill_server().unwrap();
-    cluster.plane.start_server().unwrap();
-    let begin = Instant::now();
-    agent.signal(Signal::CONT).unwrap();
-    cluster.eventually("the new host", |cluster| cluster.get("new.test", "/").0 == "200");
+    let begin = unheard(&mut cluster, &agent, &relay, |cluster| {
+        cluster.kubectl(&["delete", "secret", "pair"]);
+        cluster.apply(&ingress("new", "new.test", "blue"));
+    });
     assert_eq!(cluster.shown("shop.test"), certificate);
     cluster.within(Duration::from_secs(60), LOOK, "no longer held", |cluster| {
         cluster.shown("shop.test") != certificate
     });
     let held = begin.elapsed();
     assert!(held >= Duration::from_secs(30), "held for {held:?} only");
+}
+
+/// An agent misses what changes: the API server that it finds then remembers no history, and it lists. The changes make
+/// the host `new.test`. When it could list.
+fn unheard(cluster: &mut Cluster, agent: &Process, relay: &Relay, change: impl FnOnce(&Cluster)) -> Instant {
+    agent.signal(Signal::STOP).unwrap();
+    relay.cut();
+    change(cluster);
+    cluster.plane.compact().unwrap();
+    cluster.plane.kill_server().unwrap();
+    cluster.plane.start_server().unwrap();
+    let begin = Instant::now();
+    agent.signal(Signal::CONT).unwrap();
+    cluster.eventually("the new host", |cluster| cluster.get("new.test", "/").0 == "200");
+    begin
 }
 
 /// OP-8: of what was there everything is gone, Ingresses and endpoints, and nobody has said that it was deleted.
@@ -360,19 +370,12 @@ fn what_a_new_list_lacks_is_served_for_30_seconds_more() {
     let (relay, kubeconfig) = cluster.relay();
     let agent = cluster.start_agent_as("agent", &kubeconfig, &[]);
     agent.wait_for_log("serving without XDP", 0, START).unwrap();
-    // It misses that everything was deleted: the API server that it finds then remembers no history, and lists.
-    agent.signal(Signal::STOP).unwrap();
-    relay.cut();
-    cluster.kubectl(&["delete", "ingress", "shop", "other"]);
-    cluster.kubectl(&["delete", "endpointslices", "--all"]);
-    cluster.apply(&service("green", "10.2.0.12"));
-    cluster.apply(&ingress("new", "new.test", "green"));
-    cluster.plane.compact().unwrap();
-    cluster.plane.kill_server().unwrap();
-    cluster.plane.start_server().unwrap();
-    let begin = Instant::now();
-    agent.signal(Signal::CONT).unwrap();
-    cluster.eventually("the new host", |cluster| cluster.get("new.test", "/").0 == "200");
+    let begin = unheard(&mut cluster, &agent, &relay, |cluster| {
+        cluster.kubectl(&["delete", "ingress", "shop", "other"]);
+        cluster.kubectl(&["delete", "endpointslices", "--all"]);
+        cluster.apply(&service("green", "10.2.0.12"));
+        cluster.apply(&ingress("new", "new.test", "green"));
+    });
     for host in ["shop.test", "other.test", "bare.test"] {
         assert_eq!(cluster.get(host, "/").0, "200");
     }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingress_agent::cluster::{Coordination, LEADER, Retention, Taking};
-use ingress_agent::source::kube::connect_by;
+use ingress_agent::source::kube::{Fleet, Scope, connect_by};
+use ingress_agent::translate::Controllers;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
@@ -55,6 +56,20 @@ impl Told {
 /// A node's name: they stand in its order.
 pub(crate) fn name(index: usize) -> String {
     format!("node{index:02}.test")
+}
+
+/// What an agent reads at a node: our classes' objects everywhere, and the Leases.
+pub(crate) fn scope(node: &Arc<str>, agent: &Coordination, pools: bool) -> Scope {
+    Scope {
+        node: Arc::clone(node),
+        namespaces: Vec::new(),
+        controllers: Controllers::Own,
+        fleet: Fleet::Leases {
+            namespace: NAMESPACE.to_owned(),
+            secret: agent.secret(),
+        },
+        pools,
+    }
 }
 
 impl Bed {

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use ingress_agent::cluster::Coordination;
 use ingress_agent::model::MemberState;
-use ingress_agent::source::kube::{self as source, Answers, Fleet, Identity, Saved, Scope};
-use ingress_agent::translate::{Controllers, Snapshot};
+use ingress_agent::source::kube::{self as source, Answers, Identity, Saved};
+use ingress_agent::translate::Snapshot;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::bed::{self, Bed, NAMESPACE, name};
+use super::bed::{self, Bed, name};
 use super::{PATIENCE, leaders, led};
 
 /// How late every byte of the API server's is.
@@ -30,16 +30,7 @@ fn follow(
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<Arc<Snapshot>> {
     let node: Arc<str> = Arc::from(name(0));
-    let scope = Scope {
-        node: Arc::clone(&node),
-        namespaces: Vec::new(),
-        controllers: Controllers::Own,
-        fleet: Fleet::Leases {
-            namespace: NAMESPACE.to_owned(),
-            secret: agent.secret(),
-        },
-        pools: false,
-    };
+    let scope = bed::scope(&node, agent, false);
     let place = bed.scratch.directory();
     let saved = Saved::new(place, place, Identity([1; 32]));
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(&node)));

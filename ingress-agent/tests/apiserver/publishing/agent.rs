@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingress_agent::cluster::{Coordination, EventWriter, StatusWriter, Taking, record_addresses};
-use ingress_agent::source::kube::{self as source, Answers, Fleet, Identity, Saved, Scope};
+use ingress_agent::source::kube::{self as source, Answers, Identity, Saved};
 use ingress_agent::translate::{Controllers, Served, Snapshot, translate};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::Api;
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::coordination::bed::{Bed, NAMESPACE, client, name};
+use crate::coordination::bed::{Bed, NAMESPACE, client, name, scope};
 use crate::definition::define;
 use crate::objects::ingress;
 
@@ -43,16 +43,7 @@ impl Agent {
             connections: true,
             generation: Some(1),
         });
-        let scope = Scope {
-            node: Arc::clone(&node),
-            namespaces: Vec::new(),
-            controllers: Controllers::Own,
-            fleet: Fleet::Leases {
-                namespace: NAMESPACE.to_owned(),
-                secret: coordination.secret(),
-            },
-            pools: true,
-        };
+        let scope = scope(&node, &coordination, true);
         let place = bed.scratch.directory().join(&*node);
         let saved = Saved::new(&place, &place, Identity([1; 32]));
         let (sender, snapshots) = watch::channel(Arc::new(Snapshot::empty(&node)));
