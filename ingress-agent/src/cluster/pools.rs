@@ -20,6 +20,7 @@ use tracing::info;
 
 use super::Leadership;
 use super::allocate::{Decision, allocate};
+use super::request::is_refusal;
 use super::trouble::Trouble;
 use crate::digest::vippool::{self, VipPool};
 use crate::translate::{Controllers, Snapshot};
@@ -103,6 +104,7 @@ impl Recorder {
         if !is_made_of(snapshot, &there) {
             return Ok(Outcome::Behind);
         }
+        let mut refused = None;
         for mut pool in there {
             let name = pool.metadata.name.clone().unwrap_or_default();
             let now = Time(Timestamp::now());
@@ -122,10 +124,14 @@ impl Recorder {
                 Ok(_) => info!(pool = name, used, free, "addresses recorded"),
                 Err(Error::Api(status)) if status.code == 409 => return Ok(Outcome::Conflict),
                 Err(Error::Api(status)) if status.code == 404 => return Ok(Outcome::Behind),
+                // This one's: the others get theirs.
+                Err(error) if is_refusal(&error) => {
+                    refused.get_or_insert(error);
+                }
                 Err(error) => return Err(error),
             }
         }
-        Ok(Outcome::Recorded)
+        refused.map_or(Ok(Outcome::Recorded), Err)
     }
 }
 

@@ -125,6 +125,20 @@ fn only_what_loads_programs_may_load_them() {
     }
 }
 
+/// Who runs it without a DaemonSet reads there what it needs.
+#[test]
+fn the_help_names_the_capabilities() {
+    let mut command = Cli::command();
+    let run = command.find_subcommand_mut("run").unwrap();
+    let help = run.render_long_help().to_string();
+    let pod = pod_of("base");
+    let added = &pod["containers"][0]["securityContext"]["capabilities"]["add"];
+    for capability in added.as_array().unwrap() {
+        let name = format!("CAP_{}", capability.as_str().unwrap());
+        assert!(help.contains(&name), "{name}");
+    }
+}
+
 #[test]
 fn each_overlay_does_what_its_name_says() {
     let base = flags(&pod_of("base"));
