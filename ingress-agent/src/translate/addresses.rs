@@ -26,6 +26,18 @@ pub enum Due {
     NotOurs,
 }
 
+impl Due {
+    /// Whether addresses are due that were not before.
+    pub fn adds_to(&self, before: Option<&Self>) -> bool {
+        let of = |due: &Self| match due {
+            Self::Addresses(addresses) => Arc::clone(addresses),
+            Self::Pending | Self::NotOurs => Arc::default(),
+        };
+        let before = before.map(of).unwrap_or_default();
+        of(self).iter().any(|address| !before.contains(address))
+    }
+}
+
 /// What is due to every Ingress: the addresses that VipPools give its class or itself or, where there is no pool,
 /// those of the nodes. Nothing at all where the snapshot does not say enough.
 ///
