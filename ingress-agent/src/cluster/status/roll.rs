@@ -169,10 +169,10 @@ impl Roll {
             return None;
         }
         let (seen, due) = (self.seen.get(key)?, self.wanted.as_ref()?.get(key)?);
-        let (wanted, ranges): (&[IpAddr], &[Range]) = match due {
-            Due::Addresses(addresses) => (addresses, &self.ranges),
-            Due::NotOurs => (&[], &[]),
-            Due::Pending => return None,
+        let (wanted, rest, ranges): (&[IpAddr], _, &[Range]) = match due {
+            Due::Addresses(addresses) => (addresses, None, &self.ranges),
+            Due::AtLeast(addresses, rest) => (addresses, Some(rest), &self.ranges),
+            Due::NotOurs => (&[], None, &[]),
         };
         let written = self.written.get(key);
         let is_ours = |index: usize, address| {
@@ -180,7 +180,11 @@ impl Roll {
                 || written.is_some_and(|written| written.contains(&address))
                 || ranges.iter().any(|range| range.contains(address))
         };
-        let Some(merged) = merge(&seen.entries, wanted, is_ours) else {
+        let ours = (0..).zip(seen.entries.iter().map(address));
+        let ours = ours.filter_map(|(index, own)| own.filter(|own| is_ours(index, *own)));
+        let stay = ours.filter(|own| !wanted.contains(own) && rest.is_some_and(|rest| rest.has(*own)));
+        let wanted: Vec<_> = stay.chain(wanted.iter().copied()).collect();
+        let Some(merged) = merge(&seen.entries, &wanted, is_ours) else {
             if let Some(written) = self.written.get_mut(key) {
                 written.retain(|address| wanted.contains(address));
             }

@@ -5,6 +5,7 @@ use super::super::settling::SETTLED;
 use super::*;
 use crate::digest::vippool::{VipPool, digest};
 use crate::digest::{Precedence, vippool};
+use crate::translate::Rest;
 
 fn key(name: &str) -> IngressKey {
     (Arc::from("shop"), Arc::from(name))
@@ -311,15 +312,25 @@ fn what_is_not_known_yet_stays_as_it_is() {
 }
 
 #[test]
-fn what_waits_for_an_address_keeps_the_one_it_has() {
+fn what_waits_for_an_address_keeps_those_it_has_and_gets_others() {
+    let at_least = |addresses: &[&str], rest| {
+        let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        Wanted::from([(key("web"), Due::AtLeast(addresses, rest))])
+    };
     let mut roll = Roll::default();
-    roll.see(key("web"), ours("1", &["192.0.2.1"], 0));
-    roll.want(
-        Wanted::from([(key("web"), Due::Pending)]),
-        &snapshot(),
-        long_ago(),
-    );
+    roll.see(key("web"), ours("1", &["lb.example.com", "192.0.2.1"], 1));
+    roll.want(at_least(&[], Rest::All), &snapshot(), long_ago());
     assert_eq!(next(&mut roll), None);
+    roll.want(at_least(&["192.0.2.2"], Rest::All), &snapshot(), long_ago());
+    let write = written(&mut roll, "2").unwrap();
+    assert_eq!(
+        (texts(&write), write.others),
+        (vec!["lb.example.com", "192.0.2.1", "192.0.2.2"], 1)
+    );
+    // What is released goes, whatever a pool without nodes holds back.
+    let unserved = Rest::Unserved(["192.0.2.3".parse().unwrap()].into());
+    roll.want(at_least(&["192.0.2.2"], unserved), &snapshot(), long_ago());
+    assert_eq!(texts(&next(&mut roll).unwrap()), ["lb.example.com", "192.0.2.2"]);
 }
 
 #[test]
