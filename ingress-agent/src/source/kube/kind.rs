@@ -189,7 +189,9 @@ pub(super) async fn follow<K>(
 ) where
     K: Resource<DynamicType = ()> + Watched,
 {
-    let config = config.timeout(WATCH_SECONDS).page_size(PAGE);
+    let config = config
+        .timeout(WATCH_SECONDS)
+        .page_size(std::env::var("PAGE").map_or(PAGE, |p| p.parse().unwrap()));
     let mut events = paced(watcher::watcher(api, config));
     let mut said = None;
     let mut listed = false;
@@ -284,7 +286,7 @@ pub(super) fn take<K, T: PartialEq>(
     shelf: &mut Shelf<T>,
 ) -> bool
 where
-    K: Resource<DynamicType = ()>,
+    K: DeserializeOwned,
 {
     match event {
         Event::Init => {
@@ -293,8 +295,7 @@ where
         }
         Event::Apply(arrived) | Event::Delete(arrived) if shelf.is_outdated(&arrived.metadata) => false,
         Event::InitApply(arrived) | Event::Apply(arrived) => {
-            let Arrived { metadata, object } = arrived;
-            shelf.put(&metadata, |last| Ok(digest(object?, last)))
+            shelf.put(&arrived.metadata, |last| Ok(digest(arrived.object()?, last)))
         }
         Event::InitDone => shelf.list_ends(Instant::now()),
         Event::Delete(arrived) => shelf.delete(&arrived.metadata),
