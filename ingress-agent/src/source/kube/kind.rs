@@ -189,9 +189,7 @@ pub(super) async fn follow<K>(
 ) where
     K: Resource<DynamicType = ()> + Watched,
 {
-    let config = config
-        .timeout(WATCH_SECONDS)
-        .page_size(std::env::var("PAGE").map_or(PAGE, |p| p.parse().unwrap()));
+    let config = config.timeout(WATCH_SECONDS).page_size(PAGE);
     let mut events = paced(watcher::watcher(api, config));
     let mut said = None;
     let mut listed = false;
