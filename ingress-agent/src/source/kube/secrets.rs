@@ -232,9 +232,10 @@ impl Secrets {
         let last = std::mem::take(&mut asked.pause);
         self.awaited.remove(&key);
         match result {
-            Ok(Some(Arrived { metadata, object })) => {
-                self.bodies
-                    .put(&metadata, |last| Ok(secret::digest(object?, last)));
+            Ok(Some(arrived)) => {
+                self.bodies.put(&arrived.metadata, |last| {
+                    Ok(secret::digest(arrived.object()?, last))
+                });
             }
             // Deleted meanwhile: the watch will tell.
             Ok(None) => {
