@@ -260,7 +260,7 @@ fn times_are_whole_seconds() {
 
 #[test]
 fn retries_are_nginxs_words() {
-    let retry = |all: &[(&str, &str, &str)]| read_all(all).0.policies.upstream.retry;
+    let retry = |all: &[(&str, &str, &str)]| read_all(all).0.policies.upstream.retry.clone();
     let some = retry(&[
         (
             NGINX,
