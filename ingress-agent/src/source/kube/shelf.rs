@@ -77,6 +77,8 @@ impl<T> Shelf<T> {
             }
         }
         self.lacks |= lacks;
+        // Made of all at once, the map's nodes are full; one by one, in a list's order, each is left half empty.
+        self.objects = std::mem::take(&mut self.objects).into_iter().collect();
         first || lacks
     }
 
