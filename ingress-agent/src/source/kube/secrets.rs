@@ -210,9 +210,10 @@ impl Secrets {
         asked.state = State::Answered;
         self.awaited.remove(&key);
         match result {
-            Ok(Some(Arrived { metadata, object })) => {
-                self.bodies
-                    .put(&metadata, |last| Ok(secret::digest(object?, last)));
+            Ok(Some(arrived)) => {
+                self.bodies.put(&arrived.metadata, |last| {
+                    Ok(secret::digest(arrived.object()?, last))
+                });
             }
             // Deleted meanwhile: the watch will tell.
             Ok(None) => {
