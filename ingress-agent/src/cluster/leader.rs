@@ -64,6 +64,17 @@ impl Term {
     }
 }
 
+#[cfg(test)]
+impl Leadership {
+    /// For ever, while what is given beside it lives.
+    pub(super) fn held() -> (Self, impl Sized) {
+        let (state, leads) = watch::channel(State::Leader);
+        let term = Arc::<Term>::default();
+        term.lasts_until(Duration::MAX);
+        (Self { term, leads }, state)
+    }
+}
+
 impl Leadership {
     /// Whether this process leads at this moment, by a look at the clock: one that slept through its term does not,
     /// even if nothing else of it has woken yet.
@@ -131,6 +142,7 @@ pub(super) fn start(who: &Who<'_>, wishes: watch::Receiver<Wanted>, tasks: &mut 
         numbers,
         patience: Patience::new(ANSWER),
         trouble: Trouble::new("renewing or reading Lease `ingress-agent-leader`"),
+        watching: Trouble::new("watching Lease `ingress-agent-leader`"),
     };
     tasks.spawn(election.stand(wishes));
     leadership
@@ -145,6 +157,7 @@ struct Election {
     numbers: Arc<Mutex<Numbers>>,
     patience: Patience,
     trouble: Trouble,
+    watching: Trouble,
 }
 
 impl Election {
@@ -202,11 +215,12 @@ impl Election {
                 () = sleep(until.saturating_sub(clock::now())) => {}
                 object = objects.next() => match object {
                     Some(Ok(now)) => {
-                        self.answered();
+                        self.watching.over();
+                        self.heard.now();
                         candidate.see(beat(now.as_ref()), clock::now());
                         lease = now;
                     }
-                    Some(Err(error)) => self.trouble.tell(&error),
+                    Some(Err(error)) => self.watching.tell(&error),
                     None => return None,
                 },
                 () = drains(wishes) => return None,

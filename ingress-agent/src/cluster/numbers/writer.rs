@@ -50,7 +50,8 @@ pub(in crate::cluster) async fn lead(
             gone,
             judge: Judge::new(&own),
             patience: Patience::new(ANSWER),
-            trouble: Trouble::new("reading the nodes' Leases and giving them numbers"),
+            reading: Trouble::new("reading the nodes' Leases"),
+            writing: Trouble::new("giving the nodes their numbers"),
         };
         leadership.for_a_term(writer.write()).await;
     }
@@ -64,7 +65,8 @@ struct Writer {
     gone: Duration,
     judge: Judge,
     patience: Patience,
-    trouble: Trouble,
+    reading: Trouble,
+    writing: Trouble,
 }
 
 /// What the leader needs of a Lease.
@@ -90,7 +92,7 @@ impl Writer {
                     Some(Ok(event)) => {
                         // A list that begins has no answer yet.
                         if !matches!(event, Event::Init) {
-                            self.trouble.over();
+                            self.reading.over();
                         }
                         match event {
                             Event::Init => listed = Some(BTreeMap::new()),
@@ -114,7 +116,7 @@ impl Writer {
                             }
                         }
                     }
-                    Some(Err(error)) => self.trouble.tell(&error),
+                    Some(Err(error)) => self.reading.tell(&error),
                     // A watch does not end.
                     None => return pending().await,
                 },
@@ -125,7 +127,7 @@ impl Writer {
             }
             pause = LOOK;
             if let Err(error) = self.catch_up().await {
-                self.trouble.tell(&error);
+                self.writing.tell(&error);
                 pause = AGAIN;
             }
         }
@@ -158,8 +160,10 @@ impl Writer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .assign(&nodes.collect(), now);
+        let is_over = given.is_empty();
+        let mut refused = None;
         for given in given {
-            self.give(given).await?;
+            note(self.give(given).await, &mut refused)?;
         }
         let over = |name: &&String| {
             self.judge
@@ -167,10 +171,14 @@ impl Writer {
                 .is_some_and(|over| over >= self.gone)
         };
         let gone: Vec<_> = self.leases.keys().filter(over).cloned().collect();
+        let is_over = is_over && gone.is_empty();
         for name in gone {
-            self.delete(&name).await?;
+            note(self.delete(&name).await, &mut refused)?;
         }
-        Ok(())
+        if is_over {
+            self.writing.over();
+        }
+        refused.map_or(Ok(()), Err)
     }
 
     async fn give(&mut self, given: Given) -> Result<(), RequestError> {
@@ -215,7 +223,12 @@ impl Writer {
                 known.version = None;
                 Ok(())
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                if error.is_refusal() {
+                    known.version = None;
+                }
+                Err(error)
+            }
         }
     }
 
@@ -238,5 +251,16 @@ impl Writer {
             Err(RequestError::Outdated) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Remembers the first refusal, which holds up no other node's; whatever else fails ends the round.
+fn note(outcome: Result<(), RequestError>, refused: &mut Option<RequestError>) -> Result<(), RequestError> {
+    match outcome {
+        Err(error) if error.is_refusal() => {
+            refused.get_or_insert(error);
+            Ok(())
+        }
+        outcome => outcome,
     }
 }
