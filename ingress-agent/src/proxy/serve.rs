@@ -321,12 +321,13 @@ async fn requests<S>(
                 let Some(due) = watch.deadline() else {
                     return Poll::Pending;
                 };
-                let rests_at = client.idle_since().map(|since| since + rest::MOMENT);
+                let idle = client.idle_since().filter(|_| leaving == Leaving::No);
+                let rests_at = idle.map(|since| since + rest::MOMENT);
                 deadline.set(rests_at.unwrap_or(due).min(due));
                 if deadline.poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                if rests_at.is_some_and(|at| at < due) && leaving == Leaving::No {
+                if rests_at.is_some_and(|at| at < due) {
                     return Poll::Ready(Pause::Rest);
                 }
                 watch.expire();
