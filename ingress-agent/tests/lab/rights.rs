@@ -46,11 +46,8 @@ fn text(event: &Value, at: &str) -> String {
 /// The objects of a kind, of all namespaces.
 fn objects(cluster: &Cluster, kind: &str) -> Vec<Value> {
     let list = cluster.kubectl(&["get", kind, "--all-namespaces", "--output=json"]);
-    let mut list: Value = serde_json::from_str(&list).unwrap();
-    let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else {
-        panic!("{kind}: {list}");
-    };
-    items
+    let list: Value = serde_json::from_str(&list).unwrap();
+    list.get("items").and_then(Value::as_array).unwrap().clone()
 }
 
 /// Whether a binding is to the agents' ServiceAccount.
@@ -76,7 +73,8 @@ fn given(cluster: &Cluster) -> BTreeSet<Right> {
             let namespace = text(binding, "/metadata/namespace");
             let role = ["get", &kind, &name, "--namespace", &namespace, "--output=json"];
             let role: Value = serde_json::from_str(&cluster.kubectl(&role)).unwrap();
-            for rule in role.get("rules").and_then(Value::as_array).unwrap() {
+            let rules = role.get("rules").and_then(Value::as_array);
+            for rule in rules.into_iter().flatten() {
                 for verb in texts(rule, "verbs") {
                     for url in texts(rule, "nonResourceURLs") {
                         given.insert([namespace.clone(), String::new(), url, verb.clone()]);
