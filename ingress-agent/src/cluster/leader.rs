@@ -64,6 +64,17 @@ impl Term {
     }
 }
 
+#[cfg(test)]
+impl Leadership {
+    /// For ever, while what is given beside it lives.
+    pub(super) fn held() -> (Self, impl Sized) {
+        let (state, leads) = watch::channel(State::Leader);
+        let term = Arc::<Term>::default();
+        term.lasts_until(Duration::MAX);
+        (Self { term, leads }, state)
+    }
+}
+
 impl Leadership {
     /// Whether this process leads at this moment, by a look at the clock: one that slept through its term does not,
     /// even if nothing else of it has woken yet.

@@ -26,15 +26,10 @@ pub(super) enum RequestError {
 impl RequestError {
     /// Whether the API server refuses this very request: it answers others.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Api(error) if is_refusal(error))
+        let is_refusal =
+            |status: &Status| (400..500).contains(&status.code) && ![401, 429].contains(&status.code);
+        matches!(self, Self::Api(Error::Api(status)) if is_refusal(status))
     }
-}
-
-/// The same of an error of the client's.
-pub(super) fn is_refusal(error: &Error) -> bool {
-    let is_refusal =
-        |status: &Status| (400..500).contains(&status.code) && ![401, 429].contains(&status.code);
-    matches!(error, Error::Api(status) if is_refusal(status))
 }
 
 /// The answer to a request, if it comes in time.

@@ -181,6 +181,16 @@ fn each_overlay_does_what_its_name_says() {
     assert!(!namespaced.contains_key(&named("ClusterRole", "")));
     let binding = &namespaced[&named("RoleBinding", "default")];
     assert_eq!(binding["roleRef"]["kind"], "Role");
+    // Events are also told where nothing is served.
+    for namespace in ["default", "ingress-agent"] {
+        let key = ["Role", namespace, "ingress-agent-events"].map(str::to_owned);
+        let rules = namespaced[&key]["rules"].as_array().unwrap();
+        assert!(
+            rules.iter().all(|rule| role.as_array().unwrap().contains(rule)),
+            "{rules:?}"
+        );
+        assert_eq!(bound("RoleBinding", namespace, "ingress-agent-events"), 1);
+    }
 }
 
 /// A name that is none would be ignored in silence.
