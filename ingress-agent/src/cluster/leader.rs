@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
-use kube::Api;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Api, Error};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -21,7 +22,7 @@ use tracing::info;
 use super::lease::{Candidate, RENEW, RENEW_DEADLINE, Step, TERM_SECONDS};
 use super::numbers::{self, Numbers, RECORD};
 use super::observer::Heard;
-use super::request::{Patience, RequestError};
+use super::request::{MOST, Patience, RequestError, answer};
 use super::trouble::Trouble;
 use super::{Wanted, Who, clock, watching};
 use crate::backoff::chance;
@@ -54,9 +55,14 @@ enum State {
 struct Term(AtomicU64);
 
 impl Term {
+    /// It lasts until then at least.
     fn lasts_until(&self, moment: Duration) {
         let nanoseconds = u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX);
-        self.0.store(nanoseconds, Ordering::Release);
+        self.0.fetch_max(nanoseconds, Ordering::AcqRel);
+    }
+
+    fn ends(&self) {
+        self.0.store(0, Ordering::Release);
     }
 
     fn is_on(&self, now: Duration) -> bool {
@@ -81,6 +87,16 @@ impl Leadership {
         {
             // There is no election any more.
             std::future::pending().await
+        }
+    }
+
+    /// Waits until the clock says it too, by which a leader may be none until a late answer comes.
+    pub(super) async fn holds(&mut self) {
+        while !self.is_held() {
+            if self.leads.changed().await.is_err() {
+                // There is no election any more.
+                return std::future::pending().await;
+            }
         }
     }
 
@@ -136,6 +152,14 @@ pub(super) fn start(who: &Who<'_>, wishes: watch::Receiver<Wanted>, tasks: &mut 
     leadership
 }
 
+/// A term that was won.
+struct Won {
+    /// When it was asked for.
+    asked_at: Duration,
+    /// Which of the Lease's terms it is.
+    transitions: Option<i32>,
+}
+
 struct Election {
     api: Api<Lease>,
     identity: Arc<str>,
@@ -149,15 +173,16 @@ struct Election {
 
 impl Election {
     async fn stand(mut self, mut wishes: watch::Receiver<Wanted>) {
-        while let Some((lease, asked_at)) = self.win(&mut wishes).await {
+        while let Some(won) = self.win(&mut wishes).await {
             info!("leads: writes what is written once for all agents");
             self.state.send_replace(State::Leader);
-            let last = self.lead(lease, asked_at, &mut wishes).await;
+            let drains = self.lead(&won, &mut wishes).await;
             self.state.send_replace(State::Candidate);
-            self.term.lasts_until(Duration::ZERO);
+            self.term.ends();
             info!("leads no more");
-            if let Some(last) = last {
-                self.release(&last).await;
+            if drains {
+                // Others lead at once; where that fails, they see by themselves.
+                _ = self.amendment(&won, "").await;
                 break;
             }
         }
@@ -165,7 +190,7 @@ impl Election {
     }
 
     /// Waits for the Lease to be free and takes it, asking for it at that moment; `None`: the node drains.
-    async fn win(&mut self, wishes: &mut watch::Receiver<Wanted>) -> Option<(Lease, Duration)> {
+    async fn win(&mut self, wishes: &mut watch::Receiver<Wanted>) -> Option<Won> {
         let mut objects = pin!(watching::one(self.api.clone(), LEADER));
         let mut candidate = Candidate::new(&self.identity, jitter());
         // As the last look or the watch showed it.
@@ -178,7 +203,8 @@ impl Election {
                     Ok(taken) => {
                         self.answered();
                         self.term.lasts_until(asked_at + RENEW_DEADLINE);
-                        return Some((taken, asked_at));
+                        let transitions = taken.spec.and_then(|spec| spec.lease_transitions);
+                        return Some(Won { asked_at, transitions });
                     }
                     Err(RequestError::Outdated) => {
                         candidate.outdated();
@@ -206,7 +232,10 @@ impl Election {
                         candidate.see(beat(now.as_ref()), clock::now());
                         lease = now;
                     }
-                    Some(Err(error)) => self.trouble.tell(&error),
+                    Some(Err(error)) => {
+                        self.trouble.tell(&error);
+                        candidate.unanswered();
+                    }
                     None => return None,
                 },
                 () = drains(wishes) => return None,
@@ -214,49 +243,41 @@ impl Election {
         }
     }
 
-    /// Renews the Lease until that fails for too long, or somebody else has it; the Lease: until the node drains.
-    async fn lead(
-        &mut self,
-        mut lease: Lease,
-        asked_at: Duration,
-        wishes: &mut watch::Receiver<Wanted>,
-    ) -> Option<Lease> {
-        let mut due = asked_at + RENEW;
+    /// Renews the Lease until that fails for too long, or somebody else has it. Whether the node drains.
+    ///
+    /// A renewal does not wait for the answer to the last one: where answers are late, the term would be over by then.
+    async fn lead(&mut self, won: &Won, wishes: &mut watch::Receiver<Wanted>) -> bool {
+        let mut renewals = FuturesUnordered::new();
+        let mut due = won.asked_at + RENEW;
         loop {
             tokio::select! {
-                () = sleep(due.saturating_sub(clock::now())) => {}
-                () = drains(wishes) => return Some(lease),
-            }
-            let asked_at = clock::now();
-            if !self.term.is_on(asked_at) {
-                return None;
-            }
-            let spec = self.spec();
-            due = match self.write(&lease, &spec).await {
-                Ok(renewed) => {
-                    self.answered();
-                    self.term.lasts_until(asked_at + RENEW_DEADLINE);
-                    lease = renewed;
-                    // Not since it was answered: that may have taken long.
-                    asked_at + RENEW.mul_f64(0.95) + jitter() / 10
-                }
-                // It may be an annotation, or an own write whose answer was lost.
-                Err(RequestError::Outdated) => match self.look().await {
-                    Ok(Some(now)) if beat(Some(&now)).holder() == Some(&*self.identity) => {
-                        lease = now;
-                        asked_at
+                () = sleep(due.saturating_sub(clock::now())) => {
+                    let asked_at = clock::now();
+                    if renewals.is_empty() && !self.term.is_on(asked_at) {
+                        return false;
                     }
-                    Ok(_) => return None,
+                    let renewal = self.amendment(won, &self.identity);
+                    renewals.push(renewal.map(move |answer| (asked_at, answer)));
+                    due = asked_at + RENEW.mul_f64(0.95) + jitter() / 10;
+                }
+                Some((asked_at, answer)) = renewals.next() => match answer {
+                    Ok(_) => {
+                        self.answered();
+                        let is_late = !self.term.is_on(clock::now());
+                        self.term.lasts_until(asked_at + RENEW_DEADLINE);
+                        if is_late {
+                            // Whoever waits looks at the clock again.
+                            self.state.send_modify(|_| ());
+                        }
+                    }
+                    Err(RequestError::Outdated) => return false,
                     Err(error) => {
                         self.trouble.tell(&error);
-                        clock::now() + AGAIN
+                        due = due.min(clock::now() + AGAIN);
                     }
                 },
-                Err(error) => {
-                    self.trouble.tell(&error);
-                    clock::now() + AGAIN
-                }
-            };
+                () = drains(wishes) => return true,
+            }
         }
     }
 
@@ -269,21 +290,41 @@ impl Election {
         self.patience.answer(self.api.get_opt(LEADER)).await
     }
 
-    /// Takes the Lease as it was seen, or makes it.
+    /// Takes the Lease as it was seen, if nobody has written it since, or makes it.
     async fn take(&mut self, lease: Option<&Lease>) -> Result<Lease, RequestError> {
-        self.numbers().adopt(record(lease), clock::now());
-        let mut spec = self.spec();
-        spec.acquire_time.clone_from(&spec.renew_time);
+        let record = {
+            let mut numbers = self.numbers();
+            numbers.adopt(record(lease), clock::now());
+            numbers.record(clock::now())
+        };
+        let now = MicroTime(Timestamp::now());
         let transitions = lease.and_then(|lease| lease.spec.as_ref()?.lease_transitions);
-        spec.lease_transitions = Some(transitions.unwrap_or_default().saturating_add(1));
+        let spec = LeaseSpec {
+            holder_identity: Some(self.identity.to_string()),
+            lease_duration_seconds: Some(TERM_SECONDS.into()),
+            acquire_time: Some(now.clone()),
+            renew_time: Some(now),
+            lease_transitions: Some(transitions.unwrap_or_default().saturating_add(1)),
+            ..LeaseSpec::default()
+        };
         if let Some(lease) = lease {
-            return self.write(lease, &spec).await;
+            let patch = Patch::Merge(json!({
+                "metadata": {
+                    "resourceVersion": lease.metadata.resource_version,
+                    "annotations": {RECORD: record},
+                },
+                "spec": spec,
+            }));
+            let parameters = PatchParams::default();
+            let patched = self.api.patch(LEADER, &parameters, &patch);
+            return self.patience.answer(patched).await;
         }
         let (key, _) = LABEL;
         let new = Lease {
             metadata: ObjectMeta {
                 name: Some(LEADER.to_owned()),
                 labels: Some([(key.to_owned(), "leader".to_owned())].into()),
+                annotations: Some([(RECORD.to_owned(), record)].into()),
                 ..ObjectMeta::default()
             },
             spec: Some(spec),
@@ -292,35 +333,35 @@ impl Election {
         self.patience.answer(self.api.create(&parameters, &new)).await
     }
 
-    /// Lets others lead at once; what fails, they see by themselves.
-    async fn release(&mut self, lease: &Lease) {
-        let mut spec = self.spec();
-        spec.holder_identity = Some(String::new());
-        _ = self.write(lease, &spec).await;
-    }
-
-    fn spec(&self) -> LeaseSpec {
-        LeaseSpec {
-            holder_identity: Some(self.identity.to_string()),
-            lease_duration_seconds: Some(TERM_SECONDS.into()),
-            renew_time: Some(MicroTime(Timestamp::now())),
-            ..LeaseSpec::default()
-        }
-    }
-
-    /// Writes it, if nobody has since it was read.
-    async fn write(&mut self, lease: &Lease, spec: &LeaseSpec) -> Result<Lease, RequestError> {
+    /// Writes a heartbeat and the record into a Lease that was won, and who has it from now on; outdated where it is
+    /// another's, or this process's by another election. The API server does all of a JSON patch or nothing (RFC 6902,
+    /// section 5), over whatever version there is: one that comes late, or after a later one, harms nothing.
+    fn amendment(
+        &self,
+        won: &Won,
+        holder: &str,
+    ) -> impl Future<Output = Result<Lease, RequestError>> + use<> {
         let record = self.numbers().record(clock::now());
-        let patch = Patch::Merge(json!({
-            "metadata": {
-                "resourceVersion": lease.metadata.resource_version,
-                "annotations": {RECORD: record},
-            },
-            "spec": spec,
-        }));
-        let parameters = PatchParams::default();
-        let patched = self.api.patch(LEADER, &parameters, &patch);
-        self.patience.answer(patched).await
+        let annotation = format!("/metadata/annotations/{}", RECORD.replace('/', "~1"));
+        let patch = serde_json::from_value(json!([
+            {"op": "test", "path": "/spec/holderIdentity", "value": *self.identity},
+            {"op": "test", "path": "/spec/leaseTransitions", "value": won.transitions},
+            {"op": "replace", "path": "/spec/holderIdentity", "value": holder},
+            {"op": "replace", "path": "/spec/renewTime", "value": MicroTime(Timestamp::now())},
+            {"op": "add", "path": annotation, "value": record},
+        ]));
+        let api = self.api.clone();
+        async move {
+            let patch = Patch::<()>::Json(patch.map_err(Error::SerdeError).map_err(RequestError::Api)?);
+            let parameters = PatchParams::default();
+            match answer(MOST, api.patch(LEADER, &parameters, &patch)).await {
+                // So it answers where a test fails.
+                Err(RequestError::Api(Error::Api(status))) if status.code == 422 => {
+                    Err(RequestError::Outdated)
+                }
+                answer => answer,
+            }
+        }
     }
 
     fn numbers(&self) -> MutexGuard<'_, Numbers> {

@@ -16,8 +16,8 @@ pub(super) const TERM_SECONDS: u16 = 10;
 /// How often a leader renews it.
 pub(super) const RENEW: Duration = Duration::from_secs(3);
 /// A leader that could not renew for so long leads no more: before anybody else may, with room for a write that is
-/// under way.
-pub(super) const RENEW_DEADLINE: Duration = Duration::from_millis(7500);
+/// under way; and not while answers are five seconds late.
+pub(super) const RENEW_DEADLINE: Duration = Duration::from_millis(8500);
 /// A leader that lives is heard within this, once the API server answers.
 const PROOF: Duration = Duration::from_millis(3500);
 

@@ -4,6 +4,7 @@
 //! rests; what it remembers stands in an annotation of the leader's Lease, for those who lead after it, as time
 //! that is left and not as a time of day.
 
+mod register;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};

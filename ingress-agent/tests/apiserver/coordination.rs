@@ -136,13 +136,13 @@ fn a_leader_that_drains_says_so_and_lets_another_lead_at_once() {
 }
 
 #[test]
-fn twenty_at_once_share_one_secret_and_no_number_and_keep_theirs() {
-    let bed = Bed::start(20);
+fn a_hundred_at_once_share_one_secret_and_no_number_and_keep_theirs() {
+    let bed = Bed::start(100);
     bed.run(async |bed| {
-        let mut agents = bed.agents(0..20);
-        let leases = bed.numbered(20).await;
+        let mut agents = bed.agents(0..100);
+        let leases = bed.numbered(100).await;
         let numbers: BTreeSet<_> = leases.iter().map(|lease| lease.number.unwrap()).collect();
-        assert_eq!(numbers, (1..=20).collect());
+        assert_eq!(numbers, (1..=100).collect());
         let mut secrets = Vec::new();
         for agent in &agents {
             let mut secret = agent.secret();
@@ -156,12 +156,12 @@ fn twenty_at_once_share_one_secret_and_no_number_and_keep_theirs() {
         let last = agents.pop().unwrap();
         last.drain().await;
         drop(last);
-        agents.extend(bed.agents(19..20));
-        bed.eventually("the node is active again", |leases| leases[19].state == "active")
+        agents.extend(bed.agents(99..100));
+        bed.eventually("the node is active again", |leases| leases[99].state == "active")
             .await;
         let after = bed.leases().await;
-        assert_eq!(after[19].number, leases[19].number);
-        assert_ne!(after[19].holder, leases[19].holder);
+        assert_eq!(after[99].number, leases[99].number);
+        assert_ne!(after[99].holder, leases[99].holder);
     });
 }
 
