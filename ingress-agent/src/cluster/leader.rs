@@ -1,8 +1,6 @@
 //! Who leads: the election on Lease `ingress-agent-leader` of our namespace.
 
-use std::convert::Infallible;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +17,8 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::info;
 
-use super::lease::{Candidate, RENEW, RENEW_DEADLINE, Step, TERM_SECONDS};
+use super::leadership::{self, Leadership, Office};
+use super::lease::{Candidate, RENEW, Step, TERM_SECONDS};
 use super::numbers::{self, Numbers, RECORD};
 use super::observer::Heard;
 use super::request::{MOST, Patience, RequestError, answer};
@@ -35,100 +34,10 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// Until a request that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Whether this process leads. Whoever writes for all agents asks before each write.
-#[derive(Clone, Debug)]
-pub struct Leadership {
-    term: Arc<Term>,
-    leads: watch::Receiver<State>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum State {
-    Candidate,
-    Leader,
-    /// It drains, and stands no more.
-    Over,
-}
-
-/// How long the term lasts, on [`clock`], in nanoseconds; 0: there is none.
-#[derive(Debug, Default)]
-struct Term(AtomicU64);
-
-impl Term {
-    /// It lasts until then at least.
-    fn lasts_until(&self, moment: Duration) {
-        let nanoseconds = u64::try_from(moment.as_nanos()).unwrap_or(u64::MAX);
-        self.0.fetch_max(nanoseconds, Ordering::AcqRel);
-    }
-
-    fn ends(&self) {
-        self.0.store(0, Ordering::Release);
-    }
-
-    fn is_on(&self, now: Duration) -> bool {
-        now < Duration::from_nanos(self.0.load(Ordering::Acquire))
-    }
-}
-
-impl Leadership {
-    /// Whether this process leads at this moment, by a look at the clock: one that slept through its term does not,
-    /// even if nothing else of it has woken yet.
-    pub fn is_held(&self) -> bool {
-        self.term.is_on(clock::now())
-    }
-
-    /// Waits until this process leads; for ever if it drains.
-    pub async fn is_won(&mut self) {
-        if self
-            .leads
-            .wait_for(|state| *state == State::Leader)
-            .await
-            .is_err()
-        {
-            // There is no election any more.
-            std::future::pending().await
-        }
-    }
-
-    /// Waits until the clock says it too, by which a leader may be none until a late answer comes.
-    pub(super) async fn holds(&mut self) {
-        while !self.is_held() {
-            if self.leads.changed().await.is_err() {
-                // There is no election any more.
-                return std::future::pending().await;
-            }
-        }
-    }
-
-    /// Waits until this process leads, and does this until it does no more.
-    pub(super) async fn for_a_term(&mut self, work: impl Future<Output = Infallible>) {
-        self.is_won().await;
-        tokio::select! {
-            () = self.is_lost() => {}
-            never = work => match never {},
-        }
-    }
-
-    /// Waits until it does not.
-    async fn is_lost(&mut self) {
-        // An error: there is no election any more, nor a leader.
-        _ = self.leads.wait_for(|state| *state != State::Leader).await;
-    }
-
-    /// Waits until it stands no more.
-    pub(super) async fn is_over(&mut self) {
-        _ = self.leads.wait_for(|state| *state == State::Over).await;
-    }
-}
-
 /// Stands for election, until it is wished that the node drains.
 pub(super) fn start(who: &Who<'_>, wishes: watch::Receiver<Wanted>, tasks: &mut JoinSet<()>) -> Leadership {
     let api: Api<Lease> = Api::namespaced(who.client.clone(), who.namespace);
-    let (state, leads) = watch::channel(State::Candidate);
-    let leadership = Leadership {
-        term: Arc::default(),
-        leads,
-    };
+    let (office, leadership) = leadership::new();
     let numbers = Arc::new(Mutex::new(Numbers::new(who.retention.number)));
     let lead = numbers::lead(
         api.clone(),
@@ -142,8 +51,7 @@ pub(super) fn start(who: &Who<'_>, wishes: watch::Receiver<Wanted>, tasks: &mut 
         api,
         identity: Arc::clone(who.identity),
         heard: Arc::clone(who.heard),
-        term: Arc::clone(&leadership.term),
-        state,
+        office,
         numbers,
         patience: Patience::new(ANSWER),
         trouble: Trouble::new("renewing or reading Lease `ingress-agent-leader`"),
@@ -164,8 +72,7 @@ struct Election {
     api: Api<Lease>,
     identity: Arc<str>,
     heard: Arc<Heard>,
-    term: Arc<Term>,
-    state: watch::Sender<State>,
+    office: Office,
     numbers: Arc<Mutex<Numbers>>,
     patience: Patience,
     trouble: Trouble,
@@ -175,10 +82,9 @@ impl Election {
     async fn stand(mut self, mut wishes: watch::Receiver<Wanted>) {
         while let Some(won) = self.win(&mut wishes).await {
             info!("leads: writes what is written once for all agents");
-            self.state.send_replace(State::Leader);
+            self.office.renewed(won.asked_at);
             let drains = self.lead(&won, &mut wishes).await;
-            self.state.send_replace(State::Candidate);
-            self.term.ends();
+            self.office.lost();
             info!("leads no more");
             if drains {
                 // Others lead at once; where that fails, they see by themselves.
@@ -186,7 +92,7 @@ impl Election {
                 break;
             }
         }
-        self.state.send_replace(State::Over);
+        self.office.closed();
     }
 
     /// Waits for the Lease to be free and takes it, asking for it at that moment; `None`: the node drains.
@@ -202,9 +108,11 @@ impl Election {
                 Step::Take => match self.take(lease.as_ref()).await {
                     Ok(taken) => {
                         self.answered();
-                        self.term.lasts_until(asked_at + RENEW_DEADLINE);
                         let transitions = taken.spec.and_then(|spec| spec.lease_transitions);
-                        return Some(Won { asked_at, transitions });
+                        return Some(Won {
+                            asked_at,
+                            transitions,
+                        });
                     }
                     Err(RequestError::Outdated) => {
                         candidate.outdated();
@@ -253,7 +161,7 @@ impl Election {
             tokio::select! {
                 () = sleep(due.saturating_sub(clock::now())) => {
                     let asked_at = clock::now();
-                    if renewals.is_empty() && !self.term.is_on(asked_at) {
+                    if renewals.is_empty() && !self.office.is_held() {
                         return false;
                     }
                     let renewal = self.amendment(won, &self.identity);
@@ -263,12 +171,7 @@ impl Election {
                 Some((asked_at, answer)) = renewals.next() => match answer {
                     Ok(_) => {
                         self.answered();
-                        let is_late = !self.term.is_on(clock::now());
-                        self.term.lasts_until(asked_at + RENEW_DEADLINE);
-                        if is_late {
-                            // Whoever waits looks at the clock again.
-                            self.state.send_modify(|_| ());
-                        }
+                        self.office.renewed(asked_at);
                     }
                     Err(RequestError::Outdated) => return false,
                     Err(error) => {
@@ -391,26 +294,4 @@ async fn drains(wishes: &mut watch::Receiver<Wanted>) {
 /// Up to a second, so that candidates and leaders of several clusters do not write at once.
 fn jitter() -> Duration {
     Duration::from_secs(1).mul_f64(chance())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// OP-16: whoever wakes after a pause sees by the clock alone that its term is over.
-    #[test]
-    fn a_term_ends_by_the_clock() {
-        let (_state, leads) = watch::channel(State::Leader);
-        let leadership = Leadership {
-            term: Arc::default(),
-            leads,
-        };
-        assert!(!leadership.is_held());
-        leadership
-            .term
-            .lasts_until(clock::now() + Duration::from_millis(20));
-        assert!(leadership.is_held());
-        std::thread::sleep(Duration::from_millis(21));
-        assert!(!leadership.is_held());
-    }
 }

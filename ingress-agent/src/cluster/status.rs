@@ -176,7 +176,7 @@ fn take(event: Event<Published>, namespace: Option<&str>, roll: &mut Roll) {
         Event::InitApply(published) | Event::Apply(published) => {
             roll.see(published.key(), published.seen());
         }
-        Event::InitDone => {}
+        Event::InitDone => roll.list_ends(namespace),
         Event::Delete(published) => roll.forget(&published.key()),
     }
 }

@@ -238,9 +238,33 @@ fn two_leaders_at_once_harm_nothing() {
         assert_eq!(numbers, (1..=12).collect());
         let begin = Instant::now();
         while leaders(&agents) != [1 - first] {
-            assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", leaders(&agents));
+            // With its next heartbeat, before its term is over.
+            assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", leaders(&agents));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    });
+}
+
+/// OP-16: what a leader sent in one term of its own and what came late is no heartbeat of the next one.
+#[test]
+fn a_heartbeat_counts_for_its_own_term_only() {
+    let bed = Bed::start(1);
+    bed.run(async |bed| {
+        let agents = bed.agents(0..1);
+        led(&agents).await;
+        bed.numbered(1).await;
+        let lease = format!("lease/{LEADER}");
+        let term = || bed.kubectl(&["get", &lease, "--output=jsonpath={.spec.leaseTransitions}"]);
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        assert_eq!(term(), "1", "it was renewed twice, and is the first term still");
+        let other = r#"{"spec":{"leaseTransitions":41}}"#;
+        bed.kubectl(&["patch", &lease, "--type=merge", "-p", other]);
+        let begin = Instant::now();
+        while term() != "42" {
+            assert!(begin.elapsed() < Duration::from_secs(6), "term {}", term());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        led(&agents).await;
     });
 }
 

@@ -140,6 +140,23 @@ fn a_node_that_falls_silent_ends_after_fifteen_seconds() {
     assert_eq!(judge.over_for("silent", at(22.0)), None);
 }
 
+/// OP-15: a node whose wall clock jumps lives as long as it is heard, and no longer.
+#[test]
+fn what_a_node_s_wall_clock_says_does_not_matter() {
+    for jumped in ["2036-11-21T16:00:00", "2026-11-21T15:00:00"] {
+        let mut judge = Judge::new("own");
+        judge.see("other", beat("other", T0), at(0.0));
+        for second in (0..=25).step_by(5) {
+            judge.see("own", beat("own", &text(second)), at(second.into()));
+            if second == 10 {
+                judge.see("other", beat("other", jumped), at(10.0));
+            }
+        }
+        assert_eq!(judge.over_for("other", at(24.9)), None, "{jumped}");
+        assert!(judge.over_for("other", at(25.1)).is_some(), "{jumped}");
+    }
+}
+
 #[test]
 fn who_is_not_renewed_judges_nobody_and_begins_anew() {
     for outage in [9, 20, 3600] {

@@ -148,7 +148,11 @@ impl Register {
 
     /// What is to be deleted now.
     pub(super) fn ended(&self, now: Duration) -> Vec<Ended> {
-        let is_gone = |name: &str| self.judge.over_for(name, now).is_some_and(|over| over >= self.gone);
+        let is_gone = |name: &str| {
+            self.judge
+                .over_for(name, now)
+                .is_some_and(|over| over >= self.gone)
+        };
         let ended = self.leases.iter().filter(|(name, _)| is_gone(name));
         let ended = ended.filter_map(|(name, known)| {
             Some(Ended {

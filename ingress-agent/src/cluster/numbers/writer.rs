@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use super::register::{Ended, Register, Write};
 use super::{Given, Numbers};
 use crate::backoff::paced;
-use crate::cluster::leader::Leadership;
+use crate::cluster::leadership::Leadership;
 use crate::cluster::request::{Patience, RequestError};
 use crate::cluster::trouble::Trouble;
 use crate::cluster::{clock, watching};
@@ -26,7 +26,7 @@ use crate::digest::lease::{LABEL, number_annotation};
 /// How long a request may take at first.
 const ANSWER: Duration = Duration::from_secs(2);
 /// How often it is looked for Leases that have ended and for numbers that rest no more.
-const LOOK: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Writes whenever this process leads, for ever. `own`: the name of its node's Lease; `gone`: after what a Lease that
 /// ended is deleted.

@@ -139,7 +139,11 @@ fn lead(server: &mut Server) -> Duration {
             }
             None => server.pass(Duration::from_millis(1)),
         }
-        assert!(server.now - begin < RENEW * 100, "{} of {nodes}", server.numbers().len());
+        assert!(
+            server.now - begin < RENEW * 100,
+            "{} of {nodes}",
+            server.numbers().len()
+        );
     }
     server.now - begin
 }
