@@ -135,11 +135,14 @@ fn a_leader_that_drains_says_so_and_lets_another_lead_at_once() {
     });
 }
 
+/// All renew their Leases meanwhile, each number takes a while to write, and it is not given up before all have theirs.
 #[test]
 fn a_hundred_at_once_share_one_secret_and_no_number_and_keep_theirs() {
     let bed = Bed::start(100);
+    let (relay, kubeconfig) = bed.relay();
+    relay.slow(Duration::from_millis(200));
     bed.run(async |bed| {
-        let mut agents = bed.agents(0..100);
+        let mut agents = bed.agents_by(&kubeconfig, 0..100);
         let leases = bed.numbered(100).await;
         let numbers: BTreeSet<_> = leases.iter().map(|lease| lease.number.unwrap()).collect();
         assert_eq!(numbers, (1..=100).collect());
@@ -156,7 +159,7 @@ fn a_hundred_at_once_share_one_secret_and_no_number_and_keep_theirs() {
         let last = agents.pop().unwrap();
         last.drain().await;
         drop(last);
-        agents.extend(bed.agents(99..100));
+        agents.extend(bed.agents_by(&kubeconfig, 99..100));
         bed.eventually("the node is active again", |leases| leases[99].state == "active")
             .await;
         let after = bed.leases().await;

