@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use ingress_agent::model::{
     Action, Backend, BackendId, BackendPort, Certificate, Endpoint, EndpointState, Host, HostMap, Listener,
-    Model, ObjectRef, PathMatch, Policies, PrivateKey, Protocol, Route, RouteMatch, Site, Vip, VirtualHost,
+    Model, ObjectRef, PathMatch, PrivateKey, Protocol, Route, RouteMatch, Site, Vip, VirtualHost,
 };
 use ingress_agent::proxy::{Listeners, Options, Proxy, Table};
 use rustls_pki_types::pem::PemObject;
@@ -60,7 +60,7 @@ fn main() {
                 state: EndpointState::Ready,
             }],
         })),
-        policies: Policies::default(),
+        policies: Arc::default(),
         origin: origin("Ingress"),
     });
     let host = Host::parse("h1.test").unwrap();

@@ -5,7 +5,7 @@
 //!                          └─Report─▶ log └──▶ dataplane.apply(Plan)
 //! ```
 //!
-//! Threads: the proxy's workers, the heartbeat's, and this one, of lower priority, for everything else.
+//! Threads: the proxy's workers, the heartbeat's, and this one, of lower priority once it serves, for everything else.
 
 mod ask;
 mod configured;

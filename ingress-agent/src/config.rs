@@ -97,18 +97,19 @@ Examples:
   No VIPs and no privilege: a laptop, a container, behind another balancer
     ingress-agent run --source file:manifests --no-xdp --listen 127.0.0.1:8080 --tls-listen 127.0.0.1:8443
 
-What it needs, but with --no-xdp: root, or CAP_BPF + CAP_NET_ADMIN + CAP_PERFMON; a bpffs (mount -t bpf bpf /sys/fs/bpf);
-interfaces whose driver has native XDP.
+What it needs, but with --no-xdp: root, or CAP_BPF + CAP_NET_ADMIN + CAP_PERFMON + CAP_DAC_OVERRIDE; a bpffs (mount -t \
+bpf bpf /sys/fs/bpf); interfaces whose driver has native XDP. For ports below 1024 of the machine's own addresses, which \
+are served with --no-xdp and in a cluster without a VipPool: CAP_NET_BIND_SERVICE.
 
-The agent's end takes nothing down but its announcements: the programs stay attached and packets of other nodes'
+The agent's end takes nothing down but its announcements: the programs stay attached and packets of other nodes' \
 connections keep flowing; `ingress-agent unload` takes everything down.
 
-With --source kube, what neither a flag nor the environment says may be in the ConfigMap `ingress-agent` of the agents'
+With --source kube, what neither a flag nor the environment says may be in the ConfigMap `ingress-agent` of the agents' \
 namespace: its keys are the flags' names. `ingress-agent status` says what came of each. They take effect
-  at once: access-log-format, drain-timeout, log, log-format, max-connections, max-connections-per-listener,
-    max-connections-per-source, max-handshakes
-  at the agent's next start: announce-table, interface, no-publish, proxy-protocol-from, take-over-ingress-nginx,
-    tunnel-port, workers
+  at once: access-log-format, drain-timeout, log, log-format, max-connections,
+    max-connections-per-listener, max-connections-per-source, max-handshakes
+  at the agent's next start: announce-table, interface, no-publish, proxy-protocol-from,
+    take-over-ingress-nginx, tunnel-port, workers
   never: all other flags, which go with the Pod or the node.";
 
 const CHECK_EXAMPLES: &str = "\

@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 use crate::model::{Listener, Model, ObjectRef, Opening, Site};
 
-pub use addresses::{Due, IngressKey, addresses};
+pub use addresses::{Due, IngressKey, Rest, addresses};
 use allocation::Own;
 use audience::Audience;
 use backends::Backends;

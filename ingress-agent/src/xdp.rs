@@ -39,7 +39,7 @@ pub mod privilege;
 pub mod reach;
 pub mod rendezvous;
 pub mod route;
-pub mod siphash;
+mod siphash;
 pub mod state;
 pub mod sys;
 pub mod sysctl;

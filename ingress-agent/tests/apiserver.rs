@@ -37,6 +37,8 @@ mod pods;
 mod pools;
 #[path = "apiserver/publishing.rs"]
 mod publishing;
+#[path = "apiserver/refused.rs"]
+mod refused;
 #[path = "apiserver/restart.rs"]
 mod restart;
 #[path = "apiserver/rights.rs"]

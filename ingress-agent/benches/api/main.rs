@@ -6,8 +6,8 @@
 //! without the API server.
 //!
 //! Prints JSON rows `{case, peer, metric, value, unit, rounds}`. Run by `cargo xtask bench control --api`, with
-//! `--rounds N` edits of each kind; `--addresses` for the first addresses alone, `--idle` for the idle agents alone;
-//! `--agent PATH` measures another build of the agent. Needs root. Everything timed is also checked: an answer is the
+//! `--rounds N` edits of each kind; `--addresses` for the first addresses alone, `--idle` for the idle agents alone,
+//! `--cold` for cold starts and memory alone; `--agent PATH` measures another build of the agent. Needs root. Everything timed is also checked: an answer is the
 //! new one, or it does not count.
 
 #![expect(
@@ -44,11 +44,17 @@ fn main() {
     let agent = after("--agent").map_or(env!("CARGO_BIN_EXE_ingress-agent"), String::as_str);
     let only_addresses = arguments.iter().any(|argument| argument == "--addresses");
     let only_idle = arguments.iter().any(|argument| argument == "--idle");
+    let only_cold = arguments.iter().any(|argument| argument == "--cold");
     let network = Place::network();
     let rows = network.namespace.run(|| {
         let place = Place::start(&network, agent);
         if only_idle {
             return Ok(idle::rows(&place));
+        }
+        if only_cold {
+            let empty = start::empty(&place);
+            fill::fill(&place);
+            return Ok(start::cold(&place, empty).2);
         }
         if only_addresses {
             fill::fill(&place);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ingress_agent::model::{
-    Action, Backend, BackendId, BackendPort, Host, Listener, Model, ObjectRef, PathMatch, Policies, Protocol,
-    Route, RouteMatch, Site, Vip, VirtualHost,
+    Action, Backend, BackendId, BackendPort, Host, Listener, Model, ObjectRef, PathMatch, Protocol, Route,
+    RouteMatch, Site, Vip, VirtualHost,
 };
 use ingress_agent::proxy::{Table, trace};
 use serde_json::Value;
@@ -90,7 +90,7 @@ fn site(hosts: usize) -> Site {
         Arc::new(Route {
             matches: RouteMatch { path },
             action: Action::Forward(Arc::clone(&backend)),
-            policies: Policies::default(),
+            policies: Arc::default(),
             origin: ObjectRef {
                 kind: "Ingress",
                 namespace: "default".into(),

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use rustix::process::{getpriority_process, setpriority_process};
 use tokio::task::JoinError;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
@@ -33,6 +34,8 @@ use crate::xdp::{self, OpenError, PlanError};
 
 /// How often it is looked at whether the network asks for another MSS, and whether certificates begin or end.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// By how much the control thread is nicer than the request path's threads.
+const GIVES_WAY: i32 = 5;
 
 /// Why an agent does not start, or ends.
 #[derive(Debug, thiserror::Error)]
@@ -223,7 +226,6 @@ pub async fn run(args: RunArgs, line: Line, logs: &Logs) -> Result<(), RunError>
     if let Some(observer) = source.observer() {
         board.coordinates(observer);
     }
-    give_way();
 
     let mut serving = Serving::new(settings, doors);
     let outcome = follow(
@@ -250,6 +252,7 @@ async fn follow(
 ) -> Result<(), RunError> {
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut gives_way = false;
     loop {
         tokio::select! {
             snapshot = source.next() => serving.follow(&snapshot?).await?,
@@ -266,7 +269,12 @@ async fn follow(
             ended = serving.ended() => return Err(ended.into()),
             () = stop.asked() => break,
         }
-        source.takes(serving.taking());
+        let taking = serving.taking();
+        source.takes(taking);
+        // Until then it delays no request, and a busy machine would have it start late.
+        if taking.connections && !std::mem::replace(&mut gives_way, true) {
+            give_way();
+        }
     }
 
     let drain_timeout = configured.args().drain_timeout;
@@ -319,9 +327,10 @@ fn cores() -> usize {
 }
 
 /// Lets this thread's control work come after the request path, whose threads it does not start.
-pub(super) fn give_way() {
+fn give_way() {
     let own = Some(rustix::thread::gettid());
-    if let Err(error) = rustix::process::setpriority_process(own, 5) {
+    let given = getpriority_process(own).and_then(|now| setpriority_process(own, now + GIVES_WAY));
+    if let Err(error) = given {
         warn!(%error, "setpriority: control work may delay requests");
     }
 }

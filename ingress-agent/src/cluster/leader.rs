@@ -55,6 +55,7 @@ pub(super) fn start(who: &Who<'_>, wishes: watch::Receiver<Wanted>, tasks: &mut 
         numbers,
         patience: Patience::new(ANSWER),
         trouble: Trouble::new("renewing or reading Lease `ingress-agent-leader`"),
+        watching: Trouble::new("watching Lease `ingress-agent-leader`"),
     };
     tasks.spawn(election.stand(wishes));
     leadership
@@ -76,6 +77,7 @@ struct Election {
     numbers: Arc<Mutex<Numbers>>,
     patience: Patience,
     trouble: Trouble,
+    watching: Trouble,
 }
 
 impl Election {
@@ -136,12 +138,13 @@ impl Election {
                 () = sleep(until.saturating_sub(clock::now())) => {}
                 object = objects.next() => match object {
                     Some(Ok(now)) => {
-                        self.answered();
+                        self.watching.over();
+                        self.heard.now();
                         candidate.see(beat(now.as_ref()), clock::now());
                         lease = now;
                     }
                     Some(Err(error)) => {
-                        self.trouble.tell(&error);
+                        self.watching.tell(&error);
                         candidate.unanswered();
                     }
                     None => return None,

@@ -97,6 +97,16 @@ impl Office {
     }
 }
 
+#[cfg(test)]
+impl Leadership {
+    /// For ever, while what is given beside it lives.
+    pub(super) fn held() -> (Self, impl Sized) {
+        let (office, leadership) = new();
+        office.renewed(clock::now() + Duration::from_secs(1_000_000));
+        (leadership, office)
+    }
+}
+
 impl Leadership {
     /// Whether this process leads at this moment, by a look at the clock: one that slept through its term does not,
     /// even if nothing else of it has woken yet.

@@ -13,17 +13,20 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ListParams, PostParams};
-use kube::{Api, Client, Error};
+use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::info;
 
 use super::Leadership;
 use super::allocate::{Decision, allocate};
+use super::request::{Patience, RequestError};
 use super::trouble::Trouble;
 use crate::digest::vippool::{self, VipPool};
 use crate::translate::{Controllers, Snapshot};
 
+/// How long a request may take at first.
+const ANSWER: Duration = Duration::from_secs(2);
 /// Until what failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -37,16 +40,15 @@ pub async fn record(
     mut leadership: Leadership,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
 ) -> Infallible {
-    let recorder = Recorder {
+    let mut recorder = Recorder {
         api: Api::all(client),
         controllers,
         leadership: leadership.clone(),
+        patience: Patience::new(ANSWER),
+        trouble: Trouble::new("writing the status of VipPools"),
     };
-    let mut trouble = Trouble::new("writing the status of VipPools");
     loop {
-        leadership
-            .for_a_term(recorder.follow(&mut snapshots, &mut trouble))
-            .await;
+        leadership.for_a_term(recorder.follow(&mut snapshots)).await;
     }
 }
 
@@ -54,6 +56,8 @@ struct Recorder {
     api: Api<VipPool>,
     controllers: Controllers,
     leadership: Leadership,
+    patience: Patience,
+    trouble: Trouble,
 }
 
 /// What became of decisions.
@@ -62,16 +66,12 @@ enum Outcome {
     Recorded,
     /// It has other pools than they were made of.
     Behind,
-    /// Somebody wrote at the same time.
+    /// Somebody wrote or deleted one at the same time.
     Conflict,
 }
 
 impl Recorder {
-    async fn follow(
-        &self,
-        snapshots: &mut watch::Receiver<Arc<Snapshot>>,
-        trouble: &mut Trouble,
-    ) -> Infallible {
+    async fn follow(&mut self, snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Infallible {
         let mut recorded = Decisions::new();
         loop {
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
@@ -79,13 +79,13 @@ impl Recorder {
             if let Some(decisions) = decisions.filter(|new| !is_known(new, &recorded, &snapshot)) {
                 match self.write(&snapshot, &decisions).await {
                     Ok(Outcome::Recorded) => {
-                        trouble.over();
+                        self.trouble.over();
                         recorded = decisions;
                     }
-                    Ok(Outcome::Behind) => trouble.over(),
+                    Ok(Outcome::Behind) => self.trouble.over(),
                     Ok(Outcome::Conflict) => continue,
                     Err(error) => {
-                        trouble.tell(&error);
+                        self.trouble.tell(&error);
                         sleep(AGAIN).await;
                         continue;
                     }
@@ -98,11 +98,18 @@ impl Recorder {
         }
     }
 
-    async fn write(&self, snapshot: &Snapshot, decisions: &Decisions) -> Result<Outcome, Error> {
-        let there = self.api.list(&ListParams::default()).await?.items;
+    async fn write(&mut self, snapshot: &Snapshot, decisions: &Decisions) -> Result<Outcome, RequestError> {
+        let everything = ListParams::default();
+        let there = match self.patience.answer(self.api.list(&everything)).await {
+            Ok(list) => list.items,
+            // The API server knows no such kind any more.
+            Err(RequestError::Outdated) => return Ok(Outcome::Behind),
+            Err(error) => return Err(error),
+        };
         if !is_made_of(snapshot, &there) {
             return Ok(Outcome::Behind);
         }
+        let mut refused = None;
         for mut pool in there {
             let name = pool.metadata.name.clone().unwrap_or_default();
             let now = Time(Timestamp::now());
@@ -114,18 +121,19 @@ impl Recorder {
             let (used, free) = (status.used, status.free);
             pool.status = Some(status);
             // With the version that was read: another's write in between is not overwritten.
-            match self
-                .api
-                .replace_status(&name, &PostParams::default(), &pool)
-                .await
-            {
+            let parameters = PostParams::default();
+            let replaced = self.api.replace_status(&name, &parameters, &pool);
+            match self.patience.answer(replaced).await {
                 Ok(_) => info!(pool = name, used, free, "addresses recorded"),
-                Err(Error::Api(status)) if status.code == 409 => return Ok(Outcome::Conflict),
-                Err(Error::Api(status)) if status.code == 404 => return Ok(Outcome::Behind),
+                Err(RequestError::Outdated) => return Ok(Outcome::Conflict),
+                // This one's: the others get theirs.
+                Err(error) if error.is_refusal() => {
+                    refused.get_or_insert(error);
+                }
                 Err(error) => return Err(error),
             }
         }
-        Ok(Outcome::Recorded)
+        refused.map_or(Ok(Outcome::Recorded), Err)
     }
 }
 
@@ -152,3 +160,6 @@ fn is_made_of(snapshot: &Snapshot, pools: &[VipPool]) -> bool {
     };
     known.len() == pools.len() && pools.iter().all(is_known)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,14 @@
 //! The addresses of Ingresses, in `status.loadBalancer.ingress`, written by whoever leads.
 //!
-//! They are written once this process serves them, and taken away when they are given to somebody else or to nobody;
-//! a node that lags behind changes nothing. Each write is over the version that it was decided of. Which of the entries
-//! are ours the object's managed fields say, so that a leader knows what the one before it wrote.
+//! They are written once this process has served them for a second, so that the other nodes do too, and taken away when
+//! they are given to somebody else or to nobody; a node that lags behind changes nothing. Each write is over the version
+//! that it was decided of. Which of the entries are ours the object's managed fields say, so that a leader knows what the
+//! one before it wrote.
 
 mod manager;
 mod retries;
 mod roll;
+mod settling;
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -114,7 +116,7 @@ impl StatusWriter {
                     if let Some(now) = now
                         && let Some(wanted) = addresses(&now.snapshot, self.controllers)
                     {
-                        roll.want(wanted, &now.snapshot);
+                        roll.want(wanted, &now.snapshot, Instant::now());
                     }
                 }
             }
@@ -176,8 +178,8 @@ fn take(event: Event<Published>, namespace: Option<&str>, roll: &mut Roll) {
         Event::InitApply(published) | Event::Apply(published) => {
             roll.see(published.key(), published.seen());
         }
-        Event::InitDone => roll.list_ends(namespace),
-        Event::Delete(published) => roll.forget(&published.key()),
+        Event::InitDone => roll.list_ends(namespace, Instant::now()),
+        Event::Delete(published) => roll.forget(&published.key(), Instant::now()),
     }
 }
 

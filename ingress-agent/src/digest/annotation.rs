@@ -10,6 +10,7 @@ mod table;
 mod value;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::nearest::nearest;
@@ -41,7 +42,7 @@ pub struct Annotations {
     /// `ingress-agent.dev/vip: own`: it is served at addresses of its own, and not at its class's.
     pub own_vip: bool,
     /// All other policies. The upstream host may hold [`SERVICE_NAME`] and [`SERVICE_PORT`].
-    pub policies: Policies,
+    pub policies: Arc<Policies>,
 }
 
 /// What annotations leave of routes. Less is greater.
@@ -64,10 +65,13 @@ impl Default for Annotations {
             ssl_redirect: true,
             force_ssl_redirect: false,
             own_vip: false,
-            policies: Policies::default(),
+            policies: Arc::clone(&DEFAULT),
         }
     }
 }
+
+/// One for all Ingresses that ask for nothing: they are many.
+static DEFAULT: LazyLock<Arc<Policies>> = LazyLock::new(Arc::default);
 
 /// Reads the annotations of an Ingress.
 pub(super) fn read(
@@ -166,12 +170,13 @@ impl Annotations {
     /// Reads a value into its policy, or says what it should be.
     fn set(&mut self, setting: Setting, text: &str, object: &ObjectRef) -> Result<Protection, &'static str> {
         const SECONDS: &str = "whole seconds without a unit, from 1: `60`";
-        let upstream = &mut self.policies.upstream;
+        let policies = Arc::make_mut(&mut self.policies);
+        let upstream = &mut policies.upstream;
         match setting {
             Setting::SslRedirect => self.ssl_redirect = value::boolean(text).ok_or(BOOLEAN)?,
             Setting::ForceSslRedirect => self.force_ssl_redirect = value::boolean(text).ok_or(BOOLEAN)?,
             Setting::PreserveTrailingSlash => {
-                self.policies.preserve_trailing_slash = value::boolean(text).ok_or(BOOLEAN)?;
+                policies.preserve_trailing_slash = value::boolean(text).ok_or(BOOLEAN)?;
             }
             Setting::Protocol => match value::protocol(text).ok_or("`HTTP` or `HTTPS`")? {
                 Protocol::Spoken(protocol) => upstream.protocol = protocol,
@@ -181,7 +186,7 @@ impl Annotations {
             Setting::ReadTimeout => upstream.timeouts.read = value::seconds(text).ok_or(SECONDS)?,
             Setting::SendTimeout => upstream.timeouts.send = value::seconds(text).ok_or(SECONDS)?,
             Setting::BodySize => {
-                self.policies.body_limit = value::size(text)
+                policies.body_limit = value::size(text)
                     .ok_or("a size such as `8m`, `512k` or `1048576`, or `0` for no limit")?;
             }
             Setting::NextUpstream => {

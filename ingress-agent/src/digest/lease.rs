@@ -191,6 +191,17 @@ pub fn number_annotation(number: NonZeroU16) -> (&'static str, String) {
     (NUMBER, number.to_string())
 }
 
+/// What is told of a node that has the address of another.
+pub fn taken(address: IpAddr, owner: &str) -> Fault {
+    Wrong {
+        field: ADDRESSES,
+        found: format!("{address}, which node `{owner}` has"),
+        expected: "addresses that belong to one node each",
+    }
+    .fault()
+    .change("give each Node an InternalIP of its own, or delete the Node that is gone")
+}
+
 fn node(name: &str) -> Result<String, Fault> {
     match name.strip_prefix(PREFIX) {
         Some(node) if !node.is_empty() => Ok(node.to_owned()),

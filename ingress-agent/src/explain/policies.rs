@@ -22,7 +22,7 @@ pub(super) fn step(subject: &Subject<'_>, rule: &Route, trace: &Trace) -> Step {
         Some(location) => Step::found(StepName::Policies, format!("{said}: sent to {location}")),
         None => Step::found(StepName::Policies, said),
     };
-    let step = if rule.policies == Policies::default() {
+    let step = if *rule.policies == Policies::default() {
         step
     } else {
         step.from(&rule.origin, annotations())

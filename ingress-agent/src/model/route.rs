@@ -11,8 +11,8 @@ pub struct Route {
     pub matches: RouteMatch,
     /// What it does with them.
     pub action: Action,
-    /// What else it asks for.
-    pub policies: Policies,
+    /// What else it asks for: one for all routes of an Ingress, as far as it can be.
+    pub policies: Arc<Policies>,
     /// The object it comes from.
     pub origin: ObjectRef,
 }

@@ -20,10 +20,41 @@ pub type IngressKey = (Arc<str>, Arc<str>);
 pub enum Due {
     /// These addresses, in their order.
     Addresses(Arc<[IpAddr]>),
-    /// It is still to be given some, or no node is ready to serve those it has: nothing is taken from it.
-    Pending,
+    /// These, and those of the rest that it has already.
+    AtLeast(Arc<[IpAddr]>, Rest),
     /// Nothing: it is of another's class.
     NotOurs,
+}
+
+/// Which addresses stay where they are, and come nowhere else.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Rest {
+    /// All: it is still to be given some in their place.
+    All,
+    /// These, which no node is ready to serve.
+    Unserved(Arc<[IpAddr]>),
+}
+
+impl Rest {
+    /// Whether an address is one of them.
+    pub fn has(&self, address: IpAddr) -> bool {
+        match self {
+            Self::All => true,
+            Self::Unserved(addresses) => addresses.contains(&address),
+        }
+    }
+}
+
+impl Due {
+    /// Whether addresses are due that were not before.
+    pub fn adds_to(&self, before: Option<&Self>) -> bool {
+        let of = |due: &Self| match due {
+            Self::Addresses(addresses) | Self::AtLeast(addresses, _) => Arc::clone(addresses),
+            Self::NotOurs => Arc::default(),
+        };
+        let before = before.map(of).unwrap_or_default();
+        of(self).iter().any(|address| !before.contains(address))
+    }
 }
 
 /// What is due to every Ingress: the addresses that VipPools give its class or itself or, where there is no pool,
@@ -65,7 +96,10 @@ enum Given<'a> {
         /// By class: who shares the addresses.
         shared: BTreeMap<Arc<str>, Vec<(&'a Selector, Vec<IpAddr>)>>,
         own: BTreeMap<Owner, BTreeSet<IpAddr>>,
+        /// Who is still to be given some.
         pending: BTreeSet<Owner>,
+        /// Who has some that no node is ready to serve.
+        unserved: BTreeMap<Owner, BTreeSet<IpAddr>>,
     },
 }
 
@@ -85,12 +119,19 @@ impl<'a> Given<'a> {
         let mut shared: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let mut own: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         let mut pending = BTreeSet::new();
+        let mut unserved: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         let nodes = snapshot.nodes.iter().flat_map(|nodes| &nodes.nodes);
         let ready: Vec<_> = nodes.filter(|node| node.member.ready).collect();
         for share in shares {
+            pending.extend(share.pending.into_iter().map(|(owner, _)| owner));
             let selector = &share.pool.value.nodes;
             if !ready.iter().any(|node| selector.matches(&node.labels)) {
-                pending.extend(share.holders.values().flatten().cloned());
+                for (address, owners) in share.holders {
+                    for owner in owners {
+                        unserved.entry(owner).or_default().insert(address);
+                    }
+                }
+                continue;
             }
             let mut of_classes: BTreeMap<Arc<str>, Vec<_>> = BTreeMap::new();
             for (address, owners) in share.holders {
@@ -105,15 +146,24 @@ impl<'a> Given<'a> {
                 let among = (&share.pool.value.namespaces, addresses);
                 shared.entry(class).or_default().push(among);
             }
-            pending.extend(share.pending.into_iter().map(|(owner, _)| owner));
         }
-        Some(Self::Pools { shared, own, pending })
+        Some(Self::Pools {
+            shared,
+            own,
+            pending,
+            unserved,
+        })
     }
 
     fn to(&self, ours: &Own<'_>) -> Due {
-        let (shared, own, pending) = match self {
+        let (shared, own, pending, unserved) = match self {
             Self::Nodes(addresses) => return Due::Addresses(Arc::clone(addresses)),
-            Self::Pools { shared, own, pending } => (shared, own, pending),
+            Self::Pools {
+                shared,
+                own,
+                pending,
+                unserved,
+            } => (shared, own, pending, unserved),
         };
         let namespace = &ours.entry.value.object.namespace;
         let owner = if ours.asks() {
@@ -121,9 +171,6 @@ impl<'a> Given<'a> {
         } else {
             Owner::Class(Arc::clone(ours.class))
         };
-        if pending.contains(&owner) {
-            return Due::Pending;
-        }
         let addresses: BTreeSet<_> = if ours.asks() {
             own.get(&owner).cloned().unwrap_or_default()
         } else {
@@ -131,7 +178,14 @@ impl<'a> Given<'a> {
             let admitted = pools.filter(|(namespaces, _)| admits(namespaces, namespace));
             admitted.flat_map(|(_, addresses)| addresses).copied().collect()
         };
-        Due::Addresses(addresses.into_iter().collect())
+        let addresses = addresses.into_iter().collect();
+        if pending.contains(&owner) {
+            return Due::AtLeast(addresses, Rest::All);
+        }
+        match unserved.get(&owner) {
+            Some(unserved) => Due::AtLeast(addresses, Rest::Unserved(unserved.iter().copied().collect())),
+            None => Due::Addresses(addresses),
+        }
     }
 }
 
@@ -140,3 +194,6 @@ impl Own<'_> {
         self.entry.value.annotations.own_vip
     }
 }
+
+#[cfg(test)]
+mod tests;

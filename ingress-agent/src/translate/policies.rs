@@ -11,11 +11,13 @@ use crate::model::{BackendPort, PathMatch, Policies};
 const ACME: &str = "/.well-known/acme-challenge";
 
 /// The policies of an Ingress's route. `secured`: its host has one in `spec.tls`, or a certificate.
-pub(super) fn of(ingress: &Ingress, path: &PathMatch, target: &Target, secured: bool) -> Policies {
+pub(super) fn of(ingress: &Ingress, path: &PathMatch, target: &Target, secured: bool) -> Arc<Policies> {
     let annotations = &ingress.annotations;
-    let mut policies = annotations.policies.clone();
+    let mut policies = Arc::clone(&annotations.policies);
     let wanted = annotations.force_ssl_redirect || (annotations.ssl_redirect && secured);
-    policies.https_redirect = wanted && !is_acme(path.path());
+    if wanted && !is_acme(path.path()) {
+        Arc::make_mut(&mut policies).https_redirect = true;
+    }
     if let (Some(host), Target::Service { name, port }) = (&policies.upstream.host, target)
         && host.contains('$')
     {
@@ -24,7 +26,7 @@ pub(super) fn of(ingress: &Ingress, path: &PathMatch, target: &Target, secured: 
             BackendPort::Name(name) => name.to_string(),
         };
         let host = host.replace(SERVICE_NAME, name).replace(SERVICE_PORT, &port);
-        policies.upstream.host = Some(Arc::from(host));
+        Arc::make_mut(&mut policies).upstream.host = Some(Arc::from(host));
     }
     policies
 }

@@ -56,6 +56,27 @@ pub struct Wanted<'a> {
     pub routes: BTreeMap<IpAddr, Option<IpAddr>>,
 }
 
+impl Wanted<'_> {
+    /// A pool's members as the entries of a VIP's backend map, by number.
+    fn backends(&self, pool: &PoolName) -> BTreeMap<u16, Backend> {
+        let members = self.plan.pools.get(pool).into_iter().flatten();
+        let entry = |member: &Candidate| {
+            let state = if member.active {
+                BackendState::Active
+            } else {
+                BackendState::Draining
+            };
+            let backend = Backend {
+                node: member.number,
+                state: state as u8,
+                reserved: 0,
+            };
+            (member.number, backend)
+        };
+        members.map(entry).collect()
+    }
+}
+
 /// Why not everything was written. What was written before stays, and is consistent.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -181,12 +202,7 @@ impl Writer {
     fn put_backends(&mut self, wanted: &Wanted<'_>) -> Result<(), WriteError> {
         let mut fresh = Vec::new();
         for (vip, pool) in &wanted.vips {
-            let entries = wanted
-                .plan
-                .pools
-                .get(pool)
-                .map(|members| backends(members))
-                .unwrap_or_default();
+            let entries = wanted.backends(pool);
             if let Some(held) = self.held.backends.get_mut(vip) {
                 for (number, backend) in diff(&held.entries, &entries).put {
                     held.table.put(&u32::from(number), &backend)?;
@@ -229,12 +245,7 @@ impl Writer {
 
     fn remove_backends(&mut self, wanted: &Wanted<'_>) -> Result<(), SysError> {
         for (vip, pool) in &wanted.vips {
-            let entries = wanted
-                .plan
-                .pools
-                .get(pool)
-                .map(|members| backends(members))
-                .unwrap_or_default();
+            let entries = wanted.backends(pool);
             if let Some(held) = self.held.backends.get_mut(vip) {
                 for number in diff(&held.entries, &entries).remove {
                     held.table.put(&u32::from(number), &Backend::default())?;
@@ -364,24 +375,4 @@ impl Writer {
     pub fn served(&self) -> BTreeSet<IpAddr> {
         self.held.addresses.keys().copied().collect()
     }
-}
-
-/// A pool's members as the entries of a VIP's backend map.
-fn backends(members: &[Candidate]) -> BTreeMap<u16, Backend> {
-    let entry = |member: &Candidate| {
-        let state = if member.active {
-            BackendState::Active
-        } else {
-            BackendState::Draining
-        };
-        (
-            member.number,
-            Backend {
-                node: member.number,
-                state: state as u8,
-                reserved: 0,
-            },
-        )
-    };
-    members.iter().map(entry).collect()
 }

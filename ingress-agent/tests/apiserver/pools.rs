@@ -22,7 +22,7 @@ use xtask::lab::Scratch;
 use crate::definition::define;
 
 /// How long what is to come may take on a machine that has other things to do.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct World {
     pub(crate) plane: Plane,
@@ -80,7 +80,7 @@ impl World {
 
 /// One that stands for election in a namespace of its own and gives addresses while it leads. Ends with its drop.
 pub(crate) struct Allocator {
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
     coordination: Coordination,
     _tasks: JoinSet<()>,
 }
@@ -129,7 +129,7 @@ pub(crate) fn eventually(
 }
 
 /// What the pools' status records; no address twice.
-fn recorded(snapshot: &Snapshot) -> BTreeMap<IpAddr, Owner> {
+pub(crate) fn recorded(snapshot: &Snapshot) -> BTreeMap<IpAddr, Owner> {
     let pools = snapshot.pools.iter().flat_map(|pool| &pool.value.assignments);
     let mut all = BTreeMap::new();
     for (address, owner) in pools {
@@ -140,7 +140,7 @@ fn recorded(snapshot: &Snapshot) -> BTreeMap<IpAddr, Owner> {
 }
 
 /// The addresses that are served.
-fn served(snapshot: &Snapshot) -> Vec<String> {
+pub(crate) fn served(snapshot: &Snapshot) -> Vec<String> {
     let (model, _) = translate(snapshot);
     let mut addresses: Vec<_> = model
         .listeners

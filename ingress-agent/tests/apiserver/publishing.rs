@@ -122,6 +122,15 @@ fn storm(cluster: &Cluster, is_over: &AtomicBool, written: &AtomicU32) -> u32 {
     cluster.network().run(work).unwrap()
 }
 
+/// Ends a storm, also where the test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The answers to what the agent wrote into Ingresses' status.
 fn answers(cluster: &Cluster) -> Vec<u64> {
     let log = fs::read_to_string(cluster.plane.audit_log()).unwrap();
@@ -160,6 +169,7 @@ fn a_storm_of_conflicts_costs_one_write_for_a_change() {
     };
     std::thread::scope(|scope| {
         let other = scope.spawn(|| storm(&cluster, &is_over, &written));
+        let _over = Over(&is_over);
         let _agent = cluster.agent_with("agent", &PUBLISHING);
         cluster.within(PATIENCE, LOOK, "the node's address", |_| has_ours());
         // The storm goes on, which is no change of ours.
@@ -186,6 +196,37 @@ fn a_storm_of_conflicts_costs_one_write_for_a_change() {
         answers.iter().all(|code| [200, 409].contains(code)),
         "{answers:?}"
     );
+}
+
+/// Beside another controller, whose the status is.
+#[test]
+fn without_publishing_nothing_is_written() {
+    let cluster = Cluster::audited();
+    cluster.apply(NODE);
+    cluster.apply(&ingress("shop", "shop.test", "red"));
+    cluster.apply(&ingress("lost", "lost.test", "nowhere"));
+    let silent = cluster.agent_with("silent", &[&PUBLISHING[..], &["--no-publish"]].concat());
+    assert_eq!(cluster.get("shop.test", "/").0, "200");
+    // An agent that publishes would have done it by then.
+    sleep(Duration::from_secs(3));
+    drop(silent);
+    let written = |cluster: &Cluster| {
+        let of_agent = |event: &Value| event["userAgent"].as_str().is_none_or(str::is_empty);
+        let events = cluster.audited_events().into_iter().filter(of_agent);
+        let verbs = ["create", "update", "patch", "delete"];
+        let writes = events.filter(|event| verbs.iter().any(|verb| event["verb"] == *verb));
+        writes
+            .map(|event| event["requestURI"].to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(written(&cluster), [""; 0]);
+    let _agent = cluster.agent_with("agent", &PUBLISHING);
+    cluster.within(PATIENCE, LOOK, "the node's address, and an Event", |cluster| {
+        let written = written(cluster);
+        ["/ingresses/shop/status", "/events"]
+            .iter()
+            .all(|resource| written.iter().any(|uri| uri.contains(resource)))
+    });
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rustix::process::getpriority_process;
 use xtask::lab::Process;
 
 use crate::cluster::{Cluster, ingress};
@@ -23,6 +24,14 @@ fn serves_at_once(agent: &Process, begin: Instant) {
         "{}",
         agent.log()
     );
+}
+
+/// How far its control thread gives way to other threads, by proc_pid_stat(5).
+fn niceness(agent: &Process) -> i32 {
+    let text = fs::read_to_string(format!("/proc/{}/stat", agent.id())).unwrap();
+    // After the name, which may have spaces, the third field is the first.
+    let (_, fields) = text.rsplit_once(") ").unwrap();
+    fields.split(' ').nth(19 - 3).unwrap().parse().unwrap()
 }
 
 /// What the agent says to a start that finds nothing to serve.
@@ -117,9 +126,12 @@ fn what_is_damaged_or_another_clusters_is_ignored_and_told() {
     let agent = start(&cluster, "damaged", &[]);
     refuses(&agent, "the saved snapshot is ignored");
     assert!(agent.log().contains("damaged"), "{}", agent.log());
+    let own = getpriority_process(None).unwrap();
+    assert_eq!(niceness(&agent), own, "there are no requests to give way to");
     // And it serves once it can ask.
     cluster.plane.start_server().unwrap();
     agent.wait_for_log("serving without XDP", 0, PATIENCE).unwrap();
+    cluster.eventually("it gives way", |_| niceness(&agent) == own + 5);
     cluster.eventually("a sound snapshot", |_| fs::read(&saved).unwrap() == sound);
     assert_eq!(cluster.get("shop.test", "/").0, "200");
 }

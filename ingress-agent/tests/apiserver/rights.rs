@@ -352,6 +352,18 @@ fn the_namespaced_overlay_gives_what_its_namespaces_need_and_nothing_of_others()
         assert_ne!(code, 403, "{verb} {resource} in {namespace}");
         assert_ne!(namespace, "other", "{verb} {resource}");
     }
+
+    // Where other namespaces are served than `default`, Events are still told there and in its own.
+    cluster.kubectl(&["delete", "role", "ingress-agent-objects"]);
+    assert!(!may("list", "services", "default"));
+    for namespace in ["default", "ingress-agent"] {
+        for verb in ["create", "get", "patch"] {
+            assert!(
+                may(verb, "events.events.k8s.io", namespace),
+                "{verb} in {namespace}"
+            );
+        }
+    }
 }
 
 /// K8-4: `a-b` with `c` and `a` with `b-c` are the same once joined by a hyphen.

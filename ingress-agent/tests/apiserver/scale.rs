@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::iter::repeat_n;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Secret, Service};
@@ -35,6 +36,8 @@ const ANNOTATIONS: usize = 256 * 1024;
 const LARGE: usize = 1_400 * 1024;
 /// How many paths it has, each of 200 bytes and some for the rest of its entry.
 const LONG_PATHS: usize = LARGE / 240;
+/// Within this ten times as many have their first addresses.
+const ADDRESSES: Duration = Duration::from_secs(60);
 /// Requests to the API server under way at once.
 const AT_ONCE: usize = 48;
 
@@ -205,6 +208,20 @@ fn many_objects_and_large_ones_are_each_served_or_refused_in_words() {
     });
     let _agent = cluster.agent_with("agent", &PUBLISHING);
     are_served(&cluster);
+    cluster.within(
+        ADDRESSES,
+        Duration::from_millis(500),
+        "an address for each",
+        |cluster| {
+            let path = "--output=jsonpath={.items[*].status.loadBalancer.ingress[*].ip}";
+            let addresses = cluster.kubectl(&["get", "ingresses", path]);
+            addresses
+                .split_whitespace()
+                .filter(|address| *address == "10.2.0.1")
+                .count()
+                == INGRESSES
+        },
+    );
 
     // While it runs; together they are larger than any one object may be.
     let paths = (0..PATHS).map(|number| format!("/path-{number}"));

@@ -8,7 +8,10 @@ use crate::cluster::{Cluster, ingress_tls};
 
 #[test]
 fn a_secret_is_read_when_an_ingress_names_it_and_rotates() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::audited();
+    cluster.pair("default", "another", "another.test");
+    let others = ingress_tls("another", "another.test", "red", "another");
+    cluster.apply(&others.replace("ingressClassName: xdp", "ingressClassName: nginx"));
     let _agent = cluster.agent("agent");
     let first = cluster.pair("default", "pair", "shop.test");
     cluster.apply(&ingress_tls("shop", "shop.test", "red", "pair"));
@@ -25,6 +28,17 @@ fn a_secret_is_read_when_an_ingress_names_it_and_rotates() {
     cluster.kubectl(&["delete", "secret", "pair"]);
     let third = cluster.pair("default", "pair", "shop.test");
     cluster.eventually("a third", |cluster| cluster.shown("shop.test") == third);
+
+    // No other Secret's body is ever asked for.
+    let events = cluster.audited_events();
+    let gets = events.iter().filter(|event| {
+        let is_agent = event["userAgent"].as_str().is_none_or(str::is_empty);
+        is_agent && event["verb"] == "get" && event["objectRef"]["resource"] == "secrets"
+    });
+    let names: HashSet<_> = gets
+        .filter_map(|event| event["objectRef"]["name"].as_str())
+        .collect();
+    assert_eq!(names, HashSet::from(["pair"]));
 }
 
 #[test]

@@ -125,6 +125,20 @@ fn only_what_loads_programs_may_load_them() {
     }
 }
 
+/// Who runs it without a DaemonSet reads there what it needs.
+#[test]
+fn the_help_names_the_capabilities() {
+    let mut command = Cli::command();
+    let run = command.find_subcommand_mut("run").unwrap();
+    let help = run.render_long_help().to_string();
+    let pod = pod_of("base");
+    let added = &pod["containers"][0]["securityContext"]["capabilities"]["add"];
+    for capability in added.as_array().unwrap() {
+        let name = format!("CAP_{}", capability.as_str().unwrap());
+        assert!(help.contains(&name), "{name}");
+    }
+}
+
 #[test]
 fn each_overlay_does_what_its_name_says() {
     let base = flags(&pod_of("base"));
@@ -167,6 +181,16 @@ fn each_overlay_does_what_its_name_says() {
     assert!(!namespaced.contains_key(&named("ClusterRole", "")));
     let binding = &namespaced[&named("RoleBinding", "default")];
     assert_eq!(binding["roleRef"]["kind"], "Role");
+    // Events are also told where nothing is served.
+    for namespace in ["default", "ingress-agent"] {
+        let key = ["Role", namespace, "ingress-agent-events"].map(str::to_owned);
+        let rules = namespaced[&key]["rules"].as_array().unwrap();
+        assert!(
+            rules.iter().all(|rule| role.as_array().unwrap().contains(rule)),
+            "{rules:?}"
+        );
+        assert_eq!(bound("RoleBinding", namespace, "ingress-agent-events"), 1);
+    }
 }
 
 /// A name that is none would be ignored in silence.

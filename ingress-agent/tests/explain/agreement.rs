@@ -41,7 +41,7 @@ fn subject_site(pods: &[(String, SocketAddr)], default: bool) -> Site {
         ..Route::clone(&route(PathMatch::prefix("/refused"), "refused", &[]))
     });
     let mut redirected = Route::clone(&route(PathMatch::prefix("/secure"), "secure", &a));
-    redirected.policies.https_redirect = true;
+    Arc::make_mut(&mut redirected.policies).https_redirect = true;
     let redirected = Arc::new(redirected);
     for host in site.hosts.values_mut() {
         let host = Arc::make_mut(host);

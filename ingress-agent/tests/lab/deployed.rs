@@ -2,15 +2,16 @@
 //! runner applies no seccomp profile.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use rcgen::generate_simple_self_signed;
 use tempfile::TempDir;
 use xtask::image::{ENTRYPOINT, Program, unpack};
-use xtask::lab::{NIC, Traffic, VIP_V4, VIP_V6};
+use xtask::lab::{Connections, End, NIC, Traffic, VIP_V4, VIP_V6, node_addresses};
 use xtask::pod_runner::Image;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, PATIENCE};
 
 /// Of a host without a certificate: those with one are sent on to https.
 const URL: &str = "http://plain.test/";
@@ -194,6 +195,11 @@ fn kubectl_and_curl_are_all_that_it_takes() {
             !addresses.split(' ').any(|address| address == vip.to_string()) && deployed.status(vip, URL) == 0
         });
     }
+    for own in (1..=3).flat_map(node_addresses) {
+        cluster.eventually("an answer at a node's own ports", |_| {
+            [URL, TLS_URL].iter().all(|url| deployed.status(own, url) == 200)
+        });
+    }
 }
 
 #[test]
@@ -210,14 +216,28 @@ fn a_rolling_update_of_the_agents_fails_no_request() {
             .collect::<BTreeSet<_>>()
     };
     let before = pods(cluster);
-    let traffic = [VIP_V4, VIP_V6].map(|vip| Traffic::start(cluster.lab.client(), vip, URL).unwrap());
+    let client = cluster.lab.client();
+    let traffic = [VIP_V4, VIP_V6].map(|vip| Traffic::start(client, vip, URL).unwrap());
+    let pace = Duration::from_millis(100);
+    let kept = [VIP_V4, VIP_V6].map(|vip| {
+        let to = SocketAddr::new(vip, 80);
+        Connections::open(client, to, "plain.test", 60, pace).unwrap()
+    });
     let agents = "daemonset/ingress-agent";
     cluster.kubectl(&["rollout", "restart", agents, "--namespace=ingress-agent"]);
     deployed.is_rolled(agents, "ingress-agent");
+    for node in 1..=3 {
+        let asked = (VIP_V4, "plain.test", "/");
+        client.first_answer_by(node, asked, PATIENCE).unwrap();
+    }
     for traffic in traffic {
         let sent = traffic.stop().unwrap();
         eprintln!("{sent:?}");
         assert!(sent.sent > 100 && sent.failed == 0, "{sent:?}");
+    }
+    for held in kept.into_iter().flat_map(|kept| kept.close().unwrap()) {
+        // Told to ask again elsewhere, with no request under way.
+        assert!(held.answered > 0 && held.end.is_none_or(|end| end == End::Closed));
     }
     let after = pods(cluster);
     assert!(before.is_disjoint(&after) && after.len() == 3, "{after:?}");

@@ -16,6 +16,7 @@ mod joining;
 mod maps;
 mod membership;
 mod outage;
+mod published;
 mod request;
 mod rights;
 mod seeing;

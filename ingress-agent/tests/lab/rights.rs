@@ -43,22 +43,49 @@ fn text(event: &Value, at: &str) -> String {
         .to_owned()
 }
 
-/// What the roles give.
+/// The objects of a kind, of all namespaces.
+fn objects(cluster: &Cluster, kind: &str) -> Vec<Value> {
+    let list = cluster.kubectl(&["get", kind, "--all-namespaces", "--output=json"]);
+    let mut list: Value = serde_json::from_str(&list).unwrap();
+    let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else {
+        panic!("{kind}: {list}");
+    };
+    items
+}
+
+/// Whether a binding is to the agents' ServiceAccount.
+fn is_ours(binding: &Value) -> bool {
+    let subjects = binding.get("subjects").and_then(Value::as_array);
+    let groups = ["system:serviceaccounts", "system:serviceaccounts:ingress-agent"];
+    subjects
+        .into_iter()
+        .flatten()
+        .any(|subject| match &*text(subject, "/kind") {
+            "ServiceAccount" => text(subject, "/namespace") == OWN && text(subject, "/name") == OWN,
+            "User" => text(subject, "/name") == USER,
+            // What everybody has who is known is the API server's own.
+            _ => groups.contains(&&*text(subject, "/name")),
+        })
+}
+
+/// What the roles give that are bound to the agents, whichever they are.
 fn given(cluster: &Cluster) -> BTreeSet<Right> {
     let mut given = BTreeSet::new();
-    let roles = [
-        ("clusterrole/ingress-agent", ""),
-        ("clusterrole/ingress-agent-objects", ""),
-        ("role/ingress-agent", OWN),
-    ];
-    for (role, namespace) in roles {
-        let role = cluster.kubectl(&["get", role, "--namespace", OWN, "--output=json"]);
-        let role: Value = serde_json::from_str(&role).unwrap();
-        for rule in role.get("rules").and_then(Value::as_array).unwrap() {
-            for group in texts(rule, "apiGroups") {
-                for resource in texts(rule, "resources") {
-                    for verb in texts(rule, "verbs") {
-                        given.insert([namespace.to_owned(), group.clone(), resource.clone(), verb]);
+    for kind in ["clusterrolebindings", "rolebindings"] {
+        for binding in objects(cluster, kind).iter().filter(|binding| is_ours(binding)) {
+            let (kind, name) = (text(binding, "/roleRef/kind"), text(binding, "/roleRef/name"));
+            let namespace = text(binding, "/metadata/namespace");
+            let role = ["get", &kind, &name, "--namespace", &namespace, "--output=json"];
+            let role: Value = serde_json::from_str(&cluster.kubectl(&role)).unwrap();
+            for rule in role.get("rules").and_then(Value::as_array).unwrap() {
+                for verb in texts(rule, "verbs") {
+                    for url in texts(rule, "nonResourceURLs") {
+                        given.insert([namespace.clone(), String::new(), url, verb.clone()]);
+                    }
+                    for group in texts(rule, "apiGroups") {
+                        for resource in texts(rule, "resources") {
+                            given.insert([namespace.clone(), group.clone(), resource, verb.clone()]);
+                        }
                     }
                 }
             }

@@ -196,6 +196,9 @@ fn a_protocol_in_common_or_an_alert() {
     assert!(said.contains("No ALPN negotiated"), "{said}");
 }
 
+/// curl in silence, for certificates that nobody signed, to no proxy.
+const CURL: [&str; 5] = ["-sk", "--max-time", "20", "--noproxy", "*"];
+
 /// What curl hears over a connection for `name` when it asks for `host`: status, and what answered.
 fn curl(world: &World, version: &str, name: &str, host: &str) -> (u16, String) {
     let SocketAddr::V6(address) = world.bed.tls() else {
@@ -203,16 +206,8 @@ fn curl(world: &World, version: &str, name: &str, host: &str) -> (u16, String) {
     };
     let port = address.port();
     let output = Command::new("curl")
-        .args([
-            "-sk",
-            "--max-time",
-            "20",
-            "--noproxy",
-            "*",
-            version,
-            "-w",
-            "\n%{http_code} %{http_version}",
-        ])
+        .args(CURL)
+        .args([version, "-w", "\n%{http_code} %{http_version}"])
         .args(["--connect-to", &format!("::[::1]:{port}")])
         .args(["-H", &format!("Host: {host}"), &format!("https://{name}/")])
         .output()
@@ -261,39 +256,29 @@ fn a_connection_for_one_tenants_host_does_not_reach_anothers() {
 fn a_misdirected_request_costs_itself_alone() {
     let world = tenants();
     let port = world.bed.port;
+    let connect_to = format!("::[::1]:{port}");
     for version in ["--http1.1", "--http2"] {
+        let told = [
+            version,
+            "-w",
+            " %{http_code} %{num_connects}\n",
+            "--connect-to",
+            &connect_to,
+        ];
         let output = Command::new("curl")
+            .args(CURL)
+            .args(told)
             .args([
-                "-sk",
-                "--max-time",
-                "20",
-                "--noproxy",
-                "*",
-                version,
-                "-w",
-                " %{http_code} %{num_connects}\n",
-            ])
-            .args([
-                "--connect-to",
-                &format!("::[::1]:{port}"),
                 "-o",
                 "/dev/null",
                 "-H",
                 "Host: b.w.test",
                 "https://a.w.test/",
-            ])
-            .args([
                 "--next",
-                "-sk",
-                "--max-time",
-                "20",
-                "--noproxy",
-                "*",
-                version,
-                "-w",
-                " %{http_code} %{num_connects}\n",
             ])
-            .args(["--connect-to", &format!("::[::1]:{port}"), "https://a.w.test/"])
+            .args(CURL)
+            .args(told)
+            .arg("https://a.w.test/")
             .output()
             .unwrap();
         assert_eq!(

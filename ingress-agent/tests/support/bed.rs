@@ -121,7 +121,7 @@ pub(crate) fn site(routes: &[(&str, &str, &[SocketAddr])]) -> Site {
 /// A site of one host, `a.test`, with one route and these policies.
 pub(crate) fn with_policies(endpoints: &[SocketAddr], policies: Policies) -> Site {
     let mut route = Route::clone(&route(PathMatch::prefix("/"), "a.test/", endpoints));
-    route.policies = policies;
+    route.policies = Arc::new(policies);
     let host = VirtualHost {
         routes: vec![Arc::new(route)],
     };
@@ -148,17 +148,18 @@ pub(crate) fn route(path: PathMatch, service: &str, endpoints: &[SocketAddr]) ->
     Arc::new(Route {
         matches: RouteMatch { path },
         action: Action::Forward(Arc::new(backend)),
-        policies: Policies::default(),
+        policies: Arc::default(),
         origin: origin("Ingress"),
     })
 }
 
 /// The same site, every route with these policies.
 pub(crate) fn under(mut site: Site, policies: &Policies) -> Site {
+    let policies = Arc::new(policies.clone());
     for host in site.hosts.values_mut() {
         let routes = host.routes.iter().map(|route| {
             Arc::new(Route {
-                policies: policies.clone(),
+                policies: Arc::clone(&policies),
                 ..Route::clone(route)
             })
         });

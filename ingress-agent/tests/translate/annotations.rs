@@ -110,6 +110,19 @@ fn an_invalid_value_leaves_the_default_and_is_told() {
 }
 
 #[test]
+fn routes_that_ask_for_the_same_share_it() {
+    const PATHS: &[(&str, &str, &str)] = &[("Prefix", "/", "s"), ("Prefix", "/b", "s")];
+    let silent = ingress("one", "a.test", ROOT) + &ingress("two", "b.test", ROOT);
+    let asking = annotated("web", "c.test", PATHS, "ingress-agent.dev/proxy-body-size: 8m");
+    let (model, _) = model(&(silent + &asking + &services(&["s"])));
+    let [a, b] = ["a.test", "b.test"].map(|host| policies(&model, host, "/"));
+    assert!(std::ptr::eq(a, b), "of all Ingresses that ask for nothing");
+    let [c, d] = ["/", "/b"].map(|path| policies(&model, "c.test", path));
+    assert!(std::ptr::eq(c, d), "of an Ingress");
+    assert_ne!(a, c);
+}
+
+#[test]
 fn what_moves_paths_or_protects_answers_503() {
     for (annotation, value) in [
         ("rewrite-target", "/$1"),

@@ -1,6 +1,6 @@
 //! The control plane's programs: found, or built once from source into a cache.
 //!
-//! Looked for in `$KUBEBUILDER_ASSETS` (the convention of envtest), then in the cache. The build is one Go
+//! Looked for in `$KUBEBUILDER_ASSETS` (the convention of envtest), in `$PATH`, then in the cache. The build is one Go
 //! program for all of them (`xtask/control-plane`), in a cache folder named by its `go.sum`, outside cargo's
 //! target directory: cleaning and fresh clones do not pay for it twice.
 
@@ -30,11 +30,16 @@ impl Binaries {
     /// Those that are already here.
     pub fn find() -> Result<Option<Self>> {
         let assets = env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
-        Ok(assets
-            .into_iter()
-            .chain([cache()?])
-            .find(|directory| NAMES.iter().all(|name| directory.join(name).is_file()))
-            .map(|directory| Self { directory }))
+        let path = env::var_os("PATH").unwrap_or_default();
+        let directories = assets.into_iter().chain(env::split_paths(&path));
+        Ok(Self::find_in(directories.chain([cache()?])))
+    }
+
+    /// The first folder that has all of them: programs of several releases do not go together.
+    fn find_in(mut directories: impl Iterator<Item = PathBuf>) -> Option<Self> {
+        let directory =
+            directories.find(|directory| NAMES.iter().all(|name| directory.join(name).is_file()))?;
+        Some(Self { directory })
     }
 
     /// Those that are already here, else built now, which takes some minutes; says so line by line.
@@ -159,4 +164,24 @@ pub(super) fn go(tell: &mut dyn FnMut(&str)) -> Result<PathBuf> {
         "{url} could not be fetched ({status}): install Go 1.26 or later"
     );
     Ok(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_folder_with_all_of_them_counts() {
+        let [some, first, second] = [3, 4, 4].map(|count| {
+            let directory = tempfile::tempdir().unwrap();
+            for name in &NAMES[..count] {
+                fs::write(directory.path().join(name), "").unwrap();
+            }
+            directory
+        });
+        let directories = [&some, &first, &second].map(|directory| directory.path().to_owned());
+        let found = Binaries::find_in(directories.into_iter()).unwrap();
+        assert_eq!(found.path("etcd"), first.path().join("etcd"));
+        assert!(Binaries::find_in([some.path().to_owned()].into_iter()).is_none());
+    }
 }

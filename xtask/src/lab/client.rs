@@ -162,6 +162,35 @@ impl Client {
             .echo()
     }
 
+    /// Asks for a host and path at port 80 of a VIP, on one new connection after the other, until an answer comes by this
+    /// node's agent; gives the moment of that answer. A connection that fails is an error.
+    pub fn first_answer_by(
+        &self,
+        node: u8,
+        (vip, host, path): (IpAddr, &str, &str),
+        deadline: Duration,
+    ) -> Result<Instant> {
+        let ask = async || {
+            let mut connection = Connection::open(SocketAddr::new(vip, 80)).await?;
+            connection.get(host, path).await?.echo()
+        };
+        self.namespace.run(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            tokio::task::LocalSet::new().block_on(&runtime, async {
+                let until = Instant::now() + deadline;
+                while ask().await?.node() != Some(node) {
+                    if Instant::now() > until {
+                        bail!("node{node} answered nothing of {host}{path} within {deadline:?}");
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Ok(Instant::now())
+            })
+        })
+    }
+
     /// Makes a change, and says how long after it the first answer came that `is_new` accepts. Asks every
     /// millisecond on one connection, to a host and path at port 80 of the VIP.
     pub fn time_until(

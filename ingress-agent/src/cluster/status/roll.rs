@@ -11,6 +11,7 @@ use k8s_openapi::api::networking::v1::IngressLoadBalancerIngress;
 use tokio::time::Instant;
 
 use super::retries::Retries;
+use super::settling::Settling;
 use crate::digest::vippool::Range;
 use crate::translate::{Due, IngressKey, Snapshot};
 
@@ -41,6 +42,8 @@ pub(super) struct Roll {
     written: HashMap<IngressKey, BTreeSet<IpAddr>>,
     /// What is to be looked at.
     stale: BTreeSet<IngressKey>,
+    /// To be looked at later: its addresses are new.
+    settling: Settling<IngressKey>,
     /// Being written, over these versions; the answer, or the watch, says how it ended.
     under_way: HashMap<IngressKey, String>,
     /// What could not be written; a change is reason enough to try it at once.
@@ -77,14 +80,14 @@ impl Roll {
     }
 
     /// The list is complete: what it lacks is gone.
-    pub(super) fn list_ends(&mut self, namespace: Option<&str>) {
+    pub(super) fn list_ends(&mut self, namespace: Option<&str>, now: Instant) {
         let is_listed = |(own, _): &IngressKey| namespace.is_none_or(|namespace| **own == *namespace);
         let gone = self
             .written
             .keys()
             .filter(|key| is_listed(key) && !self.seen.contains_key(*key));
         for key in gone.cloned().collect::<Vec<_>>() {
-            self.forget(&key);
+            self.forget(&key, now);
         }
     }
 
@@ -94,25 +97,34 @@ impl Roll {
         self.seen.insert(key, seen);
     }
 
-    /// An Ingress is gone.
-    pub(super) fn forget(&mut self, key: &IngressKey) {
+    /// An Ingress is gone. What is still wanted of it says nothing of the next one of its name.
+    pub(super) fn forget(&mut self, key: &IngressKey, now: Instant) {
         self.seen.remove(key);
         self.written.remove(key);
         self.failed.over(key);
+        self.settling.begin(key.clone(), now);
     }
 
     /// Other addresses are wanted. What the snapshot does not know yet stays as it is.
-    pub(super) fn want(&mut self, wanted: Wanted, snapshot: &Snapshot) {
+    pub(super) fn want(&mut self, wanted: Wanted, snapshot: &Snapshot, now: Instant) {
         let ranges = snapshot.pools.iter().flat_map(|pool| &pool.value.ranges);
         for range in ranges {
             if !self.ranges.contains(range) {
                 self.ranges.push(*range);
             }
         }
-        let last = self.wanted.replace(wanted).unwrap_or_default();
-        let changed = self.wanted.iter().flatten();
-        let changed = changed.filter(|(key, due)| last.get(*key) != Some(*due));
-        self.stale.extend(changed.map(|(key, _)| key.clone()));
+        let last = self.wanted.replace(wanted);
+        for (key, due) in self.wanted.iter().flatten() {
+            let before = last.as_ref().and_then(|last| last.get(key));
+            if before == Some(due) {
+                continue;
+            }
+            // What is there when this process comes to lead was given by another.
+            if last.is_some() && due.adds_to(before) {
+                self.settling.begin(key.clone(), now);
+            }
+            self.stale.insert(key.clone());
+        }
     }
 
     /// A write ended. Says whether it failed, and for the first time.
@@ -133,6 +145,9 @@ impl Roll {
     /// The next write; what it leaves is not looked at again until something about it changes.
     pub(super) fn next(&mut self, now: Instant) -> Option<Write> {
         self.wanted.as_ref()?;
+        while let Some(key) = self.settling.take_settled(now) {
+            self.stale.insert(key);
+        }
         loop {
             let key = self.take_stale(now)?;
             let Some(write) = self.write(&key) else {
@@ -146,7 +161,8 @@ impl Roll {
 
     /// When there may be a next write though nothing is told.
     pub(super) fn next_retry(&self, now: Instant) -> Option<Instant> {
-        self.failed.next_end(now)
+        let ends = [self.failed.next_end(now), self.settling.next_end(now)];
+        ends.into_iter().flatten().min()
     }
 
     /// What to look at next: first what has not failed as it is.
@@ -161,11 +177,14 @@ impl Roll {
 
     /// What is to be written of an Ingress; `None`: nothing.
     fn write(&mut self, key: &IngressKey) -> Option<Write> {
+        if self.settling.has(key) {
+            return None;
+        }
         let (seen, due) = (self.seen.get(key)?, self.wanted.as_ref()?.get(key)?);
-        let (wanted, ranges): (&[IpAddr], &[Range]) = match due {
-            Due::Addresses(addresses) => (addresses, &self.ranges),
-            Due::NotOurs => (&[], &[]),
-            Due::Pending => return None,
+        let (wanted, rest, ranges): (&[IpAddr], _, &[Range]) = match due {
+            Due::Addresses(addresses) => (addresses, None, &self.ranges),
+            Due::AtLeast(addresses, rest) => (addresses, Some(rest), &self.ranges),
+            Due::NotOurs => (&[], None, &[]),
         };
         let written = self.written.get(key);
         let is_ours = |index: usize, address| {
@@ -173,7 +192,11 @@ impl Roll {
                 || written.is_some_and(|written| written.contains(&address))
                 || ranges.iter().any(|range| range.contains(address))
         };
-        let Some(merged) = merge(&seen.entries, wanted, is_ours) else {
+        let ours = (0..).zip(seen.entries.iter().map(address));
+        let ours = ours.filter_map(|(index, own)| own.filter(|own| is_ours(index, *own)));
+        let stay = ours.filter(|own| !wanted.contains(own) && rest.is_some_and(|rest| rest.has(*own)));
+        let wanted: Vec<_> = stay.chain(wanted.iter().copied()).collect();
+        let Some(merged) = merge(&seen.entries, &wanted, is_ours) else {
             if let Some(written) = self.written.get_mut(key) {
                 written.retain(|address| wanted.contains(address));
             }

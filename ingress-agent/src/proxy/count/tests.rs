@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{ObjectRef, PathMatch, Policies, RouteMatch};
+use crate::model::{ObjectRef, PathMatch, RouteMatch};
 
 fn labels(ingress: &str) -> Labels {
     Labels {
@@ -15,7 +15,7 @@ fn count(counter: &Counter, ingress: &str, cause: Option<Cause>) {
             path: PathMatch::prefix("/"),
         },
         action: Action::Refuse,
-        policies: Policies::default(),
+        policies: Arc::default(),
         origin: ObjectRef {
             kind: "Ingress",
             namespace: "n".into(),

@@ -168,7 +168,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Action, Backend, BackendId, BackendPort, ObjectRef, Policies, Route, RouteMatch};
+    use crate::model::{Action, Backend, BackendId, BackendPort, ObjectRef, Route, RouteMatch};
 
     fn rule(path: PathMatch) -> Arc<Rule> {
         let backend = Backend {
@@ -183,7 +183,7 @@ mod tests {
             route: Arc::new(Route {
                 matches: RouteMatch { path },
                 action: Action::Forward(Arc::new(backend)),
-                policies: Policies::default(),
+                policies: Arc::default(),
                 origin: ObjectRef {
                     kind: "Ingress",
                     namespace: "n".into(),

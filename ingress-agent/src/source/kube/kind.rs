@@ -284,7 +284,7 @@ pub(super) fn take<K, T: PartialEq>(
     shelf: &mut Shelf<T>,
 ) -> bool
 where
-    K: Resource<DynamicType = ()>,
+    K: DeserializeOwned,
 {
     match event {
         Event::Init => {
@@ -293,8 +293,7 @@ where
         }
         Event::Apply(arrived) | Event::Delete(arrived) if shelf.is_outdated(&arrived.metadata) => false,
         Event::InitApply(arrived) | Event::Apply(arrived) => {
-            let Arrived { metadata, object } = arrived;
-            shelf.put(&metadata, |last| Ok(digest(object?, last)))
+            shelf.put(&arrived.metadata, |last| Ok(digest(arrived.object()?, last)))
         }
         Event::InitDone => shelf.list_ends(Instant::now()),
         Event::Delete(arrived) => shelf.delete(&arrived.metadata),

@@ -141,8 +141,8 @@ fn take(event: Event<Arrived<Lease>>, roster: &mut Roster) -> bool {
             false
         }
         Event::InitApply(arrived) | Event::Apply(arrived) => {
-            let Arrived { metadata, object } = arrived;
-            let name = metadata.name.unwrap_or_default();
+            let object = arrived.object();
+            let name = arrived.metadata.name.unwrap_or_default();
             let beat = object.as_ref().map_or_else(|_| Beat::default(), Beat::of);
             roster.put(&name, beat, object, Instant::now())
         }

@@ -9,6 +9,7 @@
 //! time that the others have begins anew when the own one is heard again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -166,37 +167,50 @@ impl Roster {
         times.flatten().filter(|time| *time > now).min()
     }
 
-    /// The members as of the last judgement, and what is wrong with Leases. Of two that claim one number or address
-    /// the first by name has it: the leader gives the other another number.
+    /// The members as of the last judgement, and what is wrong with Leases. Of two that claim one number or address the
+    /// one that lives has it, else the first by name: the leader gives the other another number, and who has another's
+    /// address is told so.
     pub(super) fn members(&self) -> (Vec<Node>, Vec<Finding>) {
         let (mut nodes, mut findings) = (Vec::new(), Vec::new());
-        let (mut numbers, mut addresses) = (BTreeSet::new(), BTreeSet::new());
-        for (name, heard) in &self.leases {
-            let object = || ObjectRef {
-                kind: "Lease",
-                namespace: heard.namespace(),
-                name: Arc::clone(name),
-            };
-            let faults = heard
-                .value
-                .iter()
-                .flat_map(|value| &value.faults)
-                .chain(&heard.fault);
-            findings.extend(faults.map(|fault| Finding {
-                object: object(),
+        let mut numbers = BTreeSet::new();
+        let mut owners: BTreeMap<IpAddr, Arc<str>> = BTreeMap::new();
+        let (ended, living): (Vec<_>, Vec<_>) =
+            self.leases.iter().partition(|(_, heard)| heard.ended.is_some());
+        for (name, heard) in living.into_iter().chain(ended) {
+            let finding = |fault: &Fault| Finding {
+                object: ObjectRef {
+                    kind: "Lease",
+                    namespace: heard.namespace(),
+                    name: Arc::clone(name),
+                },
                 place: None,
                 fault: fault.clone(),
-            }));
-            let Some(mut node) = heard.member() else {
+            };
+            let faults = heard.value.iter().flat_map(|value| &value.faults);
+            findings.extend(faults.chain(&heard.fault).map(finding));
+            let Some(node) = heard.member() else {
                 continue;
             };
-            let member = &mut node.member;
-            let is_single = numbers.insert(member.number)
-                && member.addresses.iter().all(|address| addresses.insert(*address));
-            if is_single {
+            let member = &node.member;
+            let mut addresses = member.addresses.iter();
+            let taken = addresses.find_map(|address| Some((*address, owners.get(address)?)));
+            if let Some((address, owner)) = taken {
+                // Who fell silent has left it to the other.
+                findings.extend(
+                    heard
+                        .ended
+                        .is_none()
+                        .then(|| finding(&lease::taken(address, owner))),
+                );
+                continue;
+            }
+            if numbers.insert(member.number) {
+                let addresses = member.addresses.iter();
+                owners.extend(addresses.map(|address| (*address, Arc::clone(&member.name))));
                 nodes.push(node);
             }
         }
+        nodes.sort_by(|a, b| a.member.name.cmp(&b.member.name));
         (nodes, findings)
     }
 }

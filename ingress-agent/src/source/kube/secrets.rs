@@ -14,7 +14,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::Scope;
 use super::answers::Answers;
@@ -26,8 +26,11 @@ use crate::translate::Snapshot;
 
 /// How many are asked for at the same time.
 const AT_ONCE: usize = 32;
-/// How long after a failure one is asked for again.
+/// How long after a failure one is asked for again. Each further refusal doubles it: a right that is missing is missing
+/// for all Secrets of a namespace, and for some time.
 const AGAIN: Duration = Duration::from_secs(5);
+/// The longest such pause.
+const REFUSED: Duration = Duration::from_secs(60);
 
 /// The Secrets that Ingresses name.
 pub(super) struct Secrets {
@@ -52,13 +55,26 @@ struct Asked {
     /// Which answer counts: one to an earlier question may come after it.
     number: u64,
     state: State,
+    /// How long it last was not asked for because that had failed; zero: it had not.
+    pause: Duration,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
     Waiting,
     Answered,
+    /// Until then.
     Failed(Instant),
+}
+
+/// The pause after a failure, `last` being the one before.
+fn pause(last: Duration, error: &kube::Error) -> Duration {
+    if matches!(error, kube::Error::Api(_)) {
+        (2 * last).clamp(AGAIN, REFUSED)
+    } else {
+        // Nobody answers: that costs nobody anything.
+        AGAIN
+    }
 }
 
 #[derive(Debug)]
@@ -74,11 +90,10 @@ struct Asker {
     client: Client,
     places: Arc<Semaphore>,
     answers: mpsc::UnboundedSender<Answer>,
-    changed: Arc<Notify>,
 }
 
 impl Secrets {
-    /// Begins to watch; `changed` is told of other versions, and when one that failed is due again.
+    /// Begins to watch; `changed` is told of other versions.
     pub(super) fn watch(client: &Client, answers: &Answers, scope: &Scope, changed: &Arc<Notify>) -> Self {
         let mut tasks = JoinSet::new();
         let mut watches = Watches {
@@ -100,7 +115,6 @@ impl Secrets {
                 client: client.clone(),
                 places: Arc::new(Semaphore::new(AT_ONCE)),
                 answers: sender,
-                changed: Arc::clone(changed),
             },
             answers: receiver,
             tasks,
@@ -112,9 +126,14 @@ impl Secrets {
         self.versions.is_listed()
     }
 
-    /// When one is another next though nothing is heard: one that a list lacked is let go of.
+    /// When one is another next though nothing is heard: one that a list lacked is let go of, or one that could not be
+    /// had is asked for again.
     pub(super) fn next_change(&self) -> Option<Instant> {
-        self.versions.next_expiry()
+        let failed = self.asked.values().filter_map(|asked| match asked.state {
+            State::Failed(due) => Some(due),
+            State::Waiting | State::Answered => None,
+        });
+        failed.chain(self.versions.next_expiry()).min()
     }
 
     /// Waits for answers and takes in all that have come. Loses none when it is dropped.
@@ -173,7 +192,7 @@ impl Secrets {
             // come before the Secret that it names.
             None => (true, false),
             Some(asked) => match asked.state {
-                State::Failed(at) => (now >= at + AGAIN, true),
+                State::Failed(due) => (now >= due, true),
                 State::Waiting | State::Answered => (asked.version != version, false),
             },
         };
@@ -193,10 +212,12 @@ impl Secrets {
     fn note(&mut self, key: &Key, version: Option<Arc<String>>, state: State) -> u64 {
         self.questions += 1;
         let number = self.questions;
+        let pause = self.asked.get(key).map_or(Duration::ZERO, |last| last.pause);
         let asked = Asked {
             version,
             number,
             state,
+            pause,
         };
         self.asked.insert(key.clone(), asked);
         number
@@ -208,18 +229,21 @@ impl Secrets {
             return;
         };
         asked.state = State::Answered;
+        let last = std::mem::take(&mut asked.pause);
         self.awaited.remove(&key);
         match result {
-            Ok(Some(Arrived { metadata, object })) => {
-                self.bodies
-                    .put(&metadata, |last| Ok(secret::digest(object?, last)));
+            Ok(Some(arrived)) => {
+                self.bodies.put(&arrived.metadata, |last| {
+                    Ok(secret::digest(arrived.object()?, last))
+                });
             }
             // Deleted meanwhile: the watch will tell.
             Ok(None) => {
                 self.bodies.remove(&key);
             }
             Err(error) => {
-                asked.state = State::Failed(Instant::now());
+                asked.pause = pause(last, &error);
+                asked.state = State::Failed(Instant::now() + asked.pause);
                 self.bodies.fail(&key, unreadable(&error));
             }
         }
@@ -240,13 +264,8 @@ impl Asker {
             let _place = self.places.acquire().await;
             get(&api, name, version.as_deref()).await
         };
-        let failed = result.is_err();
         // Nobody listens any more when the source has ended.
         self.answers.send(Answer { key, number, result }).ok();
-        if failed {
-            sleep(AGAIN).await;
-            self.changed.notify_one();
-        }
     }
 }
 
@@ -289,4 +308,24 @@ fn unreadable(error: &kube::Error) -> Fault {
         .expected("the right to `get` Secrets in its namespace")
         .so("its hosts are shown the default certificate")
         .change("bind the agent's ServiceAccount to a Role with `get` on `secrets` there")
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn one_that_is_refused_is_asked_for_ever_more_seldom_and_one_that_nobody_answers_is_not() {
+        let refused = kube::Error::Api(Box::new(Status::failure("no", "Forbidden")));
+        let mut last = Duration::ZERO;
+        let pauses = std::iter::repeat_with(|| {
+            last = pause(last, &refused);
+            last.as_secs()
+        });
+        assert_eq!(pauses.take(6).collect::<Vec<_>>(), [5, 10, 20, 40, 60, 60]);
+        let unanswered = kube::Error::ReadEvents(std::io::ErrorKind::TimedOut.into());
+        assert_eq!(pause(last, &unanswered), AGAIN);
+    }
 }

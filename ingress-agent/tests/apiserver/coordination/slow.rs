@@ -1,5 +1,6 @@
 //! An API server whose answers take five seconds (OP-7): writing waits, and nothing else changes.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,11 +9,15 @@ use ingress_agent::cluster::Coordination;
 use ingress_agent::model::MemberState;
 use ingress_agent::source::kube::{self as source, Answers, Identity, Saved};
 use ingress_agent::translate::Snapshot;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::bed::{self, Bed, name};
+use super::bed::{self, Bed, NAMESPACE, name};
 use super::{PATIENCE, leaders, led};
 
 /// How late every byte of the API server's is.
@@ -98,6 +103,58 @@ fn a_slow_api_server_ends_no_membership_and_is_written_to_late() {
             assert_eq!(before.clone().without_beat(), now.clone().without_beat());
         }
         assert_eq!(leases.len(), 3);
+        drop(agents);
+    });
+}
+
+/// Leases of nodes that have no agent here, without numbers.
+async fn unnumbered(leases: &Api<Lease>, nodes: Range<u16>) {
+    for node in nodes {
+        let lease = json!({
+            "metadata": {
+                "name": format!("node-other-{node}"),
+                "labels": {"ingress-agent.dev/lease": "node"},
+                "annotations": {
+                    "ingress-agent.dev/addresses": format!("198.51.100.{node}"),
+                    "ingress-agent.dev/state": "active",
+                    "ingress-agent.dev/labels": "{}",
+                },
+            },
+            "spec": {"holderIdentity": format!("other-{node}"), "renewTime": "2026-11-21T00:00:00.000000Z"},
+        });
+        let lease = serde_json::from_value(lease).unwrap();
+        leases.create(&PostParams::default(), &lease).await.unwrap();
+    }
+}
+
+/// OP-16: another led meanwhile. Who hears of it late writes over what it saw, and not over what stands there.
+#[test]
+fn numbers_that_were_given_meanwhile_stay() {
+    let bed = Bed::start(1);
+    let (relay, kubeconfig) = bed.relay();
+    bed.run(async |bed| {
+        let agents = bed.agents_by(&kubeconfig, 0..1);
+        led(&agents).await;
+        bed.numbered(1).await;
+        relay.slow(Duration::from_secs(2));
+        let leases: Api<Lease> = Api::namespaced(bed::client(&bed.plane.kubeconfig()), NAMESPACE);
+        // Its watch goes on, slowly, once it has seen this one.
+        unnumbered(&leases, 1..2).await;
+        bed.numbered(2).await;
+        unnumbered(&leases, 2..7).await;
+        for node in 2..7 {
+            let number = (100 + node).to_string();
+            let number = json!({"metadata": {"annotations": {"ingress-agent.dev/number": number}}});
+            let (name, given) = (format!("node-other-{node}"), PatchParams::default());
+            leases.patch(&name, &given, &Patch::Merge(number)).await.unwrap();
+        }
+        // Seen by it before the number that it gives this one.
+        unnumbered(&leases, 7..8).await;
+        let last = bed.numbered(8).await;
+        let kept = last
+            .iter()
+            .filter_map(|lease| lease.number.filter(|number| *number > 100));
+        assert_eq!(kept.collect::<Vec<_>>(), [102, 103, 104, 105, 106], "{last:#?}");
         drop(agents);
     });
 }

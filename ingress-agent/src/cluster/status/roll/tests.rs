@@ -1,9 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::settling::SETTLED;
 use super::*;
 use crate::digest::vippool::{VipPool, digest};
 use crate::digest::{Precedence, vippool};
+use crate::translate::Rest;
 
 fn key(name: &str) -> IngressKey {
     (Arc::from("shop"), Arc::from(name))
@@ -95,6 +97,11 @@ fn written(roll: &mut Roll, version: &str) -> Option<Write> {
     Some(write)
 }
 
+/// What came then has settled.
+fn long_ago() -> Instant {
+    Instant::now() - SETTLED
+}
+
 fn next(roll: &mut Roll) -> Option<Write> {
     roll.next(Instant::now())
 }
@@ -102,7 +109,11 @@ fn next(roll: &mut Roll) -> Option<Write> {
 #[test]
 fn an_address_is_written_once() {
     let mut roll = Roll::default();
-    roll.want(wanted("web", &["192.0.2.1", "2001:db8::1"]), &snapshot());
+    roll.want(
+        wanted("web", &["192.0.2.1", "2001:db8::1"]),
+        &snapshot(),
+        long_ago(),
+    );
     assert_eq!(next(&mut roll), None, "nobody knows it yet");
     roll.see(key("web"), seen("1", &[]));
     let write = next(&mut roll).unwrap();
@@ -115,15 +126,67 @@ fn an_address_is_written_once() {
     let now = ours("2", &["192.0.2.1", "2001:db8::1"], 0);
     roll.wrote(key("web"), Outcome::Written(now.clone()), Instant::now());
     roll.see(key("web"), now);
-    roll.want(wanted("web", &["192.0.2.1", "2001:db8::1"]), &snapshot());
+    roll.want(
+        wanted("web", &["192.0.2.1", "2001:db8::1"]),
+        &snapshot(),
+        long_ago(),
+    );
     assert_eq!(next(&mut roll), None);
+}
+
+/// The other nodes hear of it at the same moment and may take a little longer.
+#[test]
+fn what_is_new_is_written_once_it_has_settled_and_what_is_released_at_once() {
+    let mut roll = Roll::default();
+    let begin = Instant::now();
+    roll.want(wanted("web", &["192.0.2.1"]), &snapshot(), begin);
+    for name in ["web", "new"] {
+        roll.see(key(name), seen("1", &[]));
+    }
+    assert_eq!(
+        roll.next(begin).unwrap().key,
+        key("web"),
+        "another leader gave it"
+    );
+    roll.see(key("web"), ours("2", &["192.0.2.1"], 0));
+    roll.wrote(key("web"), Outcome::Outdated, begin);
+
+    let mut both = wanted("web", &["192.0.2.1"]);
+    both.insert(key("new"), due(&["192.0.2.1"]));
+    roll.want(both.clone(), &snapshot(), begin);
+    assert_eq!(roll.next(begin), None);
+    // Nothing that is told of it is a reason to hurry.
+    roll.see(key("new"), seen("3", &["lb.example.com"]));
+    roll.want(both, &snapshot(), begin + SETTLED / 2);
+    assert_eq!(roll.next(begin + SETTLED / 2), None);
+    assert_eq!(roll.next_retry(begin), Some(begin + SETTLED));
+    let write = roll.next(begin + SETTLED).unwrap();
+    assert_eq!((&*write.key.1, &*write.version), ("new", "3"));
+    assert_eq!(roll.next_retry(begin + SETTLED), None);
+
+    roll.want(not_ours("web"), &snapshot(), begin + SETTLED);
+    assert!(texts(&roll.next(begin + SETTLED).unwrap()).is_empty());
+}
+
+/// The source may not know yet that it is another.
+#[test]
+fn another_ingress_of_the_same_name_is_new() {
+    let mut roll = Roll::default();
+    let begin = Instant::now();
+    roll.want(wanted("web", &["192.0.2.1"]), &snapshot(), begin);
+    roll.see(key("web"), ours("1", &["192.0.2.1"], 0));
+    assert_eq!(roll.next(begin), None);
+    roll.forget(&key("web"), begin);
+    roll.see(key("web"), seen("3", &[]));
+    assert_eq!(roll.next(begin), None);
+    assert_eq!(roll.next(begin + SETTLED).unwrap().version, "3");
 }
 
 #[test]
 fn a_conflict_is_tried_again_over_what_the_watch_tells_and_not_before() {
     let mut roll = Roll::default();
     let now = Instant::now();
-    roll.want(wanted("web", &["192.0.2.1"]), &snapshot());
+    roll.want(wanted("web", &["192.0.2.1"]), &snapshot(), long_ago());
     roll.see(key("web"), seen("1", &[]));
     roll.next(now).unwrap();
     roll.see(key("web"), seen("2", &["lb.example.com"]));
@@ -145,7 +208,7 @@ fn a_conflict_is_tried_again_over_what_the_watch_tells_and_not_before() {
 #[test]
 fn an_answer_does_not_hide_what_the_watch_told_meanwhile() {
     let mut roll = Roll::default();
-    roll.want(wanted("web", &["192.0.2.1"]), &snapshot());
+    roll.want(wanted("web", &["192.0.2.1"]), &snapshot(), long_ago());
     roll.see(key("web"), seen("1", &[]));
     next(&mut roll).unwrap();
     roll.see(key("web"), ours("2", &["192.0.2.1"], 0));
@@ -164,12 +227,12 @@ fn only_entries_of_ours_are_taken_away() {
     let mut roll = Roll::default();
     let others = ["203.0.113.9", "192.0.2.7", "lb.example.com"];
     roll.see(key("web"), seen("1", &others));
-    roll.want(wanted("web", &["192.0.2.1"]), &snapshot());
+    roll.want(wanted("web", &["192.0.2.1"]), &snapshot(), long_ago());
     let write = written(&mut roll, "2").unwrap();
     assert_eq!(texts(&write), ["203.0.113.9", "lb.example.com", "192.0.2.1"]);
     assert_eq!(write.others, 2);
     // It is of another class now.
-    roll.want(not_ours("web"), &snapshot());
+    roll.want(not_ours("web"), &snapshot(), long_ago());
     let write = written(&mut roll, "3").unwrap();
     assert_eq!(texts(&write), ["203.0.113.9", "lb.example.com"]);
     assert_eq!(write.others, 2);
@@ -184,12 +247,12 @@ fn only_entries_of_ours_are_taken_away() {
 fn an_ingress_that_never_was_ours_is_left_alone_whatever_it_says() {
     let mut roll = Roll::default();
     let nodes = ["10.0.0.1", "192.0.2.1"];
-    roll.want(not_ours("web"), &snapshot());
+    roll.want(not_ours("web"), &snapshot(), long_ago());
     roll.see(key("web"), seen("1", &nodes));
     assert_eq!(next(&mut roll), None);
     // Another Ingress's are ours.
     let both = Wanted::from([(key("shop"), due(&nodes)), (key("web"), Due::NotOurs)]);
-    roll.want(both, &snapshot());
+    roll.want(both, &snapshot(), long_ago());
     roll.see(key("shop"), seen("2", &[]));
     assert_eq!(texts(&written(&mut roll, "3").unwrap()), nodes);
     roll.see(key("web"), seen("4", &nodes));
@@ -200,11 +263,11 @@ fn an_ingress_that_never_was_ours_is_left_alone_whatever_it_says() {
 #[test]
 fn an_address_that_another_wrote_too_stays_the_other_s() {
     let mut roll = Roll::default();
-    roll.want(wanted("web", &["10.0.0.1", "10.0.0.2"]), &poolless());
+    roll.want(wanted("web", &["10.0.0.1", "10.0.0.2"]), &poolless(), long_ago());
     roll.see(key("web"), seen("1", &["10.0.0.1"]));
     let write = written(&mut roll, "2").unwrap();
     assert_eq!((texts(&write), write.others), (vec!["10.0.0.1", "10.0.0.2"], 1));
-    roll.want(wanted("web", &["192.0.2.1"]), &snapshot());
+    roll.want(wanted("web", &["192.0.2.1"]), &snapshot(), long_ago());
     let write = written(&mut roll, "3").unwrap();
     assert_eq!((texts(&write), write.others), (vec!["10.0.0.1", "192.0.2.1"], 1));
 }
@@ -213,11 +276,11 @@ fn an_address_that_another_wrote_too_stays_the_other_s() {
 fn the_addresses_of_a_pool_that_is_gone_are_taken_away() {
     let mut roll = Roll::default();
     roll.see(key("web"), seen("1", &[]));
-    roll.want(wanted("web", &["192.0.2.1"]), &snapshot());
+    roll.want(wanted("web", &["192.0.2.1"]), &snapshot(), long_ago());
     written(&mut roll, "2").unwrap();
     // Somebody else writes the list anew, with ours.
     roll.see(key("web"), seen("3", &["lb.example.com", "192.0.2.1"]));
-    roll.want(wanted("web", &[]), &poolless());
+    roll.want(wanted("web", &[]), &poolless(), long_ago());
     assert_eq!(texts(&next(&mut roll).unwrap()), ["lb.example.com"]);
 }
 
@@ -229,7 +292,7 @@ fn a_new_leader_takes_away_what_the_one_before_it_wrote() {
         let mut roll = Roll::default();
         roll.see(key("web"), ours("1", &wrote, 2));
         assert_eq!(next(&mut roll), None, "not before it is known what is wanted");
-        roll.want(Wanted::from([(key("web"), due)]), &poolless());
+        roll.want(Wanted::from([(key("web"), due)]), &poolless(), long_ago());
         let write = next(&mut roll).unwrap();
         let others = ["lb.example.com", "203.0.113.9"].into_iter();
         assert_eq!(texts(&write), others.chain(left).collect::<Vec<_>>());
@@ -242,18 +305,32 @@ fn a_new_leader_takes_away_what_the_one_before_it_wrote() {
 fn what_is_not_known_yet_stays_as_it_is() {
     let mut roll = Roll::default();
     roll.see(key("web"), ours("1", &["192.0.2.1"], 0));
-    roll.want(Wanted::new(), &snapshot());
+    roll.want(Wanted::new(), &snapshot(), long_ago());
     assert_eq!(next(&mut roll), None);
-    roll.want(not_ours("web"), &snapshot());
+    roll.want(not_ours("web"), &snapshot(), long_ago());
     assert!(texts(&next(&mut roll).unwrap()).is_empty());
 }
 
 #[test]
-fn what_waits_for_an_address_keeps_the_one_it_has() {
+fn what_waits_for_an_address_keeps_those_it_has_and_gets_others() {
+    let at_least = |addresses: &[&str], rest| {
+        let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        Wanted::from([(key("web"), Due::AtLeast(addresses, rest))])
+    };
     let mut roll = Roll::default();
-    roll.see(key("web"), ours("1", &["192.0.2.1"], 0));
-    roll.want(Wanted::from([(key("web"), Due::Pending)]), &snapshot());
+    roll.see(key("web"), ours("1", &["lb.example.com", "192.0.2.1"], 1));
+    roll.want(at_least(&[], Rest::All), &snapshot(), long_ago());
     assert_eq!(next(&mut roll), None);
+    roll.want(at_least(&["192.0.2.2"], Rest::All), &snapshot(), long_ago());
+    let write = written(&mut roll, "2").unwrap();
+    assert_eq!(
+        (texts(&write), write.others),
+        (vec!["lb.example.com", "192.0.2.1", "192.0.2.2"], 1)
+    );
+    // What is released goes, whatever a pool without nodes holds back.
+    let unserved = Rest::Unserved(["192.0.2.3".parse().unwrap()].into());
+    roll.want(at_least(&["192.0.2.2"], unserved), &snapshot(), long_ago());
+    assert_eq!(texts(&next(&mut roll).unwrap()), ["lb.example.com", "192.0.2.2"]);
 }
 
 #[test]
@@ -269,13 +346,14 @@ fn a_list_of_one_namespace_says_nothing_of_another() {
             (other.clone(), due(&["192.0.2.1"])),
         ]),
         &snapshot(),
+        long_ago(),
     );
     assert_eq!(written(&mut roll, "3").unwrap().key, other);
     assert_eq!(next(&mut roll), None, "it is not listed again yet");
     roll.see(key("web"), seen("1", &[]));
     assert_eq!(next(&mut roll).unwrap().key, key("web"));
     roll.list_begins(None);
-    roll.want(wanted("web", &[]), &snapshot());
+    roll.want(wanted("web", &[]), &snapshot(), long_ago());
     assert_eq!(next(&mut roll), None);
 }
 
@@ -289,7 +367,7 @@ fn writes_that_always_fail_keep_no_other_waiting() {
         .iter()
         .map(|name| (key(name), due(&["192.0.2.1"])))
         .collect();
-    roll.want(all.clone(), &snapshot());
+    roll.want(all.clone(), &snapshot(), long_ago());
     for name in &names {
         roll.see(key(name), seen("1", &[]));
     }
@@ -306,7 +384,7 @@ fn writes_that_always_fail_keep_no_other_waiting() {
     }
     // All of them are due, and there is another.
     all.insert(key("web"), due(&["192.0.2.1"]));
-    roll.want(all, &snapshot());
+    roll.want(all, &snapshot(), long_ago());
     roll.see(key("web"), seen("1", &[]));
     assert_eq!(roll.next(now).unwrap().key, key("web"));
     // Whatever is told of one of them is a reason to try it, before its pause is over.
@@ -323,19 +401,19 @@ fn writes_that_always_fail_keep_no_other_waiting() {
 #[test]
 fn of_what_a_list_lacks_nothing_is_kept() {
     let mut roll = Roll::default();
-    roll.want(wanted("web", &["192.0.2.1"]), &snapshot());
+    roll.want(wanted("web", &["192.0.2.1"]), &snapshot(), long_ago());
     roll.see(key("web"), seen("1", &[]));
     written(&mut roll, "2").unwrap();
     for namespace in [Some("shop"), None] {
         roll.list_begins(namespace);
         roll.see(key("web"), ours("2", &["192.0.2.1"], 0));
-        roll.list_ends(namespace);
+        roll.list_ends(namespace, Instant::now());
         assert_eq!(roll.written.len(), 1, "it is there");
     }
     roll.list_begins(Some("other"));
-    roll.list_ends(Some("other"));
+    roll.list_ends(Some("other"), Instant::now());
     assert_eq!(roll.written.len(), 1, "it is not listed");
     roll.list_begins(Some("shop"));
-    roll.list_ends(Some("shop"));
+    roll.list_ends(Some("shop"), Instant::now());
     assert_eq!(roll.written.len(), 0);
 }

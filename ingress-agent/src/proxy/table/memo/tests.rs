@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Action, BackendId, BackendPort, Endpoint, EndpointState, Host, HostMap, ObjectRef, PathMatch, Policies,
-    Protocol, Route, RouteMatch, Vip, VirtualHost,
+    Action, BackendId, BackendPort, Endpoint, EndpointState, Host, HostMap, ObjectRef, PathMatch, Protocol,
+    Route, RouteMatch, Vip, VirtualHost,
 };
 use crate::proxy::authority::{HostName, SCRATCH};
 use crate::proxy::router::Paths;
@@ -38,7 +38,7 @@ fn route(path: &str, backend: &Arc<Backend>) -> Arc<Route> {
             path: PathMatch::prefix(path),
         },
         action: Action::Forward(Arc::clone(backend)),
-        policies: Policies::default(),
+        policies: Arc::default(),
         origin: ObjectRef {
             kind: "Ingress",
             namespace: "n".into(),

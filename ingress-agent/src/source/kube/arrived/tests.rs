@@ -38,7 +38,7 @@ fn refused(event: &Value) -> [String; 3] {
         WatchEvent::Added(arrived) | WatchEvent::Modified(arrived) => [
             arrived.name_any(),
             arrived.resource_version().unwrap(),
-            arrived.object.unwrap_err().to_string(),
+            arrived.object().unwrap_err().to_string(),
         ],
         other @ (WatchEvent::Deleted(_) | WatchEvent::Bookmark(_) | WatchEvent::Error(_)) => {
             panic!("{other:?}")
@@ -57,9 +57,9 @@ fn one_object_of_another_type_does_not_spoil_its_list() {
     assert_eq!(list.metadata.continue_.as_deref(), Some("more"));
     let names: Vec<_> = list.items.iter().map(|arrived| arrived.name_any()).collect();
     assert_eq!(names, ["a", "b", "c"]);
-    assert!(list.items[0].object.is_ok());
-    assert!(list.items[2].object.is_ok());
-    let fault = list.items[1].object.as_ref().unwrap_err().to_string();
+    assert!(list.items[0].object().is_ok());
+    assert!(list.items[2].object().is_ok());
+    let fault = list.items[1].object().unwrap_err().to_string();
     assert!(fault.contains("spec.rules[1].host"), "{fault}");
 }
 
@@ -88,7 +88,7 @@ fn who_wrote_a_field_is_not_kept() {
     let list = list(&[ingress("a", "1", &json!({}))]);
     let arrived = &list.items[0];
     assert_eq!(arrived.metadata.managed_fields, None);
-    assert_eq!(arrived.object.as_ref().unwrap().metadata.managed_fields, None);
+    assert_eq!(arrived.object().unwrap().metadata.managed_fields, None);
     assert!(arrived.metadata.creation_timestamp.is_some());
 }
 
@@ -133,5 +133,14 @@ fn metadata_alone_are_an_object() {
     });
     let arrived: Arrived<PartialObjectMeta<Secret>> = serde_json::from_str(&partial.to_string()).unwrap();
     assert_eq!(arrived.name_any(), "pair");
-    assert!(arrived.object.is_ok());
+    assert!(arrived.object().is_ok());
+}
+
+#[test]
+fn what_an_object_holds_is_not_shown() {
+    let secret = json!({"metadata": {"name": "pair"}, "data": {"tls.key": "aGlkZGVu"}});
+    let arrived: Arrived<Secret> = serde_json::from_str(&secret.to_string()).unwrap();
+    assert!(arrived.object().unwrap().data.is_some());
+    let shown = format!("{arrived:?}");
+    assert!(shown.contains("pair") && !shown.contains("aGlkZGVu"), "{shown}");
 }

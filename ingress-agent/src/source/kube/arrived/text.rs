@@ -10,7 +10,15 @@ use serde::ser::Serialize;
 const LEFT_OUT: &str = "managedFields";
 
 /// JSON, in UTF-8.
+#[derive(Clone)]
 pub(super) struct Text(pub(super) Vec<u8>);
+
+impl fmt::Debug for Text {
+    /// It may be a Secret's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Text({} bytes)", self.0.len())
+    }
+}
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -20,6 +28,7 @@ impl<'de> Deserialize<'de> for Text {
             place: Place::Object,
         };
         copy.deserialize(deserializer)?;
+        out.shrink_to_fit();
         Ok(Self(out))
     }
 }

@@ -1,23 +1,12 @@
 use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::Status;
+use serde_json::json;
 
 use super::*;
 
 fn arrived(version: &str, text: &str) -> Arrived<ConfigMap> {
-    let metadata = ObjectMeta {
-        name: Some("a".to_owned()),
-        resource_version: Some(version.to_owned()),
-        ..ObjectMeta::default()
-    };
-    let object = ConfigMap {
-        data: Some([("text".to_owned(), text.to_owned())].into()),
-        ..ConfigMap::default()
-    };
-    Arrived {
-        metadata,
-        object: Ok(object),
-    }
+    let object = json!({"metadata": {"name": "a", "resourceVersion": version}, "data": {"text": text}});
+    serde_json::from_str(&object.to_string()).unwrap()
 }
 
 fn text(map: ConfigMap, last: Option<&Arc<String>>) -> Arc<String> {

@@ -231,6 +231,40 @@ fn without_a_number_it_is_no_member_and_of_two_claims_one_counts() {
     assert_eq!(fleet.members(), ["a"]);
 }
 
+/// A machine that was given another name: its old Node is still there.
+#[test]
+fn an_address_is_the_living_node_s_and_who_has_another_s_is_told() {
+    let mut fleet = Fleet::new();
+    fleet.renew(&[A, B]);
+    let renamed = |renewal| {
+        let mut lease = lease("c", 3, renewal);
+        let annotations = lease.metadata.annotations.as_mut().unwrap();
+        annotations.insert(
+            "ingress-agent.dev/addresses".to_owned(),
+            "192.0.2.9,192.0.2.2".to_owned(),
+        );
+        lease
+    };
+    fleet.put(renamed(1));
+    // Nothing of one that is no member is kept from others.
+    fleet.renew(&[("d", 9)]);
+    assert_eq!(fleet.members(), ["a", "b", "d"]);
+    let (_, findings) = fleet.roster.members();
+    let told: Vec<_> = findings.iter().map(|finding| finding.fault.to_string()).collect();
+    assert!(
+        told.len() == 1
+            && told[0].contains("192.0.2.2, which node `b` has")
+            && told[0].contains("delete the Node"),
+        "{told:?}"
+    );
+    for renewal in 2..6 {
+        fleet.pass(5, &[A, ("d", 9)]);
+        fleet.put(renamed(renewal));
+    }
+    // Its own other address is `d`'s, whose name comes later.
+    assert_eq!(fleet.members(), ["a", "c"]);
+}
+
 #[test]
 fn a_lease_that_cannot_be_read_is_told_and_harms_no_other() {
     let mut fleet = Fleet::new();

@@ -1,6 +1,7 @@
 use std::fs;
 use std::num::NonZeroU16;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::time::Instant;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -290,6 +291,35 @@ fn keys_are_kept_in_memory_only_and_only_their_owner_reads_them() {
             .load(&node, 5)
             .is_none()
     );
+}
+
+/// Whatever changes, and however often.
+#[tokio::test]
+async fn it_is_written_at_once_and_then_every_five_seconds_at_most() {
+    let place = tempfile::tempdir().unwrap();
+    let saved = Arc::new(Saved::new(place.path(), place.path(), OURS));
+    let (sender, snapshots) = channel::channel(Arc::new(snapshot()));
+    let saving = tokio::spawn(saved.follow(snapshots));
+    let begin = Instant::now();
+    // Each write makes another file.
+    let mut writes = Vec::new();
+    let mut last = None;
+    while begin.elapsed() < EVERY + Duration::from_secs(2) {
+        sender.send_replace(Arc::new(snapshot()));
+        let file = fs::metadata(place.path().join("snapshot"))
+            .map(|file| file.ino())
+            .ok();
+        if file != std::mem::replace(&mut last, file) {
+            writes.push(begin.elapsed());
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    saving.abort();
+    let [first, second] = writes[..] else {
+        panic!("{writes:?}")
+    };
+    assert!(first < Duration::from_secs(2), "{writes:?}");
+    assert!(second >= EVERY, "{writes:?}");
 }
 
 /// Also one whose key is gone: its hosts are refused rather than shown the default certificate.
