@@ -11,13 +11,15 @@
 //!
 //! In: a client, our namespace, the node's name. Out: a [`Coordination`]. Everything runs on the caller's runtime and
 //! nothing on the request path waits for it. Whatever depends on who leads is written by compare-and-swap, so that
-//! two leaders at once harm nothing. No wall clock is asked how long ago something was.
+//! two leaders at once harm nothing. No wall clock is asked how long ago something was, except to
+//! show it to people.
 
 pub mod allocate;
 mod clock;
 mod events;
 mod identity;
 mod leader;
+mod leadership;
 mod lease;
 mod member;
 mod numbers;
@@ -46,7 +48,8 @@ use crate::model::vip::PoolSecret;
 use observer::Heard;
 
 pub use events::EventWriter;
-pub use leader::{LEADER, Leadership};
+pub use leader::LEADER;
+pub use leadership::Leadership;
 pub use observer::Observer;
 pub use pools::record as record_addresses;
 pub use secret::SECRET;

@@ -18,6 +18,7 @@
 {{- range $field := list "tolerations" "nodeSelector" }}
 {{- with index $values $field }}{{ $_ := set $pod $field . }}{{ end }}
 {{- end }}
+{{- with $values.terminationGracePeriodSeconds }}{{ $_ := set $pod "terminationGracePeriodSeconds" (int64 .) }}{{ end }}
 {{- with $values.resources }}{{ $_ := set $agent "resources" . }}{{ end }}
 {{- $flags := deepCopy $values.flags }}
 {{- with $values.interface }}{{ $_ := set $flags "interface" (join "," .) }}{{ end }}

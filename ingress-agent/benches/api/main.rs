@@ -7,8 +7,8 @@
 //!
 //! Prints JSON rows `{case, peer, metric, value, unit, rounds}`. Run by `cargo xtask bench control --api`, with
 //! `--rounds N` edits of each kind; `--addresses` for the first addresses alone, `--idle` for the idle agents alone,
-//! `--cold` for cold starts and memory alone; `--agent PATH` measures another build of the agent. Needs root. Everything timed is also checked: an answer is the
-//! new one, or it does not count.
+//! `--cold` for cold starts and memory alone; `--agent PATH` measures another build of the agent. Needs root.
+//! Everything timed is also checked: an answer is the new one, or it does not count.
 
 #![expect(
     clippy::unwrap_used,

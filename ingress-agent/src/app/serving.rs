@@ -12,6 +12,7 @@ use super::publish::Publisher;
 use super::run::{RunError, Settings};
 use super::steered::Steered;
 use crate::cluster::Taking;
+use crate::digest::{Fault, lease};
 use crate::model::Opening;
 use crate::proxy::{DrainOutcome, Ended, Ordinary, Proxy};
 use crate::translate::Snapshot;
@@ -53,6 +54,15 @@ impl Want {
             Some(own) => Self::Listeners(ordinary::openings(&own.addresses)),
         }
     }
+}
+
+/// What keeps this node from being a member, but a number.
+fn no_member(snapshot: &Snapshot) -> Option<&Fault> {
+    let own = lease::name(&snapshot.node);
+    let findings = snapshot.findings.iter();
+    let of_own = findings
+        .filter(|finding| finding.object.kind == "Lease" && own.as_deref() == Some(&*finding.object.name));
+    of_own.map(|finding| &finding.fault).next()
 }
 
 /// What serves.
@@ -121,7 +131,10 @@ impl Serving {
         match want {
             Want::Wait => {
                 if matches!(self.served, Served::Nothing) {
-                    info!("waiting for a number, which the leader gives this node");
+                    match no_member(snapshot) {
+                        Some(fault) => warn!("waiting to be a member: this node's Lease is refused: {fault}"),
+                        None => info!("waiting for a number, which the leader gives this node"),
+                    }
                 }
                 self.go_on(snapshot).await;
             }
@@ -297,6 +310,27 @@ impl Serving {
 mod tests {
     use super::*;
     use crate::digest::Nodes;
+    use crate::model::ObjectRef;
+    use crate::translate::Finding;
+
+    #[test]
+    fn a_node_that_waits_knows_what_is_wrong_with_its_own_lease() {
+        let mut snapshot = Snapshot::empty(&Arc::from("b"));
+        let mut wrong = |name: &str| {
+            snapshot.findings.push(Finding {
+                object: ObjectRef {
+                    kind: "Lease",
+                    namespace: Arc::from("ours"),
+                    name: Arc::from(name),
+                },
+                place: None,
+                fault: lease::taken("192.0.2.1".parse().unwrap(), name),
+            });
+            no_member(&snapshot).map(ToString::to_string)
+        };
+        assert_eq!(wrong("node-a"), None);
+        assert!(wrong("node-b").is_some_and(|text| text.contains("which node `node-b` has")));
+    }
 
     #[test]
     fn a_node_without_a_number_waits_and_one_without_a_pool_listens() {

@@ -23,6 +23,7 @@ use kube::{Api, Client};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::sleep;
+use tracing::warn;
 
 use super::request::{RequestError, answer};
 use super::trouble::Trouble;
@@ -88,19 +89,30 @@ impl EventWriter {
                 }
                 () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
             }
-            let Some((telling, said)) = next.map(|(telling, said, _)| (telling.clone(), said.cloned()))
-            else {
+            let Some((telling, said, due)) = next else {
                 continue;
             };
+            let (telling, said, is_new) = (telling.clone(), said.cloned(), due.is_zero());
             let outcome = self.say(&telling, said).await;
             let pause = match &outcome {
                 Ok(_) => {
                     trouble.over();
                     PACE
                 }
+                Err(error) if error.is_refusal() => {
+                    if is_new {
+                        let ObjectRef {
+                            kind,
+                            namespace,
+                            name,
+                        } = &telling.object;
+                        warn!(kind, %namespace, %name, %error, "an Event cannot be made: it is tried again");
+                    }
+                    PACE
+                }
                 Err(error) => {
                     trouble.tell(error);
-                    if error.is_refusal() { PACE } else { AGAIN }
+                    AGAIN
                 }
             };
             agenda.tried(&telling, outcome.unwrap_or_default(), clock::now());

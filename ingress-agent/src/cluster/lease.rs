@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::digest::lease::{Beat, DURATION_SECONDS};
+use crate::digest::lease::{Beat, DURATION, OWN_SILENCE};
 
 /// After so long without a heartbeat the leader's Lease is free.
 pub(super) const TERM: Duration = Duration::from_secs(TERM_SECONDS as u64);
@@ -16,8 +16,8 @@ pub(super) const TERM_SECONDS: u16 = 10;
 /// How often a leader renews it.
 pub(super) const RENEW: Duration = Duration::from_secs(3);
 /// A leader that could not renew for so long leads no more: before anybody else may, with room for a write that is
-/// under way.
-pub(super) const RENEW_DEADLINE: Duration = Duration::from_millis(7500);
+/// under way; and not while answers are five seconds late.
+pub(super) const RENEW_DEADLINE: Duration = Duration::from_millis(8500);
 /// A leader that lives is heard within this, once the API server answers.
 const PROOF: Duration = Duration::from_millis(3500);
 
@@ -113,12 +113,6 @@ impl Candidate {
     }
 }
 
-/// After so long without a heartbeat a node's Lease has ended.
-const NODE_TERM: Duration = Duration::from_secs(DURATION_SECONDS as u64);
-/// An observer that has not seen its own heartbeat for so long judges nobody, and begins anew when it sees one: half
-/// of the term, so that whoever was kept from renewing in the meantime has time to.
-const OWN_SILENCE: Duration = Duration::from_millis(7500);
-
 /// Judges which nodes' Leases have ended, as one observer sees them.
 #[derive(Debug)]
 pub(super) struct Judge {
@@ -167,7 +161,7 @@ impl Judge {
             return None;
         }
         let (_, since) = self.seen.get(name)?;
-        now.checked_sub(*since + NODE_TERM)
+        now.checked_sub(*since + DURATION)
     }
 }
 

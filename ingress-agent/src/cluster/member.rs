@@ -29,6 +29,8 @@ use crate::digest::lease::{self, Announced, Beat, DURATION_SECONDS, LABEL};
 const RENEW: Duration = Duration::from_secs(5);
 /// Until a write that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often a write is tried at once that others' come before.
+const TRIES: usize = 4;
 /// How long a request may take at first: with a pause and another one that is well within the Lease's duration.
 const ANSWER: Duration = Duration::from_secs(4);
 
@@ -155,7 +157,7 @@ impl Member {
 
     /// Writes what is this node's to write: over what it was last, else over what there is, else anew.
     async fn write(&mut self, own: &Own, wanted: Wanted) -> Result<(), RequestError> {
-        loop {
+        for _ in 0..TRIES {
             let last = match self.last.take() {
                 Some(last) => Some(last),
                 None => self.patience.answer(self.leases.get_opt(&self.name)).await?,
@@ -185,6 +187,7 @@ impl Member {
                 Err(error) => return Err(error),
             }
         }
+        Err(RequestError::Outdated)
     }
 
     fn tell_takeover(&self, last: &Lease) {
@@ -233,7 +236,54 @@ impl Member {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::{Method, Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use kube::core::Status;
+    use tokio::time::timeout;
+    use tower::service_fn;
+
     use super::*;
+
+    /// Somebody writes it whenever it was read, or says so of every write: the next try comes after a pause.
+    #[tokio::test]
+    async fn a_lease_that_is_never_as_it_was_read_is_not_written_for_ever() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let server = service_fn(move |request: Request<Body>| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let (code, body) = if request.method() == Method::GET {
+                (
+                    200,
+                    json!({"metadata": {"name": "node-a", "resourceVersion": "1"}}),
+                )
+            } else {
+                let conflict = Status::failure("changed", "Conflict").with_code(409);
+                (409, json!(conflict))
+            };
+            let response = Response::builder().status(code);
+            let response = response.body(Body::from(body.to_string().into_bytes())).unwrap();
+            async { Ok::<_, Infallible>(response) }
+        });
+        let mut member = Member {
+            leases: Api::namespaced(Client::new(server, "ours"), "ours"),
+            name: "node-a".to_owned(),
+            identity: Arc::from("a_1"),
+            heard: Arc::default(),
+            last: None,
+            patience: Patience::new(ANSWER),
+            trouble: Trouble::new("writing"),
+        };
+        let own = Own::of(Node::default());
+        let written = timeout(ANSWER, member.write(&own, Wanted::default()))
+            .await
+            .unwrap();
+        assert!(matches!(written, Err(RequestError::Outdated)), "{written:?}");
+        assert_eq!(asked.load(Ordering::Relaxed), 2 * TRIES);
+    }
 
     #[test]
     fn a_node_is_reached_at_its_internal_addresses() {

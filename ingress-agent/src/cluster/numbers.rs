@@ -4,6 +4,7 @@
 //! rests; what it remembers stands in an annotation of the leader's Lease, for those who lead after it, as time
 //! that is left and not as a time of day.
 
+mod register;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,10 @@ pub(super) use writer::lead;
 
 /// The annotation of the leader's Lease.
 pub(super) const RECORD: &str = "ingress-agent.dev/numbers";
+
+/// As long as the record may be, in bytes: an object's annotations have 256 KiB (apimachinery,
+/// `TotalAnnotationSizeLimitB`), and a leader that cannot write it cannot renew its Lease.
+const LONGEST: usize = 128 * 1024;
 
 /// Which numbers are somebody's.
 #[derive(Debug)]
@@ -53,6 +58,13 @@ struct Record {
     used: String,
     /// By number: whose it was, and for how many seconds nobody else may have it.
     resting: BTreeMap<NonZeroU16, (Option<String>, u64)>,
+}
+
+impl Record {
+    fn text(&self) -> String {
+        // Strings and numbers become JSON without fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 impl Numbers {
@@ -100,12 +112,17 @@ impl Numbers {
                 (owner.node.as_deref().map(str::to_owned), left.as_secs() + 1),
             ))
         });
-        let record = Record {
+        let mut record = Record {
             used: runs(used.map(|(number, _)| number.get())),
             resting: resting.collect(),
         };
-        // Strings and numbers become JSON without fail.
-        serde_json::to_string(&record).unwrap_or_default()
+        let text = record.text();
+        if text.len() <= LONGEST {
+            return text;
+        }
+        // Whoever returns is given another number then.
+        record.resting.values_mut().for_each(|(node, _)| *node = None);
+        record.text()
     }
 
     /// The numbers to give to nodes that have none or may not have theirs, by the nodes that have a Lease and the

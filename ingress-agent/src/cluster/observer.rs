@@ -10,7 +10,8 @@ use kube::Api;
 use kube::api::ListParams;
 use tokio::time::timeout;
 
-use super::leader::{LEADER, Leadership};
+use super::leader::LEADER;
+use super::leadership::Leadership;
 use super::{clock, identity};
 use crate::digest::lease::{Beat, LABEL, digest};
 use crate::status::{Cluster, Lease, NodeState};

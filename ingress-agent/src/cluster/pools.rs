@@ -66,7 +66,7 @@ enum Outcome {
     Recorded,
     /// It has other pools than they were made of.
     Behind,
-    /// Somebody wrote or deleted one at the same time.
+    /// Somebody wrote or deleted one at the same time, or leads by now.
     Conflict,
 }
 
@@ -74,6 +74,7 @@ impl Recorder {
     async fn follow(&mut self, snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Infallible {
         let mut recorded = Decisions::new();
         loop {
+            self.leadership.holds().await;
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
             let decisions = allocate(&snapshot, self.controllers);
             if let Some(decisions) = decisions.filter(|new| !is_known(new, &recorded, &snapshot)) {
@@ -115,9 +116,12 @@ impl Recorder {
             let now = Time(Timestamp::now());
             let last = pool.status.take().unwrap_or_default();
             let status = decisions.get(&*name).and_then(|new| new.status(&last, &now));
-            let Some(status) = status.filter(|_| self.leadership.is_held()) else {
+            let Some(status) = status else {
                 continue;
             };
+            if !self.leadership.is_held() {
+                return Ok(Outcome::Conflict);
+            }
             let (used, free) = (status.used, status.free);
             pool.status = Some(status);
             // With the version that was read: another's write in between is not overwritten.

@@ -58,7 +58,7 @@ pub(super) async fn answer<T>(
 }
 
 /// The longest wait for an answer: a slow server's on a new connection takes a handshake more.
-const MOST: Duration = Duration::from_secs(12);
+pub(super) const MOST: Duration = Duration::from_secs(12);
 
 /// How long the answers to one task's requests are waited for: as short as is of use where they come at once, longer
 /// where they are late.

@@ -12,13 +12,14 @@ use futures::StreamExt as _;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
-use kube::{Api, Client, Error};
+use kube::{Api, Client};
 use rustix::io::Errno;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{error, info};
 
+use super::request::{MOST, RequestError, answer};
 use super::trouble::Trouble;
 use super::{identity, watching};
 use crate::model::vip::PoolSecret;
@@ -108,7 +109,7 @@ enum MakeError {
     #[error("getrandom: {0}")]
     Random(#[from] Errno),
     #[error(transparent)]
-    Api(#[from] Error),
+    Request(#[from] RequestError),
 }
 
 /// Makes it, with the bytes that are in use, if there are any. Fine if somebody else was faster.
@@ -125,9 +126,9 @@ async fn make(api: &Api<Secret>, last: Shared) -> Result<(), MakeError> {
         data: Some([(KEY.to_owned(), ByteString(bytes.to_vec()))].into()),
         ..Secret::default()
     };
-    match api.create(&PostParams::default(), &secret).await {
+    match answer(MOST, api.create(&PostParams::default(), &secret)).await {
         Ok(_) => info!("made Secret `{SECRET}`, which all nodes share"),
-        Err(Error::Api(status)) if status.is_already_exists() => {}
+        Err(RequestError::Outdated) => {}
         Err(error) => return Err(error.into()),
     }
     Ok(())

@@ -75,11 +75,13 @@ impl StatusWriter {
         let mut roll = Roll::default();
         let mut trouble = Trouble::new("writing the status of Ingresses");
         let mut writes = FuturesUnordered::new();
+        let mut leadership = self.leadership.clone();
         served.mark_changed();
         loop {
             let now = Instant::now();
+            let is_held = leadership.is_held();
             while writes.len() < AT_ONCE
-                && self.leadership.is_held()
+                && is_held
                 && let Some(write) = roll.next(now)
             {
                 writes.push(self.write(write));
@@ -108,6 +110,7 @@ impl StatusWriter {
                     }
                 }
                 () = sleep_until(retry.unwrap_or(now)), if retry.is_some() => {}
+                () = leadership.holds(), if !is_held => {}
                 Ok(()) = served.changed() => {
                     let now = served.borrow_and_update().clone();
                     if let Some(now) = now
@@ -175,7 +178,7 @@ fn take(event: Event<Published>, namespace: Option<&str>, roll: &mut Roll) {
         Event::InitApply(published) | Event::Apply(published) => {
             roll.see(published.key(), published.seen());
         }
-        Event::InitDone => {}
+        Event::InitDone => roll.list_ends(namespace, Instant::now()),
         Event::Delete(published) => roll.forget(&published.key(), Instant::now()),
     }
 }

@@ -21,6 +21,11 @@ use crate::model::{Member, MemberState, ObjectRef};
 pub const LABEL: (&str, &str) = ("ingress-agent.dev/lease", "node");
 /// A silent node's Lease has ended after this many seconds.
 pub const DURATION_SECONDS: u16 = 15;
+/// [`DURATION_SECONDS`], as time.
+pub const DURATION: Duration = Duration::from_secs(DURATION_SECONDS as u64);
+/// Who has not heard the own heartbeat for so long, which comes every five seconds, judges nobody, and begins anew with
+/// the next one: half of [`DURATION`], so that those who were kept from renewing meanwhile have time to.
+pub const OWN_SILENCE: Duration = Duration::from_millis(7_500);
 /// How long a node stays a member after its Lease has ended, in which it drains; then the leader deletes the Lease.
 pub const GONE: Duration = Duration::from_secs(600);
 

@@ -36,15 +36,15 @@ use super::worker::Worker;
 /// hyper's buffers per connection: a head of the guard's largest size fits.
 const BUFFER: usize = 64 * 1024;
 
-/// How long a drain waits for the first request of a connection that has sent nothing yet.
+/// How long a drain waits for a request of a connection that has none: it may be under way.
 const LAST_HEAD: Duration = Duration::from_secs(3);
 
 /// How far a connection has come in leaving, once its worker drains.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Leaving {
     No,
-    /// Its first request is waited for.
-    Awaited,
+    /// One request more than so many is waited for.
+    Awaited(u64),
     /// It ends after the request under way.
     Told,
 }
@@ -299,26 +299,35 @@ async fn requests<S>(
                 // After the poll, so that a request that is already here is served; and never within a head.
                 let must_leave = client.worker.open.draining() || watch.is_evicted();
                 if must_leave && leaving != Leaving::Told && !watch.head_begun() {
-                    if client.asked() > 0 {
+                    let asked = client.asked();
+                    // Who makes room is closed at once, if it has asked anything.
+                    let is_last = asked > 0 && watch.is_evicted();
+                    let waits = match leaving {
+                        Leaving::No => asked == 0 || client.idle_since().is_some(),
+                        Leaving::Awaited(before) => asked == before,
+                        Leaving::Told => false,
+                    };
+                    if is_last || !waits {
                         leaving = Leaving::Told;
                         connection.as_mut().graceful_shutdown();
                         continue;
                     }
-                    // hyper would close at once, and the first request may be under way.
+                    // hyper would close at once, and the next request would be lost on its way.
                     if leaving == Leaving::No {
-                        leaving = Leaving::Awaited;
+                        leaving = Leaving::Awaited(asked);
                         watch.expect_within(Instant::now(), LAST_HEAD);
                     }
                 }
                 let Some(due) = watch.deadline() else {
                     return Poll::Pending;
                 };
-                let rests_at = client.idle_since().map(|since| since + rest::MOMENT);
+                let idle = client.idle_since().filter(|_| leaving == Leaving::No);
+                let rests_at = idle.map(|since| since + rest::MOMENT);
                 deadline.set(rests_at.unwrap_or(due).min(due));
                 if deadline.poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                if rests_at.is_some_and(|at| at < due) && leaving == Leaving::No {
+                if rests_at.is_some_and(|at| at < due) {
                     return Poll::Ready(Pause::Rest);
                 }
                 watch.expire();

@@ -92,7 +92,10 @@ fn a_node_whose_number_is_refused_keeps_no_other_waiting() {
     let attempt = || bed.plane.kubectl_with(&arguments, &numbered).is_ok();
     refuse(&bed.plane, what, &expression, attempt);
     bed.run(async |bed| {
-        let agents = bed.agents(0..3);
+        // It is waited for before the others come, and goes before them by name.
+        let mut agents = bed.agents(0..1);
+        bed.eventually("its Lease", |leases| leases.len() == 1).await;
+        agents.extend(bed.agents(1..3));
         let leases = bed
             .eventually("the others' numbers", |leases| {
                 leases.iter().filter(|lease| lease.number.is_some()).count() == 2

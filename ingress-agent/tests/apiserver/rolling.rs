@@ -60,8 +60,16 @@ fn a_deployment_rolled_20_times_fails_no_get_and_doubles_no_post() {
     is_rolled();
     cluster.eventually("an answer", |cluster| cluster.get("shop.test", "/").0 == "200");
 
-    let gets = load(&cluster, &book, Target::get("shop", "shop.test", "/", &["shop"]));
-    let posts = load(&cluster, &book, Target::post("shop", "shop.test", "/", &["shop"]));
+    let gets = load(
+        &cluster,
+        &book,
+        Target::get("shop", "shop.test", "/slow", &["shop"]),
+    );
+    let posts = load(
+        &cluster,
+        &book,
+        Target::post("shop", "shop.test", "/slow", &["shop"]),
+    );
     for roll in 0..ROLLS {
         let patch = json!({"spec": {"template": {"metadata": {"annotations": {"roll": roll.to_string()}}}}});
         cluster.kubectl(&["patch", "deployment/shop", "--patch", &patch.to_string()]);

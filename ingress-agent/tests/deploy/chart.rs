@@ -116,7 +116,8 @@ fn values_reach_the_pods() {
         "resources.requests.cpu=2",
         "nodeSelector.edge=yes",
         "tolerations[0].key=edge",
-        "flags.drain-timeout=60s",
+        "flags.drain-timeout=600s",
+        "terminationGracePeriodSeconds=630",
         "flags.source=kube",
         "config.max-connections=2000000",
         "config.no-publish=true",
@@ -141,6 +142,7 @@ fn values_reach_the_pods() {
             .collect::<Vec<_>>()
     };
     assert_eq!(values("INGRESS_AGENT_INTERFACE"), ["eth0,eth1"]);
-    assert_eq!(values("INGRESS_AGENT_DRAIN_TIMEOUT"), ["60s"]);
+    assert_eq!(values("INGRESS_AGENT_DRAIN_TIMEOUT"), ["600s"]);
+    assert_eq!(pod["terminationGracePeriodSeconds"], 630);
     assert_eq!(values("INGRESS_AGENT_SOURCE"), ["kube"]);
 }

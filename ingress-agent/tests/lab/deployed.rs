@@ -237,7 +237,8 @@ fn a_rolling_update_of_the_agents_fails_no_request() {
     }
     for held in kept.into_iter().flat_map(|kept| kept.close().unwrap()) {
         // Told to ask again elsewhere, with no request under way.
-        assert!(held.answered > 0 && held.end.is_none_or(|end| end == End::Closed));
+        let is_well = held.answered > 0 && held.end.as_ref().is_none_or(|end| *end == End::Closed);
+        assert!(is_well, "{held:?}");
     }
     let after = pods(cluster);
     assert!(before.is_disjoint(&after) && after.len() == 3, "{after:?}");

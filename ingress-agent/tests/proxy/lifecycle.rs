@@ -63,6 +63,8 @@ fn a_drain_lets_open_requests_finish_and_loses_none_that_was_accepted() {
     let bed = Bed::start(site(&[("a.test", "/", &[a.address()])]));
     let mut idle = bed.connect();
     assert_eq!(idle.get("a.test", "/").status, 200);
+    let mut kept = bed.connect();
+    assert_eq!(kept.get("a.test", "/").status, 200);
     let mut begun = bed.connect();
     assert_eq!(begun.get("a.test", "/").status, 200);
     begun.send("GET / HT");
@@ -85,13 +87,17 @@ fn a_drain_lets_open_requests_finish_and_loses_none_that_was_accepted() {
         }
         let reply = begun.reply().unwrap();
         assert_eq!((reply.status, reply.field("connection")), (200, Some("close")));
+        // Its request was as good as under way when the drain began.
+        kept.send(GET);
+        let reply = kept.reply().unwrap();
+        assert_eq!((reply.status, reply.field("connection")), (200, Some("close")));
         assert!(idle.is_closed());
         let reply = open.reply().unwrap();
         assert_eq!((reply.status, reply.field("connection")), (200, Some("close")));
         assert!(open.is_closed());
         drain.join().unwrap()
     });
-    assert_eq!(drain, DrainOutcome { finished: 12, cut: 0 });
+    assert_eq!(drain, DrainOutcome { finished: 13, cut: 0 });
     assert!(std::net::TcpStream::connect(bed.plain()).is_err());
 }
 

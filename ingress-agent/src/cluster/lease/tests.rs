@@ -114,11 +114,11 @@ fn a_candidate_that_slept_looks_before_it_takes() {
     assert_eq!(candidate.step(at(60.0)), Step::Wait(at(66.5)));
 }
 
-/// A leader has stopped writing before another may begin.
+/// A leader has stopped writing before another may begin, and has not where answers are five seconds late (OP-7).
 #[test]
-fn terms_do_not_overlap() {
-    const { assert!(RENEW_DEADLINE.as_millis() + 2000 < TERM.as_millis()) };
-    const { assert!(RENEW.as_millis() * 2 < RENEW_DEADLINE.as_millis()) };
+fn terms_do_not_overlap_and_have_no_gaps() {
+    const { assert!(RENEW_DEADLINE.as_millis() + 1000 < TERM.as_millis()) };
+    const { assert!(RENEW.as_millis() + 5000 < RENEW_DEADLINE.as_millis()) };
 }
 
 fn text(second: u32) -> String {
@@ -138,6 +138,23 @@ fn a_node_that_falls_silent_ends_after_fifteen_seconds() {
     assert_eq!(judge.over_for("unknown", at(20.0)), None);
     judge.see("silent", beat("silent", T3), at(21.0));
     assert_eq!(judge.over_for("silent", at(22.0)), None);
+}
+
+/// OP-15: a node whose wall clock jumps lives as long as it is heard, and no longer.
+#[test]
+fn what_a_node_s_wall_clock_says_does_not_matter() {
+    for jumped in ["2036-11-21T16:00:00", "2026-11-21T15:00:00"] {
+        let mut judge = Judge::new("own");
+        judge.see("other", beat("other", T0), at(0.0));
+        for second in (0..=25).step_by(5) {
+            judge.see("own", beat("own", &text(second)), at(second.into()));
+            if second == 10 {
+                judge.see("other", beat("other", jumped), at(10.0));
+            }
+        }
+        assert_eq!(judge.over_for("other", at(24.9)), None, "{jumped}");
+        assert!(judge.over_for("other", at(25.1)).is_some(), "{jumped}");
+    }
 }
 
 #[test]

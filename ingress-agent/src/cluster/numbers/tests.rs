@@ -164,9 +164,24 @@ fn a_record_that_was_edited_by_hand_harms_nothing() {
     }
 }
 
+/// Its annotations would be too long for the API server, and nobody could renew the leader's Lease.
+#[test]
+fn the_record_of_thousands_that_have_gone_fits_and_keeps_their_numbers() {
+    let mut numbers = Numbers::new(NUMBER_REST);
+    let all = (1..=MAX_NUMBER).map(|n| (Arc::from(format!("{n:0248}")), Some(number(n))));
+    numbers.assign(&all.collect(), at(0));
+    numbers.assign(&BTreeMap::new(), at(1));
+    assert!(numbers.record(at(1)).len() < 200 * 1024);
+    let mut next = next_leader(&numbers, 1);
+    assert_eq!(given(&mut next, &[("a", 0)], 599), pairs(&[("a", 0)]));
+    assert_eq!(given(&mut next, &[("a", 0)], 603), pairs(&[("a", 1)]));
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Whatever is written into Leases, restarted and deleted: after what is given, numbers are unique, and none was
-    /// another node's within ten minutes.
+    /// another node's within ten minutes; unless a hand wrote it while the leader, who knew whose it was, changed.
     #[test]
     fn numbers_are_unique_and_rest(
         steps in prop::collection::vec((0..6_usize, 0..8_u16, 0..400_u64, any::<bool>()), 1..40),
@@ -183,6 +198,7 @@ proptest! {
                 1 => { present.entry(node).or_default(); }
                 edited => { present.insert(node, NonZeroU16::new(edited)); }
             }
+            let is_by_hand = changes && edit >= 2;
             if changes {
                 numbers = next_leader(&numbers, second);
             }
@@ -195,7 +211,7 @@ proptest! {
                 prop_assert!(seen.insert(number));
                 if let Some((before, since)) = last.insert(number, (Arc::clone(node), second)) {
                     let rested = before == *node || second - since >= NUMBER_REST.as_secs();
-                    prop_assert!(rested || changes, "{number} of {before} for {node}");
+                    prop_assert!(rested || is_by_hand, "{number} of {before} for {node}");
                 }
             }
             second += pause;

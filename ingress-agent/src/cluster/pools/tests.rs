@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use tower::service_fn;
 
 use super::*;
+use crate::cluster::{clock, leadership};
 use crate::digest::{Class, Nodes, class};
 use crate::translate::Entry;
 
@@ -141,4 +142,19 @@ async fn a_request_that_is_never_answered_is_given_up_soon() {
     let soon = 2 * (ANSWER + AGAIN);
     timeout(soon, written(&mut asked)).await.expect("it is written");
     assert!(begin.elapsed() >= ANSWER, "the first request was answered");
+}
+
+/// Where answers are late a leader may be none for a while, and then is again.
+#[tokio::test]
+async fn what_is_decided_between_two_late_answers_is_not_lost() {
+    let there = pool("1", &[]);
+    let (client, _, mut asked) = server(there.clone(), 0);
+    let (office, leadership) = leadership::new();
+    office.renewed(Duration::ZERO);
+    let (_sender, snapshots) = watch::channel(snapshot(&["a"], &there));
+    let _recording = JoinSet::from_iter([record(client, Controllers::Own, leadership, snapshots)]);
+    let early = timeout(Duration::from_millis(100), written(&mut asked)).await;
+    assert!(early.is_err(), "it does not lead");
+    office.renewed(clock::now());
+    timeout(ANSWER, written(&mut asked)).await.expect("it is written");
 }

@@ -79,6 +79,18 @@ impl Roll {
             .retain(|(own, _), _| namespace.is_some_and(|namespace| **own != *namespace));
     }
 
+    /// The list is complete: what it lacks is gone.
+    pub(super) fn list_ends(&mut self, namespace: Option<&str>, now: Instant) {
+        let is_listed = |(own, _): &IngressKey| namespace.is_none_or(|namespace| **own == *namespace);
+        let gone = self
+            .written
+            .keys()
+            .filter(|key| is_listed(key) && !self.seen.contains_key(*key));
+        for key in gone.cloned().collect::<Vec<_>>() {
+            self.forget(&key, now);
+        }
+    }
+
     /// An Ingress is as it came.
     pub(super) fn see(&mut self, key: IngressKey, seen: Seen) {
         self.stale.insert(key.clone());

@@ -311,7 +311,7 @@ fn balances() {
 #[test]
 fn an_upstream_host_is_a_host() {
     let host = |text| value::upstream_host(text, &object());
-    let kept = |text: &str| Some(UpstreamHost::Fixed(std::sync::Arc::from(text)));
+    let kept = |text: &str| Some(UpstreamHost::Fixed(Arc::from(text)));
     assert_eq!(host("a.test"), kept("a.test"));
     assert_eq!(host("192.0.2.1:80"), kept("192.0.2.1:80"));
     assert_eq!(host("$host"), Some(UpstreamHost::Clients));

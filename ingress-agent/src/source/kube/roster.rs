@@ -11,22 +11,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use tokio::time::Instant;
 
 use super::shelf::HELD;
-use crate::digest::lease::{self, Beat, GONE, NodeLease};
+use crate::digest::lease::{self, Beat, DURATION, GONE, NodeLease, OWN_SILENCE};
 use crate::digest::{Fault, Node};
 use crate::model::{MemberState, ObjectRef};
 use crate::translate::Finding;
-
-/// How long a Lease lasts that is not renewed.
-const DURATION: Duration = Duration::from_secs(lease::DURATION_SECONDS as u64);
-/// How old the last renewal of the own Lease, which comes every five seconds, may be where others are judged: an outage
-/// that is shorter than [`DURATION`] must not end those whose turn to renew comes after ours.
-const OWN: Duration = Duration::from_millis(7_500);
 
 /// The Leases of the fleet.
 #[derive(Debug)]
@@ -133,7 +126,7 @@ impl Roster {
 
     /// Says whether others are judged from now on.
     fn hear_own(&mut self, now: Instant) -> bool {
-        let unbroken = self.spell.filter(|spell| now < spell.last + OWN);
+        let unbroken = self.spell.filter(|spell| now < spell.last + OWN_SILENCE);
         self.spell = Some(Spell {
             begun: unbroken.map_or(now, |spell| spell.begun),
             last: now,
@@ -150,7 +143,7 @@ impl Roster {
     pub(super) fn judge(&mut self, now: Instant) {
         self.leases
             .retain(|_, heard| heard.lacking.is_none_or(|since| now < since + HELD));
-        let Some(spell) = self.spell.filter(|spell| now < spell.last + OWN) else {
+        let Some(spell) = self.spell.filter(|spell| now < spell.last + OWN_SILENCE) else {
             return;
         };
         for heard in self.leases.values_mut() {

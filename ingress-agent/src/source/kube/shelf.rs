@@ -77,8 +77,7 @@ impl<T> Shelf<T> {
             }
         }
         self.lacks |= lacks;
-        // Built from the whole list the map's nodes are full; one by one, in the order of a list, they came to be half
-        // empty.
+        // Made of all at once, the map's nodes are full; one by one, in a list's order, each is left half empty.
         self.objects = std::mem::take(&mut self.objects).into_iter().collect();
         first || lacks
     }

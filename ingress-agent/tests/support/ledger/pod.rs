@@ -12,6 +12,9 @@ use super::message::Message;
 
 /// Paths that end so are answered with chunks, one every 50 ms, until [`Pod::end_downloads`].
 const DOWNLOAD: &str = "/download";
+/// Paths that end so are answered after [`THOUGHT`]: a pod that is killed has requests under way then.
+const SLOW: &str = "/slow";
+const THOUGHT: Duration = Duration::from_millis(30);
 
 /// What a pod does wrong with every request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -164,6 +167,9 @@ impl Shared {
                     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
                 )?;
                 return echo(stream);
+            }
+            if request.path().ends_with(SLOW) {
+                thread::sleep(THOUGHT);
             }
             if request.path().ends_with(DOWNLOAD) {
                 self.download(stream)?;

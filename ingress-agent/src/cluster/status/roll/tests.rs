@@ -396,3 +396,24 @@ fn writes_that_always_fail_keep_no_other_waiting() {
     roll.see(write.key.clone(), seen("2", &[]));
     assert_eq!(roll.next(now).unwrap().key, write.key);
 }
+
+/// It was deleted while nobody heard it.
+#[test]
+fn of_what_a_list_lacks_nothing_is_kept() {
+    let mut roll = Roll::default();
+    roll.want(wanted("web", &["192.0.2.1"]), &snapshot(), long_ago());
+    roll.see(key("web"), seen("1", &[]));
+    written(&mut roll, "2").unwrap();
+    for namespace in [Some("shop"), None] {
+        roll.list_begins(namespace);
+        roll.see(key("web"), ours("2", &["192.0.2.1"], 0));
+        roll.list_ends(namespace, Instant::now());
+        assert_eq!(roll.written.len(), 1, "it is there");
+    }
+    roll.list_begins(Some("other"));
+    roll.list_ends(Some("other"), Instant::now());
+    assert_eq!(roll.written.len(), 1, "it is not listed");
+    roll.list_begins(Some("shop"));
+    roll.list_ends(Some("shop"), Instant::now());
+    assert_eq!(roll.written.len(), 0);
+}
