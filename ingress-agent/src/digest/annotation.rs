@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::nearest::nearest;
 use super::{Cause, Fault, Verdict};
-use crate::model::policy::Retry;
+use crate::model::policy::{Retry, UpstreamPolicy};
 use crate::model::{ObjectRef, Policies};
 
 use table::{ALIASES, Class, OURS, PROTECTIVE_FAMILIES, Reach, Row, Setting, TABLE};
@@ -170,59 +170,67 @@ impl Annotations {
     /// Reads a value into its policy, or says what it should be.
     fn set(&mut self, setting: Setting, text: &str, object: &ObjectRef) -> Result<Protection, &'static str> {
         const SECONDS: &str = "whole seconds without a unit, from 1: `60`";
-        let policies = Arc::make_mut(&mut self.policies);
-        let upstream = &mut policies.upstream;
         match setting {
             Setting::SslRedirect => self.ssl_redirect = value::boolean(text).ok_or(BOOLEAN)?,
             Setting::ForceSslRedirect => self.force_ssl_redirect = value::boolean(text).ok_or(BOOLEAN)?,
             Setting::PreserveTrailingSlash => {
-                policies.preserve_trailing_slash = value::boolean(text).ok_or(BOOLEAN)?;
+                self.policies_mut().preserve_trailing_slash = value::boolean(text).ok_or(BOOLEAN)?;
             }
             Setting::Protocol => match value::protocol(text).ok_or("`HTTP` or `HTTPS`")? {
-                Protocol::Spoken(protocol) => upstream.protocol = protocol,
+                Protocol::Spoken(protocol) => self.upstream_mut().protocol = protocol,
                 Protocol::Unspoken => return Ok(Protection::Closed),
             },
-            Setting::ConnectTimeout => upstream.timeouts.connect = value::seconds(text).ok_or(SECONDS)?,
-            Setting::ReadTimeout => upstream.timeouts.read = value::seconds(text).ok_or(SECONDS)?,
-            Setting::SendTimeout => upstream.timeouts.send = value::seconds(text).ok_or(SECONDS)?,
+            Setting::ConnectTimeout => self.upstream_mut().timeouts.connect = value::seconds(text).ok_or(SECONDS)?,
+            Setting::ReadTimeout => self.upstream_mut().timeouts.read = value::seconds(text).ok_or(SECONDS)?,
+            Setting::SendTimeout => self.upstream_mut().timeouts.send = value::seconds(text).ok_or(SECONDS)?,
             Setting::BodySize => {
-                policies.body_limit = value::size(text)
+                self.policies_mut().body_limit = value::size(text)
                     .ok_or("a size such as `8m`, `512k` or `1048576`, or `0` for no limit")?;
             }
             Setting::NextUpstream => {
                 let retry = value::next_upstream(text).ok_or(
                     "words among `error timeout invalid_header http_500 http_502 http_503 http_504 http_403 http_404 http_429 non_idempotent`, or `off`",
                 )?;
-                upstream.retry = Retry {
-                    tries: upstream.retry.tries,
-                    within: upstream.retry.within,
+                let last = &mut self.upstream_mut().retry;
+                *last = Retry {
+                    tries: last.tries,
+                    within: last.within,
                     ..retry
                 };
             }
             Setting::NextUpstreamTimeout => {
                 let seconds =
                     value::optional(text).ok_or("whole seconds without a unit, or `0` for no limit")?;
-                upstream.retry.within = seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
+                self.upstream_mut().retry.within = seconds.map(|seconds| Duration::from_secs(seconds.get().into()));
             }
             Setting::NextUpstreamTries => {
-                upstream.retry.tries =
+                self.upstream_mut().retry.tries =
                     value::optional(text).ok_or("a number of tries, or `0` for no limit")?;
             }
             Setting::Balance => {
-                upstream.balance = value::balance(text).ok_or("`round_robin`, `ewma` or `least_request`")?;
+                self.upstream_mut().balance = value::balance(text).ok_or("`round_robin`, `ewma` or `least_request`")?;
             }
             Setting::OwnVip => self.own_vip = (text == "own").then_some(true).ok_or("`own` or `shared`")?,
             Setting::UpstreamHost => {
                 match value::upstream_host(text, object).ok_or(
                     "a host name with or without port; of variables `$namespace`, `$ingress_name`, `$service_name` and `$service_port`",
                 )? {
-                    UpstreamHost::Clients => upstream.host = None,
-                    UpstreamHost::Fixed(host) => upstream.host = Some(host),
+                    UpstreamHost::Clients => self.upstream_mut().host = None,
+                    UpstreamHost::Fixed(host) => self.upstream_mut().host = Some(host),
                     UpstreamHost::Variable => return Ok(Protection::Closed),
                 }
             }
         }
         Ok(Protection::Served)
+    }
+
+    /// Their own from here on.
+    fn policies_mut(&mut self) -> &mut Policies {
+        Arc::make_mut(&mut self.policies)
+    }
+
+    fn upstream_mut(&mut self) -> &mut UpstreamPolicy {
+        &mut self.policies_mut().upstream
     }
 }
 

@@ -114,9 +114,16 @@ fn routes_that_ask_for_the_same_share_it() {
     const PATHS: &[(&str, &str, &str)] = &[("Prefix", "/", "s"), ("Prefix", "/b", "s")];
     let silent = ingress("one", "a.test", ROOT) + &ingress("two", "b.test", ROOT);
     let asking = annotated("web", "c.test", PATHS, "ingress-agent.dev/proxy-body-size: 8m");
-    let (model, _) = model(&(silent + &asking + &services(&["s"])));
-    let [a, b] = ["a.test", "b.test"].map(|host| policies(&model, host, "/"));
+    let other = annotated(
+        "other",
+        "d.test",
+        ROOT,
+        "nginx.ingress.kubernetes.io/ssl-redirect: \"false\"",
+    );
+    let (model, _) = model(&(silent + &asking + &other + &services(&["s"])));
+    let [a, b, d] = ["a.test", "b.test", "d.test"].map(|host| policies(&model, host, "/"));
     assert!(std::ptr::eq(a, b), "of all Ingresses that ask for nothing");
+    assert!(std::ptr::eq(a, d), "and of those that ask for something else");
     let [c, d] = ["/", "/b"].map(|path| policies(&model, "c.test", path));
     assert!(std::ptr::eq(c, d), "of an Ingress");
     assert_ne!(a, c);
