@@ -5,6 +5,7 @@
 //! that it was decided of. Which of the entries are ours the object's managed fields say, so that a leader knows what the
 //! one before it wrote.
 
+mod ends;
 mod manager;
 mod retries;
 mod roll;

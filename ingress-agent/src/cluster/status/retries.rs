@@ -1,10 +1,12 @@
 //! What failed and is tried again, each after a pause of its own: one that always fails keeps no other waiting.
 //! Pure: the time is given.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::ends::Ends;
 
 /// The pause after the first failure; each further one doubles it.
 const FIRST: Duration = Duration::from_secs(1);
@@ -16,7 +18,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub(super) struct Retries<K> {
     pauses: BTreeMap<K, Pause>,
     /// The ends of the pauses, in their order.
-    ends: BTreeSet<(Instant, K)>,
+    ends: Ends<K>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +31,7 @@ impl<K> Default for Retries<K> {
     fn default() -> Self {
         Self {
             pauses: BTreeMap::new(),
-            ends: BTreeSet::new(),
+            ends: Ends::default(),
         }
     }
 }
@@ -39,11 +41,11 @@ impl<K: Ord + Clone> Retries<K> {
     pub(super) fn failed(&mut self, key: K, now: Instant) -> bool {
         let last = self.pauses.get(&key).copied();
         if let Some(last) = last {
-            self.ends.remove(&(last.end, key.clone()));
+            self.ends.remove(last.end, &key);
         }
         let length = last.map_or(FIRST, |last| (last.length * 2).min(LONGEST));
         let end = now + length;
-        self.ends.insert((end, key.clone()));
+        self.ends.insert(end, key.clone());
         self.pauses.insert(key, Pause { length, end });
         last.is_none()
     }
@@ -51,20 +53,18 @@ impl<K: Ord + Clone> Retries<K> {
     /// It succeeded, or nobody wants it any more.
     pub(super) fn over(&mut self, key: &K) {
         if let Some(pause) = self.pauses.remove(key) {
-            self.ends.remove(&(pause.end, key.clone()));
+            self.ends.remove(pause.end, key);
         }
     }
 
     /// The first whose pause is over, once.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<K> {
-        let (end, _) = self.ends.first()?;
-        let is_due = *end <= now;
-        is_due.then(|| self.ends.pop_first())?.map(|(_, key)| key)
+        self.ends.take_due(now)
     }
 
     /// When the next pause is over.
     pub(super) fn next_end(&self, now: Instant) -> Option<Instant> {
-        self.ends.iter().map(|(end, _)| *end).find(|end| *end > now)
+        self.ends.next_end(now)
     }
 }
 

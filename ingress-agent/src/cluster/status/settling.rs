@@ -1,9 +1,11 @@
 //! What is new, and is not published before the other nodes serve it too. Pure: the time is given.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::ends::Ends;
 
 /// How long this node serves what is new before it is published. A packet goes to the node that owns its flow, and the
 /// others hear of what is new at the same moment as this one. Whoever takes longer than this lags behind, and is not
@@ -15,14 +17,14 @@ pub(super) const SETTLED: Duration = Duration::from_secs(1);
 pub(super) struct Settling<K> {
     until: BTreeMap<K, Instant>,
     /// The same in the order of their times.
-    ends: BTreeSet<(Instant, K)>,
+    ends: Ends<K>,
 }
 
 impl<K> Default for Settling<K> {
     fn default() -> Self {
         Self {
             until: BTreeMap::new(),
-            ends: BTreeSet::new(),
+            ends: Ends::default(),
         }
     }
 }
@@ -32,9 +34,9 @@ impl<K: Ord + Clone> Settling<K> {
     pub(super) fn begin(&mut self, key: K, now: Instant) {
         let end = now + SETTLED;
         if let Some(last) = self.until.insert(key.clone(), end) {
-            self.ends.remove(&(last, key.clone()));
+            self.ends.remove(last, &key);
         }
-        self.ends.insert((end, key));
+        self.ends.insert(end, key);
     }
 
     /// Whether it is too new.
@@ -44,16 +46,14 @@ impl<K: Ord + Clone> Settling<K> {
 
     /// The first that is new no more, once.
     pub(super) fn take_settled(&mut self, now: Instant) -> Option<K> {
-        let (end, _) = self.ends.first()?;
-        let is_settled = *end <= now;
-        let (_, key) = is_settled.then(|| self.ends.pop_first())??;
+        let key = self.ends.take_due(now)?;
         self.until.remove(&key);
         Some(key)
     }
 
     /// When the next one settles.
     pub(super) fn next_end(&self, now: Instant) -> Option<Instant> {
-        self.ends.iter().map(|(end, _)| *end).find(|end| *end > now)
+        self.ends.next_end(now)
     }
 }
 
