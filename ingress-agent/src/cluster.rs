@@ -11,8 +11,7 @@
 //!
 //! In: a client, our namespace, the node's name. Out: a [`Coordination`]. Everything runs on the caller's runtime and
 //! nothing on the request path waits for it. Whatever depends on who leads is written by compare-and-swap, so that
-//! two leaders at once harm nothing. No wall clock is asked how long ago something was, except to
-//! show it to people.
+//! two leaders at once harm nothing. No wall clock is asked how long ago something was, except to show it to people.
 
 pub mod allocate;
 mod clock;

@@ -59,10 +59,10 @@ impl Want {
 /// What keeps this node from being a member, but a number.
 fn no_member(snapshot: &Snapshot) -> Option<&Fault> {
     let own = lease::name(&snapshot.node);
-    let findings = snapshot.findings.iter();
+    let mut findings = snapshot.findings.iter();
     let of_own = findings
-        .filter(|finding| finding.object.kind == "Lease" && own.as_deref() == Some(&*finding.object.name));
-    of_own.map(|finding| &finding.fault).next()
+        .find(|finding| finding.object.kind == "Lease" && own.as_deref() == Some(&*finding.object.name));
+    of_own.map(|finding| &finding.fault)
 }
 
 /// What serves.
